@@ -1,0 +1,62 @@
+# `make help` lists the targets; `make setup` creates .venv, everything else runs inside it.
+
+PYTHON ?= python3
+BIN := .venv/bin
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+export NO_MKDOCS_2_WARNING ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types unit docs serve bench lock clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+setup: .venv/.installed ## create .venv with the locked packages, and heartzoo in it
+
+# The stamps are written last: what was interrupted is done again from its beginning.
+.venv/.locked: requirements.lock
+	@command -v $(PYTHON) >/dev/null || { echo "heartzoo: $(PYTHON) not found: name a Python 3.11, 3.12 or 3.13, make setup PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info; (3, 11) <= v < (3, 14) or sys.exit(f"heartzoo: needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is {v[0]}.{v[1]}: name one, make setup PYTHON=python3.12")'
+	@echo "heartzoo: creating .venv"
+	@$(PYTHON) -m venv --clear .venv
+	@echo "heartzoo: installing the packages of requirements.lock: this takes minutes"
+	@$(BIN)/python -m pip install --disable-pip-version-check --only-binary :all: --require-hashes -r requirements.lock
+	@touch $@
+
+.venv/.installed: .venv/.locked pyproject.toml
+	@echo "heartzoo: installing heartzoo itself"
+	@$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --quiet -e .
+	@touch $@
+	@echo "heartzoo: ready: make demo, or $(BIN)/heartzoo --help"
+
+demo: setup ## train, compress and check a small model on synthetic recordings
+	@$(BIN)/heartzoo demo
+
+test: lint types unit docs ## all checks: style, types, tests, documentation
+
+lint: setup ## style
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: setup ## types
+	$(BIN)/mypy heartzoo
+
+unit: setup ## tests
+	$(BIN)/pytest
+
+docs: setup ## build the documentation into site/
+	$(BIN)/mkdocs build --strict --quiet
+
+serve: setup ## show the documentation, rebuilt as it changes
+	$(BIN)/mkdocs serve
+
+bench: setup ## time and measure the published models
+	@$(BIN)/heartzoo bench
+
+lock: setup ## choose the newest versions that pyproject.toml allows
+	$(BIN)/uv pip compile pyproject.toml --group dev --python-version 3.11 --universal --fork-strategy fewest \
+		--upgrade --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" \
+		--quiet --output-file requirements.lock
+
+clean: ## remove .venv and everything built
+	rm -rf .venv build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,39 @@
+"""heartzoo: small ECG models for microcontrollers, measured on patients they have never seen.
+
+Not a medical device: for research and education.
+
+Importing this package is cheap; what a name needs is imported when the name is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from heartzoo._version import __version__
+
+if TYPE_CHECKING:
+    from heartzoo.config import load_config
+    from heartzoo.data.records import open_record
+    from heartzoo.zoo import info, list_models, load, load_tflite
+
+_MODULES = {
+    "info": "heartzoo.zoo",
+    "list_models": "heartzoo.zoo",
+    "load": "heartzoo.zoo",
+    "load_config": "heartzoo.config",
+    "load_tflite": "heartzoo.zoo",
+    "open_record": "heartzoo.data.records",
+}
+
+__all__ = ["__version__", "info", "list_models", "load", "load_config", "load_tflite", "open_record"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'heartzoo' has no attribute {name!r}")
+    return getattr(import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

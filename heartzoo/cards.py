@@ -1,0 +1,221 @@
+"""Model cards and the table of models, written from ``configuration.json`` and ``metrics.json``.
+
+``python -m heartzoo.cards README.md`` brings the table in a page up to date.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from heartzoo.data.databases import get_database
+from heartzoo.data.splits import PARTS, get_split
+from heartzoo.errors import UserError
+from heartzoo.files import write_bytes
+from heartzoo.metrics_file import Evaluation, Metrics
+from heartzoo.tasks import TASKS
+from heartzoo.zoo import find, list_models, zoo_folder
+
+BEGIN, END = "<!-- models: begin -->", "<!-- models: end -->"
+TRACKS = {
+    "strict": "trained on DS1 only, tested on patients it has never seen",
+    "extended": "trained on DS1 and svdb-train, tested on patients it has never seen",
+    "random": "random split, optimistic: beats of the same person are on both sides",
+    "synthetic": "synthetic recordings; says nothing about patients",
+}
+PRECISIONS = {"int8": "int8", "float32": "float"}
+
+
+def headline(evaluation: Evaluation, task: str) -> tuple[float, tuple[float, float]]:
+    """The task's headline figure of an evaluation and its 95 % interval."""
+    name = TASKS[task].headline
+    return getattr(evaluation, name), getattr(evaluation, f"{name}_ci95")
+
+
+def models_table(zoo: Path) -> str:
+    """The table of a zoo's newest versions, in Markdown."""
+    lines = [
+        "| model | task | track, test split | macro-F1 int8 (95 %) | float | parameters | MACs | .tflite | arena |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name in list_models(zoo=zoo):
+        entry = find(name, zoo)
+        metrics = entry.metrics
+        first = next(e for e in metrics.evaluations if e.precision == "int8")
+        parent = next(e for e in metrics.evaluations if e.precision == "float32" and e.split == first.split)
+        figure, (low, high) = headline(first, metrics.task)
+        over = " (N/S/V)" if TASKS[metrics.task].headline == "macro_f1_nsv" else ""
+        cost = metrics.cost
+        lines.append(
+            f"| [{name}](zoo/{name}/{entry.version}/README.md) {entry.version} | {metrics.task} | {first.track}, "
+            f"{first.split} | {figure:.3f} ({low:.3f}-{high:.3f}){over} | {headline(parent, metrics.task)[0]:.3f} | "
+            f"{cost.parameters:,} | {cost.macs:,} | {cost.tflite_bytes:,} B | {_bytes(cost.arena_bytes)} |"
+        )
+    return "\n".join(lines)
+
+
+def update_page(path: Path, zoo: Path) -> None:
+    """Replace the table of models between the markers of a page.
+
+    Raises:
+        UserError: the page has no markers.
+    """
+    before, found, rest = path.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not found or not end:
+        raise UserError(f"{path} has no lines {BEGIN} and {END}", "put them where the table belongs")
+    write_bytes(path, f"{before}{BEGIN}\n{models_table(zoo)}\n{END}{after}".encode())
+
+
+def card(configuration: dict[str, Any], metrics: Metrics) -> str:
+    """The card of one version: what it is, what it takes, what it does and does badly, how to repeat it.
+
+    Args:
+        configuration: the content of ``configuration.json``.
+        metrics: the content of ``metrics.json``.
+
+    Returns:
+        Markdown.
+    """
+    name, version = configuration["name"], configuration["version"]
+    parts = [
+        f"# {name} {version}",
+        f"{configuration['summary']}. {configuration['origin']}".strip(". ") + ".",
+        "**Not a medical device.** For research and education; not for diagnosis, monitoring or treatment.",
+        "## Input and output",
+        _contract(configuration),
+        "## Results",
+        f"Track: {configuration['training']['track']} ({TRACKS[configuration['training']['track']]}). Beat mapping "
+        f"{configuration['config']['data']['mapping']}. Full coverage, every scored beat, the published file. "
+        "Intervals: 95 % bootstrap over patients.",
+        _results(metrics),
+        *_details(metrics),
+        "## Seeds",
+        _seeds(configuration, metrics),
+        "## Cost",
+        _cost(metrics),
+        "## Limits",
+        "Trained on one lead of two-lead Holter recordings of a few dozen people; other leads, electrodes, populations "
+        "and noise may give other results. Supraventricular beats are where it fails most: see the table by class. The "
+        "figures are at annotated R peaks; a detector adds its own errors. The design of heartzoo's networks was "
+        "informed by published results on DS2.",
+        "## Repeat it",
+        f"```\nheartzoo evaluate {name}@{version}\n```",
+        "## Licence and data",
+        _licence(configuration),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _contract(configuration: dict[str, Any]) -> str:
+    steps = "\n".join(f"{n}. {step}" for n, step in enumerate(configuration["preprocessing"]["steps"], start=1))
+    features = configuration["preprocessing"]["rr_features"]
+    table = ""
+    if features:
+        rows = "\n".join(f"| {f['name']} | {f['formula']} | {f['delay_beats']} |" for f in features)
+        table = f"\n\n| R-R feature | formula | following beats needed |\n| --- | --- | --- |\n{rows}"
+    classes = "\n".join(f"| {name} | `{symbols}` |" for name, symbols in configuration["class_map"].items())
+    delay = configuration["delay"]
+    return (
+        f"{steps}{table}\n\nDecision delay: {delay['seconds']:g} s after the R peak and {delay['following_beats']} "
+        f"following beats, {delay['rule']}.\n\n| class | WFDB symbols |\n| --- | --- |\n{classes}"
+    )
+
+
+def _results(metrics: Metrics) -> str:
+    lines = [
+        "| split | file | runtime | beats | accuracy | macro-F1 (95 %) | mean over patients |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for e in metrics.evaluations:
+        figure, (low, high) = headline(e, metrics.task)
+        patients = e.patient_macro_f1 if e.patient_macro_f1_nsv is None else e.patient_macro_f1_nsv
+        lines.append(
+            f"| {e.split} | {PRECISIONS[e.precision]} | {e.runtime} | {e.n:,} | {e.accuracy:.4f} | "
+            f"{figure:.4f} ({low:.3f}-{high:.3f}) | {patients:.4f} |"
+        )
+    if metrics.classes == list(TASKS["arrhythmia-5"].classes):
+        lines.append("\nMacro-F1 over N, S and V; true F and Q beats are left out, a scored beat called F or Q is an error.")
+    return "\n".join(lines)
+
+
+def _details(metrics: Metrics) -> list[str]:
+    """Class table, confusion matrix and table by record of the int8 file on each whole test split."""
+    found = []
+    for e in metrics.evaluations:
+        if e.precision != "int8" or any(e.split in parts for parts in PARTS.values()):
+            continue
+        found += [f"### {e.split}, int8, by class", _class_table(e), f"### {e.split}, int8, by record", _record_table(e)]
+    return found
+
+
+def _class_table(e: Evaluation) -> str:
+    head = "| class | Se | +P | F1 | beats | " + " | ".join(f"called {name}" for name in _escaped(e)) + " |"
+    rows = [
+        f"| {name} | {c.se:.4f} | {c.ppv:.4f} | {c.f1:.4f} | {c.support:,} | " + " | ".join(f"{n:,}" for n in row) + " |"
+        for name, c, row in zip(_escaped(e), e.per_class.values(), e.confusion_matrix, strict=True)
+    ]
+    return "\n".join([head, "| --- " * (5 + len(rows)) + "|", *rows])
+
+
+def _escaped(e: Evaluation) -> list[str]:
+    return [name.replace("|", "\\|") for name in e.per_class]
+
+
+def _record_table(e: Evaluation) -> str:
+    names = _escaped(e)
+    head = "| record | beats | accuracy | macro-F1 of its classes | " + " | ".join(f"F1 {name}" for name in names) + " |"
+    rows = [
+        f"| {record} | {r.n:,} | {r.accuracy:.4f} | {r.macro_f1:.4f} | "
+        + " | ".join(f"{c.f1:.3f}" if c.support else "-" for c in r.per_class.values())
+        + " |"
+        for record, r in e.by_record.items()
+    ]
+    return "\n".join([head, "| --- " * (4 + len(names)) + "|", *rows])
+
+
+def _seeds(configuration: dict[str, Any], metrics: Metrics) -> str:
+    training = configuration["training"]
+    lines = [
+        f"Shipped: seed {training['shipped_seed']}, chosen by {training['chosen_by']} on validation patients.",
+        "",
+        "| figure | split | file | mean | spread | each |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for s in metrics.seeds:
+        name = s.metric.replace("|", "\\|")
+        each = ", ".join(f"{value:.4f}" for value in s.each.values())
+        lines.append(f"| {name} | {s.split} | {PRECISIONS[s.precision]} | {s.mean:.4f} | {s.spread:.4f} | {each} |")
+    return "\n".join(lines if metrics.seeds else lines[:1])
+
+
+def _cost(metrics: Metrics) -> str:
+    cost = metrics.cost
+    operators = ", ".join(f"{count} x {name}" for name, count in cost.operators.items())
+    return (
+        f"{cost.parameters:,} parameters, {cost.macs:,} multiply-accumulates an inference, {cost.tflite_bytes:,} bytes of "
+        f"`.tflite`, {_bytes(cost.arena_bytes)} of arena (TFLite Micro's allocator on a 64-bit host; a 32-bit core needs "
+        f"10-15 % less), {sum(cost.operators.values())} operators: {operators}."
+    )
+
+
+def _bytes(count: int | None) -> str:
+    return "not measured" if count is None else f"{count:,} B"
+
+
+def _licence(configuration: dict[str, Any]) -> str:
+    names = {get_split(split).database for split in configuration["splits"]["train"]}
+    lines = ["Weights and code: Apache-2.0."]
+    for name in sorted(names):
+        database = get_database(name)
+        lines.append(
+            f"Trained on information from the {database.title} ({name} {database.version}), which is made available "
+            f"under {database.license}. {database.citation}"
+        )
+    return "\n\n".join(lines)
+
+
+if __name__ == "__main__":
+    for page in sys.argv[1:]:
+        update_page(Path(page), zoo_folder())

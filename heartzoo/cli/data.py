@@ -1,0 +1,155 @@
+"""``heartzoo data``: list, download, verify, prepare, info."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+app = typer.Typer(help="Recordings: list, download, verify, prepare, info.", no_args_is_help=True)
+
+DatabaseName = Annotated[str, typer.Argument(metavar="DATABASE", help="a name from `heartzoo data list`")]
+RecordNames = Annotated[list[str] | None, typer.Option("--record", help="a record; repeat for more; default all")]
+
+
+@app.command("list")
+def list_databases() -> None:
+    """The databases heartzoo knows, and how much of each is in the cache."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from heartzoo.data.databases import DATABASES
+    from heartzoo.data.download import present
+
+    table = Table("database", "version", "fs (Hz)", "leads", "records", "in cache", "licence")
+    for database in DATABASES.values():
+        records = str(len(database.records)) if database.records else "by name"
+        table.add_row(
+            database.name, database.version, str(database.fs), ", ".join(database.leads), records,
+            str(len(present(database))), database.license,
+        )  # fmt: skip
+    Console().print(table)
+
+
+@app.command()
+def download(
+    name: DatabaseName,
+    record: RecordNames = None,
+    mirror: Annotated[
+        str | None, typer.Option(help="URL or folder with PhysioNet's layout; default HEARTZOO_MIRROR, else PhysioNet")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, max=16, help="files at a time")] = 4,
+) -> None:
+    """Fetch recordings into the cache, checking every file's SHA-256; run again to go on."""
+    from heartzoo.data.databases import get_database
+    from heartzoo.data.download import download as fetch
+
+    folder = fetch(get_database(name), record, mirror, workers)
+    print(f"{name} is in {folder}")
+
+
+@app.command()
+def verify(name: DatabaseName, record: RecordNames = None) -> None:
+    """Check the hashes of the recordings in the cache."""
+    from heartzoo.data.databases import get_database
+    from heartzoo.data.download import verify as check
+
+    found = check(get_database(name), record)
+    for word, files in (("damaged", found.damaged), ("missing", found.missing), ("no hash known", found.unlisted)):
+        for file in files:
+            print(f"{word}: {file}")
+    print(
+        f"{len(found.ok)} files ok, {len(found.damaged)} damaged, {len(found.missing)} missing, "
+        f"{len(found.unlisted)} without a known hash"
+    )
+    if found.damaged or found.missing:
+        raise typer.Exit(1)
+
+
+@app.command()
+def prepare(
+    name: DatabaseName,
+    split: Annotated[list[str] | None, typer.Option(help="a split; repeat for more; default all records")] = None,
+    record: RecordNames = None,
+    config: Annotated[
+        Path | None, typer.Option(help="configuration whose input section sets the contract; default 5.12 s at 100 Hz")
+    ] = None,
+    missing_lead: Annotated[str, typer.Option(help="error or skip a record without the lead")] = "error",
+    lead: Annotated[list[str] | None, typer.Option(help="leads by preference; default the database's")] = None,
+    present_only: Annotated[bool, typer.Option(help="take the records in the cache, download nothing")] = False,
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="processes")] = 2,
+    out: Annotated[Path | None, typer.Option(help="HDF5 file to write; default in the cache")] = None,
+) -> None:
+    """Cut recordings into examples (HDF5): frames, R-R features, symbols, positions, patients."""
+    from heartzoo.config import InputConfig, load_config
+    from heartzoo.data.databases import get_database
+    from heartzoo.data.store import prepare as cut
+    from heartzoo.errors import UserError
+
+    if missing_lead not in ("error", "skip"):
+        raise UserError(f"--missing-lead {missing_lead}: expected error or skip", "take one of them")
+    contract = load_config(config).input if config else InputConfig()
+    database = get_database(name)
+    names = record or _split_records(name, split or []) or database.records
+    if not names:
+        raise UserError(f"{name} has too many records to list", "name some with --record")
+    store = cut(database, names, contract, lead, missing_lead, present_only=present_only, jobs=jobs, out=out)
+    for skipped, reason in store.provenance["skipped"].items():
+        print(f"skipped {skipped}: {reason}")
+    flat = sum(fact["flat_frames"] for fact in store.provenance["records"])
+    print(f"{len(store):,} beats of {len(store.provenance['records'])} records ({flat} flat frames): {store.path}")
+
+
+def _split_records(name: str, splits: list[str]) -> list[str]:
+    from heartzoo.data.splits import get_split
+    from heartzoo.errors import UserError
+
+    records = []
+    for split in map(get_split, splits):
+        if split.database != name:
+            raise UserError(f"split {split.name} belongs to {split.database}, not to {name}", "name another split")
+        records += split.records
+    return records
+
+
+@app.command()
+def info(name: DatabaseName) -> None:
+    """Licence, citation, records and beats of a database."""
+    from rich.console import Console
+
+    from heartzoo.data.databases import get_database
+    from heartzoo.data.download import folder, present
+    from heartzoo.data.splits import SPLITS
+
+    database = get_database(name)
+    here = present(database)
+    print(f"{database.title} ({database.name} {database.version})")
+    print(f"licence: {database.license}\ncite: {database.citation}")
+    print(f"{database.fs} Hz; leads by preference: {', '.join(database.leads)}")
+    for split in SPLITS.values():
+        if split.database == name:
+            print(f"split {split.name}: {len(split.records)} records{', test' if split.test else ''}")
+    print(f"{len(here)} records in {folder(database)}")
+    if here and database.annotated:
+        Console().print(_beats_table(name, here))
+
+
+def _beats_table(name: str, records: tuple[str, ...]) -> Table:
+    """Beats by AAMI class under both mappings."""
+    from rich.table import Table
+
+    from heartzoo.data.databases import get_database
+    from heartzoo.data.records import beat_symbols
+    from heartzoo.tasks import AAMI, MAPPINGS, get_task
+
+    symbols = beat_symbols(get_database(name), records)
+    table = Table("mapping", *AAMI, "not listed", title="Beats in the cache")
+    for mapping in MAPPINGS:
+        labels = get_task("arrhythmia-5").labels(symbols, mapping)
+        counts = [int((labels == index).sum()) for index in [*range(len(AAMI)), -1]]
+        table.add_row(mapping, *(f"{count:,}" for count in counts))
+    return table

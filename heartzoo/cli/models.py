@@ -1,0 +1,259 @@
+"""``heartzoo train``, ``export``, ``evaluate``, ``list``, ``info``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from heartzoo.errors import UserError
+
+if TYPE_CHECKING:
+    from heartzoo.config import Config
+    from heartzoo.evaluation import Subject
+    from heartzoo.metrics_file import Evaluation
+    from heartzoo.zoo import Entry
+
+ModelName = Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="a model of the zoo")]
+RuntimeName = Literal["tflm", "reference", "xnnpack", "keras"]
+DEFAULT_SPLITS = {"mitdb": "ds2", "svdb": "svdb-test", "synthetic": "synthetic-test"}
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Put the commands of this module into the app."""
+    for name, command in (
+        ("train", train), ("export", export), ("evaluate", evaluate), ("list", list_models), ("info", info),
+    ):  # fmt: skip
+        app.command(name)(command)
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="a YAML file such as configs/arr-5-res-sm.yaml")],
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override, e.g. training.epochs=5; repeatable")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="the run's folder; default runs/<name>")] = None,
+    resume: Annotated[bool, typer.Option(help="go on with an interrupted run from its last finished epoch")] = False,
+) -> None:
+    """Train every seed of a configuration, with a checkpoint each epoch."""
+    from heartzoo.config import load_config
+
+    checked = load_config(config, set_ or [])
+    _import_keras()
+    from heartzoo.training import train as run
+
+    folder = run(checked, out or Path("runs") / checked.name, resume)
+    print(f"trained: {folder}\nnext: heartzoo export {folder}")
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="the folder of a finished training")],
+    version: Annotated[str | None, typer.Option(help="X.Y.Z; default 1.0.0, then the next minor version")] = None,
+    zoo: Annotated[Path | None, typer.Option(help="the zoo's folder; default the zoo in use")] = None,
+    large_header: Annotated[bool, typer.Option(help="write the C header also of a model above 256 KB")] = False,
+) -> None:
+    """Quantize a run to int8, evaluate it on its test splits and publish it in the zoo."""
+    _import_keras()
+    from heartzoo.export import describe
+    from heartzoo.export import export as publish
+
+    entry = publish(run, version, zoo, large_header)
+    for evaluation in entry.metrics.evaluations[:1]:
+        _print_table(f"{entry.name}@{entry.version}", evaluation)
+    print("wrote")
+    for line in describe(entry):
+        print(f"  {line}")
+    where = f" --zoo {zoo}" if zoo else ""
+    print(f"next: heartzoo evaluate {entry.name}@{entry.version}{where}")
+
+
+def evaluate(
+    target: Annotated[str, typer.Argument(metavar="NAME[@VERSION]|PATH", help="a model of the zoo, a .tflite or .keras file")],
+    dataset: Annotated[str | None, typer.Option(help="database; default that of the model's first test split")] = None,
+    split: Annotated[str | None, typer.Option(help="split; default the model's first test split")] = None,
+    runtime: Annotated[RuntimeName | None, typer.Option(help="default tflm for .tflite, keras for .keras")] = None,
+    config: Annotated[Path | None, typer.Option(help="configuration of a file that has none beside it")] = None,
+    zoo: Annotated[Path | None, typer.Option(help="the zoo's folder; default the zoo in use")] = None,
+    present_only: Annotated[bool, typer.Option(help="score the records at hand where others of the split are not")] = False,
+    jobs: Annotated[int | None, typer.Option(min=1, max=64, help="processes; default one a core")] = None,
+    out: Annotated[Path, typer.Option(help="folder for the report and the confusion matrix")] = Path("reports"),
+) -> None:
+    """Score a model on patients it has not seen; print, and write a report (JSON) and the confusion matrix."""
+    from heartzoo.evaluation import evaluate as score
+    from heartzoo.openings import log_openings
+    from heartzoo.zoo import zoo_folder
+
+    label, subject, entry = _subject(target, runtime, config, zoo, jobs)
+    chosen = _split(subject.config, dataset, split)
+    results = score(subject, chosen, present_only)
+    log = log_openings(zoo or zoo_folder(), label, results)
+    for result in results:
+        _print_table(label, result)
+    if entry:
+        _compare(entry, results)
+    for path in _write_report(out, label, results):
+        print(f"wrote {path}")
+    if log:
+        print(f"logged in {log}")
+
+
+def list_models(
+    pattern: Annotated[str, typer.Argument(help="shell pattern, e.g. 'beat-*'")] = "*",
+    zoo: Annotated[Path | None, typer.Option(help="the zoo's folder; default the zoo in use")] = None,
+) -> None:
+    """The models of the zoo with their int8 figures and costs."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from heartzoo.cards import headline
+    from heartzoo.zoo import find
+    from heartzoo.zoo import list_models as names
+
+    table = Table("model", "task", "track", "split", "macro-F1 int8", "95 %", "parameters", "MACs", ".tflite B", "arena B")
+    for name in names(pattern, zoo):
+        entry = find(name, zoo)
+        metrics = entry.metrics
+        first = next(e for e in metrics.evaluations if e.precision == "int8")
+        figure, (low, high) = headline(first, metrics.task)
+        cost = metrics.cost
+        table.add_row(
+            f"{name}@{entry.version}", metrics.task, first.track, first.split, f"{figure:.3f}", f"{low:.3f}-{high:.3f}",
+            f"{cost.parameters:,}", f"{cost.macs:,}", f"{cost.tflite_bytes:,}", f"{cost.arena_bytes or 0:,}",
+        )  # fmt: skip
+    Console().print(table)
+
+
+def info(
+    name: ModelName,
+    zoo: Annotated[Path | None, typer.Option(help="the zoo's folder; default the zoo in use")] = None,
+) -> None:
+    """What a model is, takes and costs, and how it does on unseen patients."""
+    from heartzoo.zoo import find
+
+    entry = find(name, zoo)
+    configuration, metrics = entry.configuration, entry.metrics
+    print(f"{entry.name}@{entry.version}: {configuration['summary']}\n{configuration['origin']}\n{configuration['notice']}")
+    print(f"task {metrics.task}: {', '.join(metrics.classes)}")
+    for number, step in enumerate(configuration["preprocessing"]["steps"], start=1):
+        print(f"{number}. {step}")
+    for tensor in configuration["tensors"]["inputs"] + configuration["tensors"]["outputs"]:
+        print(f"{tensor['role']}: {tensor['dtype']} {tensor['shape']}, scale {tensor['scale']}, zero point {tensor['zero_point']}")
+    _print_table(f"{entry.name}@{entry.version}", metrics.evaluations[0])
+    cost = metrics.cost
+    print(f"{cost.parameters:,} parameters, {cost.macs:,} MACs, {cost.tflite_bytes:,} B of .tflite, arena {cost.arena_bytes} B")
+    for file, fact in entry.files.items():
+        print(f"{entry.folder / file}  {fact['bytes']:,} B  sha256 {fact['sha256']}")
+
+
+def _import_keras() -> None:
+    """Import Keras and its backend without their messages."""
+    from heartzoo.stderr import captured_stderr
+
+    with captured_stderr():
+        import keras  # noqa: F401
+
+
+def _subject(
+    target: str, runtime: RuntimeName | None, config: Path | None, zoo: Path | None, jobs: int | None
+) -> tuple[str, Subject, Entry | None]:
+    """What to evaluate: its label, the model ready to run, and its entry if it is one of the zoo's."""
+    if target.endswith((".tflite", ".keras")) or "/" in target:
+        path = Path(target)
+        if not path.is_file():
+            raise UserError(f"no model file {path}", "name a .tflite or .keras file, or a model of the zoo")
+        checked, seed = _configuration_beside(path, config)
+        return path.name, _load(path, checked, seed, runtime, jobs), None
+    from heartzoo.zoo import find
+
+    entry = find(target, zoo)
+    path = entry.path("model.keras" if runtime == "keras" else "model.tflite")
+    seed = entry.configuration["training"]["shipped_seed"]
+    return f"{entry.name}@{entry.version}", _load(path, entry.config, seed, runtime, jobs), entry
+
+
+def _configuration_beside(path: Path, config: Path | None) -> tuple[Config, int | None]:
+    from heartzoo.config import load_config, parse_config
+
+    beside = path.with_name("configuration.json")
+    if config:
+        return load_config(config), None
+    if not beside.is_file():
+        raise UserError(f"{path} has no configuration.json beside it", "name its configuration with --config")
+    try:
+        content = json.loads(beside.read_text())
+        return parse_config(content["config"], str(beside)), content["training"]["shipped_seed"]
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise UserError(f"{beside} is not a configuration.json of heartzoo", "name a configuration with --config") from error
+
+
+def _load(path: Path, config: Config, seed: int | None, runtime: RuntimeName | None, jobs: int | None) -> Subject:
+    from heartzoo.predictors import keras_subject, tflite_subject
+    from heartzoo.runtime import default_runtime
+
+    if path.suffix == ".keras":
+        if runtime not in (None, "keras"):
+            raise UserError(f"{path.name} runs in Keras only, found --runtime {runtime}", "leave --runtime out")
+        _import_keras()
+        return keras_subject(config, path, seed)
+    if runtime == "keras":
+        raise UserError("a .tflite file does not run in Keras", "take --runtime tflm, reference or xnnpack")
+    if runtime is None and default_runtime() != "tflm":
+        print("TFLite Micro is not installed here (its wheel is for Linux x86-64): LiteRT's reference kernels run instead")
+    return tflite_subject(config, path.read_bytes(), seed, runtime, jobs)
+
+
+def _split(config: Config, dataset: str | None, split: str | None) -> object:
+    from heartzoo.data.databases import get_database
+    from heartzoo.data.splits import get_split
+    from heartzoo.errors import nearest
+
+    if split is None and dataset is None:
+        return get_split(config.data.test[0])
+    if split is None:
+        assert dataset is not None
+        get_database(dataset)
+        if dataset not in DEFAULT_SPLITS:
+            raise UserError(f"{dataset} has no test split", nearest(dataset, DEFAULT_SPLITS))
+        return get_split(DEFAULT_SPLITS[dataset])
+    found = get_split(split)
+    if dataset and found.database != dataset:
+        raise UserError(f"split {split} belongs to {found.database}, not to {dataset}", "leave --dataset out")
+    return found
+
+
+def _print_table(label: str, evaluation: Evaluation) -> None:
+    from rich.console import Console
+
+    from heartzoo.tables import report_table
+
+    Console().print(report_table(label, evaluation))
+
+
+def _compare(entry: Entry, results: list[Evaluation]) -> None:
+    """Say whether the results are those that were published."""
+    for result in results:
+        for published in entry.metrics.evaluations:
+            if (published.precision, published.split, published.records) == (result.precision, result.split, result.records):
+                same = published.confusion_matrix == result.confusion_matrix
+                verdict = "the published figures, exactly" if same else f"not the published figures ({published.runtime})"
+                print(f"{result.split}, {result.precision} by {result.runtime}: {verdict}")
+
+
+def _write_report(out: Path, label: str, results: list[Evaluation]) -> list[Path]:
+    from heartzoo.files import write_json
+    from heartzoo.plots import confusion_matrix
+
+    written = []
+    stem = f"{label.replace('@', '-')}-{results[0].split}-{results[0].runtime}"
+    report = out / f"{stem}.json"
+    evaluations = [result.model_dump(mode="json", exclude_none=True) for result in results]
+    write_json(report, {"model": label, "evaluations": evaluations})
+    written.append(report)
+    import numpy as np
+
+    first = results[0]
+    title = f"{label}, {first.precision} by {first.runtime}, {first.split} ({first.track})"
+    written += confusion_matrix(np.array(first.confusion_matrix), list(first.per_class), title, out / stem)
+    return written

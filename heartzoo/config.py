@@ -1,0 +1,270 @@
+"""The configuration of a model: one strict tree, read from YAML, every default and unit stated once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from heartzoo.data.rr import FEATURES
+from heartzoo.data.splits import get_split, track
+from heartzoo.errors import UserError, nearest
+from heartzoo.tasks import TASKS, get_task
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+NonNegative = Annotated[float, Field(ge=0.0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A part of the tree: unknown keys and infinite numbers are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class DataConfig(Section):
+    """Which recordings a model learns from and is tested on."""
+
+    train: list[str] = Field(default=["ds1"], description="training splits; they decide the track")
+    test: list[str] = Field(default=["ds2"], description="test splits, opened by export and evaluate only")
+    leads: list[str] | None = Field(default=None, description="leads by preference; default the database's")
+    missing_lead: Literal["error", "skip"] = Field(default="error", description="what a record without the lead does")
+    mapping: Literal["A", "B"] = Field(default="A", description="beat mapping: A de Chazal 2004, B WFDB bxb")
+
+    @field_validator("train", "test")
+    @classmethod
+    def _splits_exist(cls, names: list[str]) -> list[str]:
+        for name in names:
+            get_split(name)
+        return names
+
+    @model_validator(mode="after")
+    def _trains_on_training_splits(self) -> DataConfig:
+        for name in self.train:
+            if get_split(name).test:
+                raise UserError(f"data.train names the test split {name}", "train on a training split")
+        track(self.train)
+        return self
+
+
+class InputConfig(Section):
+    """The preprocessing contract: how a recording becomes the network's input."""
+
+    fs: Annotated[float, Field(ge=50.0, le=1000.0)] = Field(default=100.0, description="sampling rate, Hz")
+    frame: Annotated[int, Field(ge=16, le=8192)] = Field(default=512, description="frame length, samples; the beat at frame // 2")
+    highpass_hz: Annotated[float, Field(ge=0.05, le=5.0)] | None = Field(
+        default=None, description="causal second-order Butterworth high-pass over the record, Hz; null for none"
+    )
+    epsilon: Positive = Field(default=0.01, description="mV added to a frame's standard deviation in its z-score")
+    rr_features: list[str] = Field(default=[], description="R-R features, in the order of the network's second input")
+
+    @field_validator("rr_features")
+    @classmethod
+    def _features_exist(cls, names: list[str]) -> list[str]:
+        for name in names:
+            if name not in FEATURES:
+                raise UserError(f"unknown R-R feature {name!r} in input.rr_features", nearest(name, FEATURES))
+        return names
+
+
+class ModelConfig(Section):
+    """The network: a registered architecture and its sizes."""
+
+    architecture: str = Field(description="name of a registered architecture")
+    sizes: dict[str, int | float | list[int]] = Field(default={}, description="its sizes; each has a default")
+
+
+class SamplingConfig(Section):
+    """How training batches are drawn."""
+
+    by: Literal["example", "class", "patient"] = Field(
+        default="class",
+        description="example: every beat alike; class: class by shares, then a patient that has it, then a beat; "
+        "patient: patient, then class by shares among those it has, then a beat",
+    )
+    shares: list[Positive] | None = Field(default=None, description="relative class shares; default equal")
+
+
+class AugmentationConfig(Section):
+    """Random changes of training frames, drawn anew for every frame before normalisation; 0 or null leaves one out."""
+
+    amplitude: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(default=0.0, description="scaled by 1 - a ... 1 + a")
+    shift_s: Annotated[float, Field(ge=0.0, le=1.0)] = Field(default=0.0, description="moved by at most this, s")
+    wander_mv: NonNegative = Field(default=0.0, description="baseline wander, a 0.05-0.7 Hz sine of at most this amplitude, mV")
+    muscle_mv: NonNegative = Field(default=0.0, description="noise above 10 Hz of at most this root mean square, mV")
+    white_mv: NonNegative = Field(default=0.0, description="white noise of at most this root mean square, mV")
+    nstdb_snr_db: tuple[float, float] | None = Field(
+        default=None, description="real bw and ma noise (first half of nstdb's recordings) at an SNR in this range, dB"
+    )
+    nstdb_share: Fraction = Field(default=0.5, description="fraction of the frames that get nstdb noise")
+
+
+class ScheduleConfig(Section):
+    """Learning rate over training steps."""
+
+    kind: Literal["constant", "cosine", "cosine-restarts"] = Field(default="cosine", description="shape")
+    first_restart_epochs: Count = Field(default=10, description="length of the first cosine period, epochs (restarts)")
+    period_factor: Annotated[float, Field(ge=1.0)] = Field(default=2.0, description="growth of the period (restarts)")
+    peak_factor: Annotated[float, Field(gt=0.0, le=1.0)] = Field(default=1.0, description="growth of the peak (restarts)")
+    final_fraction: Fraction = Field(default=0.0, description="lowest learning rate as a fraction of the first")
+
+
+class EarlyStoppingConfig(Section):
+    """When training ends before its last epoch, and which epoch's weights are kept."""
+
+    metric: Literal["val_loss", "val_macro_f1", "val_accuracy"] = Field(default="val_loss", description="what is watched")
+    patience: Count = Field(default=20, description="epochs without improvement before training ends")
+
+
+class TrainingConfig(Section):
+    """The recipe."""
+
+    epochs: Count = Field(default=50, description="most epochs")
+    steps_per_epoch: Count = Field(default=50, description="batches in an epoch")
+    batch_size: Count = Field(default=256, description="examples in a batch")
+    loss: Literal["cross-entropy", "weighted", "focal"] = Field(
+        default="cross-entropy",
+        description="weighted and focal weigh classes inversely to how often they are drawn",
+    )
+    focal_gamma: NonNegative = Field(default=2.0, description="focusing exponent of the focal loss")
+    learning_rate: Positive = Field(default=1e-3, description="first learning rate of Adam")
+    schedule: ScheduleConfig = ScheduleConfig()
+    early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()
+    sampling: SamplingConfig = SamplingConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
+    folds: Annotated[int, Field(ge=2, le=50)] = Field(default=5, description="patient-grouped folds of the training data")
+    fold: Annotated[int, Field(ge=0)] = Field(default=0, description="the fold that validates")
+
+    @model_validator(mode="after")
+    def _fold_exists(self) -> TrainingConfig:
+        if self.fold >= self.folds:
+            raise UserError(f"training.fold = {self.fold}, but there are {self.folds} folds", f"take 0 to {self.folds - 1}")
+        return self
+
+
+class ExportConfig(Section):
+    """Quantization and publication."""
+
+    calibration_examples: Annotated[int, Field(ge=8, le=20_000)] = Field(
+        default=500, description="training examples, drawn evenly over classes and patients, that set the int8 ranges"
+    )
+    calibration_seed: Annotated[int, Field(ge=0)] = Field(default=0, description="seed of their draw")
+
+
+class Config(Section):
+    """One model: everything its training and export depend on."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")] = Field(description="name in the zoo")
+    summary: str = Field(default="", description="one sentence for the table of models")
+    origin: str = Field(default="", description="what the network and recipe re-implement, for the model's card")
+    task: str = Field(description="beat-2, beat-3 or arrhythmia-5")
+    data: DataConfig = DataConfig()
+    input: InputConfig = InputConfig()
+    model: ModelConfig
+    training: TrainingConfig = TrainingConfig()
+    export: ExportConfig = ExportConfig()
+    seeds: Annotated[list[int], Field(min_length=1)] = Field(default=[0], description="one run each")
+
+    @field_validator("task")
+    @classmethod
+    def _task_exists(cls, name: str) -> str:
+        get_task(name)
+        return name
+
+    @model_validator(mode="after")
+    def _shares_match_classes(self) -> Config:
+        shares, classes = self.training.sampling.shares, TASKS[self.task].classes
+        if shares is not None and len(shares) != len(classes):
+            raise UserError(
+                f"training.sampling.shares has {len(shares)} numbers, task {self.task} has {len(classes)} classes",
+                "give one share a class",
+            )
+        return self
+
+    @property
+    def track(self) -> str:
+        """The track: strict, extended, random or synthetic."""
+        return track(self.data.train)
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a configuration file and apply ``key=value`` overrides.
+
+    Args:
+        path: a YAML file.
+        overrides: such as ``training.epochs=5``; the value is read as YAML.
+
+    Raises:
+        UserError: the file is absent or no YAML mapping; a key is unknown (the nearest is named); a value has the
+            wrong type or is out of range.
+    """
+    try:
+        tree = yaml.safe_load(path.read_text())
+    except FileNotFoundError as error:
+        raise UserError(f"no configuration file {path}", "the published ones are in configs/") from error
+    except (yaml.YAMLError, UnicodeDecodeError, IsADirectoryError) as error:
+        raise UserError(f"{path} is not YAML ({str(error).splitlines()[0]})", "mend the file") from error
+    if not isinstance(tree, dict):
+        raise UserError(f"{path}: expected a mapping of keys, found {type(tree).__name__}", "see configs/ for examples")
+    for override in overrides:
+        _apply(tree, override)
+    return parse_config(tree, str(path))
+
+
+def parse_config(tree: dict[str, Any], source: str) -> Config:
+    """Check a configuration tree.
+
+    Args:
+        tree: nested dictionaries, as from YAML or JSON.
+        source: what to call it in an error.
+
+    Raises:
+        UserError: as :func:`load_config`.
+    """
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        raise explain(error, Config, source) from error
+
+
+def _apply(tree: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise UserError(f"--set {override}: expected key=value", "for example --set training.epochs=5")
+    *parents, last = key.split(".")
+    for parent in parents:
+        tree = tree.setdefault(parent, {})
+        if not isinstance(tree, dict):
+            raise UserError(f"--set {override}: {parent} is a value, not a section", "name a key inside a section")
+    try:
+        tree[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"--set {override}: the value is not YAML", "quote it") from error
+
+
+def explain(error: ValidationError, model: type[BaseModel], source: str) -> UserError:
+    """One line for the first of pydantic's complaints, with the nearest valid key for an unknown one."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        valid = _keys(model, first["loc"][:-1])
+        return UserError(f"{source}: unknown key {where}", nearest(str(first["loc"][-1]), valid))
+    if first["type"] == "missing":
+        return UserError(f"{source}: {where} is missing", "add it")
+    return UserError(f"{source}: {where}: {first['msg']}, found {first['input']!r}", "mend the value")
+
+
+def _keys(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
+    for part in location:
+        if isinstance(part, str) and part in model.model_fields:
+            annotation = model.model_fields[part].annotation
+            inner = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel)]
+            model = inner[0] if inner else model
+    return list(model.model_fields)
+
+
+__all__ = ["Config", "InputConfig", "explain", "load_config", "parse_config"]

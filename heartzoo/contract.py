@@ -1,0 +1,195 @@
+"""``configuration.json``: everything another implementation needs to repeat preprocessing, labels and figures."""
+
+from __future__ import annotations
+
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from heartzoo._version import __version__
+from heartzoo.config import Config, InputConfig
+from heartzoo.data.databases import get_database
+from heartzoo.data.rr import FEATURES, LONGEST_S, SHORTEST_S, SINGLE_BEAT_S
+from heartzoo.data.splits import get_split
+from heartzoo.data.training_set import TrainingSet
+from heartzoo.flatbuffer import ModelFacts, TensorFacts
+from heartzoo.tasks import BEAT_SYMBOLS, MAPPINGS, TASKS
+
+SCHEMA_VERSION = 1
+LIBRARIES = ("numpy", "scipy", "wfdb", "h5py", "scikit-learn", "keras", "tensorflow", "ai-edge-litert", "tflite-micro")
+NOTICE = "For research and education; not a medical device."
+
+
+def configuration(
+    config: Config, model_version: str, data: TrainingSet, facts: ModelFacts, seeds: dict[str, Any]
+) -> dict[str, Any]:
+    """The content of ``configuration.json``.
+
+    Args:
+        config: the resolved configuration.
+        model_version: semantic version of the zoo entry.
+        data: the training set.
+        facts: of the int8 file.
+        seeds: the shipped seed and the validation figure of each.
+    """
+    task = TASKS[config.task]
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "name": config.name,
+        "version": model_version,
+        "summary": config.summary,
+        "origin": config.origin,
+        "notice": NOTICE,
+        "task": task.name,
+        "classes": list(task.classes),
+        "class_map": {
+            name: "".join(MAPPINGS[config.data.mapping][aami] for aami in group)
+            for name, group in zip(task.classes, task.groups, strict=True)
+        },
+        "preprocessing": preprocessing(config),
+        "tensors": _tensors(facts, config.input),
+        "delay": delay(config.input),
+        "training": {"track": config.track, **seeds},
+        "splits": _splits(config, data),
+        "calibration": _positions(data, data.calibration()),
+        "data_sha256": {
+            store.provenance["database"]: {r["name"]: r["sha256"] for r in store.provenance["records"]}
+            for store in data.stores
+        },
+        "libraries": {"heartzoo": __version__, **_library_versions()},
+        "git_revision": git_revision(),
+        "config": config.model_dump(mode="json"),
+    }
+
+
+def preprocessing(config: Config) -> dict[str, Any]:
+    """The contract in numbers and sentences, from the recording to the int8 input and back to a class."""
+    contract = config.input
+    splits = [get_split(name) for name in (*config.data.train, *config.data.test)]
+    databases = {split.database: get_database(split.database) for split in splits}
+    return {
+        "fs": contract.fs,
+        "frame": contract.frame,
+        "beat_index": contract.frame // 2,
+        "epsilon_mv": contract.epsilon,
+        "highpass_hz": contract.highpass_hz,
+        "leads": {name: config.data.leads or list(database.leads) for name, database in databases.items()},
+        "recording_fs": {name: database.fs for name, database in databases.items()},
+        "beat_symbols": BEAT_SYMBOLS,
+        "rr_features": [
+            {"name": name, "formula": FEATURES[name].formula, "delay_beats": FEATURES[name].delay_beats}
+            for name in contract.rr_features
+        ],
+        "steps": _steps(contract),
+    }
+
+
+def _steps(contract: InputConfig) -> list[str]:
+    steps = [
+        "Signal: the first lead of preprocessing.leads that the record has, in mV over the whole record (wfdb's "
+        "physical units; 200 units per mV where the header gives no gain).",
+        f"Resample to {contract.fs:g} Hz: scipy.signal.resample_poly(x, up, down, padtype='edge') with up/down the "
+        "reduced ratio of the sampling rates (default window, Kaiser 5.0), in float64.",
+    ]
+    if contract.highpass_hz is not None:
+        steps.append(
+            f"High-pass at {contract.fs:g} Hz, causal: sos = scipy.signal.butter(2, {contract.highpass_hz:g}, "
+            f"'highpass', fs={contract.fs:g}, output='sos'); y = sosfilt(sos, x, zi=sosfilt_zi(sos) * x[0]), in float64."
+        )
+    steps += [
+        "Beats: every annotation whose symbol is one of preprocessing.beat_symbols, at its sample s of the recording; "
+        f"its position after resampling is c = floor(s * {contract.fs:g} / recording_fs + 0.5).",
+        f"Frame: x[c - {contract.frame // 2} : c + {contract.frame - contract.frame // 2}] in float32; indices outside "
+        "the record take the first or last sample.",
+        f"Normalise: (frame - mean) / (standard deviation + {contract.epsilon:g} mV), mean and population standard "
+        "deviation of the frame in float64, result in float32.",
+    ]
+    if contract.rr_features:
+        steps.append(
+            f"R-R intervals over all beats of preprocessing.beat_symbols, scored or not: pre[k] = t[k] - t[k-1] and "
+            f"post[k] = t[k+1] - t[k] in seconds from the annotated samples, each limited to {SHORTEST_S:g} ... "
+            f"{LONGEST_S:g} s; the first beat's pre is its post, the last beat's post is its pre, a lone beat has "
+            f"{SINGLE_BEAT_S:g} s for both. H(m) = the last m values of pre up to and including pre[k], without the first "
+            "beat's (fewer at the start; the first beat uses the second's H and mean). Every feature is limited to "
+            "-1 ... 1 and given in float32, in the order listed."
+        )
+    steps += [
+        "Quantize each input: clip(round_half_even(value / scale) + zero_point, -128, 127) in float32, with scale and "
+        "zero_point of tensors.inputs, in the order listed there.",
+        "Class: the largest int8 output; of equal ones the first. Logit = (output - zero_point) * scale; "
+        "softmax of the logits gives probabilities.",
+        "Scored are the beats whose symbol class_map lists; the others still count in the R-R intervals.",
+    ]
+    return steps
+
+
+def delay(contract: InputConfig) -> dict[str, Any]:
+    """How long after the R peak a decision can be made."""
+    beats = max((FEATURES[name].delay_beats for name in contract.rr_features), default=0)
+    after = contract.frame - contract.frame // 2
+    return {"seconds": after / contract.fs, "following_beats": beats, "rule": "the later of the two"}
+
+
+def _tensors(facts: ModelFacts, contract: InputConfig) -> dict[str, Any]:
+    roles = ["rr" if len(tensor.shape) == 2 else "signal" for tensor in facts.inputs]
+    return {
+        "inputs": [{"role": role, **_tensor(tensor)} for role, tensor in zip(roles, facts.inputs, strict=True)],
+        "outputs": [{"role": "logits", **_tensor(facts.logits)}],
+    }
+
+
+def _tensor(tensor: TensorFacts) -> dict[str, Any]:
+    return {
+        "shape": list(tensor.shape),
+        "dtype": tensor.dtype,
+        "scale": tensor.scale,
+        "zero_point": tensor.zero_point,
+    }
+
+
+def _splits(config: Config, data: TrainingSet) -> dict[str, Any]:
+    return {
+        "train": {name: list(get_split(name).records) for name in config.data.train},
+        "test": {name: list(get_split(name).records) for name in config.data.test},
+        "training_patients": np.unique(data.patients[~data.validation]).tolist(),
+        "validation_patients": np.unique(data.patients[data.validation]).tolist(),
+    }
+
+
+def _positions(data: TrainingSet, part: np.ndarray) -> dict[str, dict[str, list[int]]]:
+    """Beats marked in ``part`` by database, record and sample position."""
+    found: dict[str, dict[str, list[int]]] = {}
+    for store, rows in zip(data.stores, data.rows_of(part), strict=True):
+        records = found.setdefault(store.provenance["database"], {})
+        for name, sample in zip(store.records[rows].tolist(), store.samples[rows].tolist(), strict=True):
+            records.setdefault(name, []).append(sample)
+    return found
+
+
+def _library_versions() -> dict[str, str]:
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def git_revision() -> str | None:
+    """The revision of heartzoo's checkout, with ``-dirty`` where files differ from it; None outside one."""
+    root = Path(__file__).parent.parent
+    try:
+        shown = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return shown.stdout.strip()

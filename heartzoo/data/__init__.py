@@ -1,0 +1,1 @@
+"""Data: databases, splits, download, records, examples, batches."""

@@ -1,0 +1,57 @@
+"""Record -> examples: one frame, one row of R-R features and one symbol for every beat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from heartzoo.data import signal as sig
+from heartzoo.data.records import Record
+from heartzoo.data.rr import rr_features
+
+if TYPE_CHECKING:
+    from heartzoo.config import InputConfig
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The beats of one record, ready for a model.
+
+    Attributes:
+        frames: float32, shape (n, frame + 2 * margin), in mV, at the model's sampling rate, not yet normalised; the
+            beat sits at index ``margin + frame // 2``.
+        rr: float32, shape (n, features).
+        symbols: uint8, shape (n,), WFDB symbols as ASCII codes.
+        samples: int64, shape (n,), beat positions in the recording.
+    """
+
+    frames: np.ndarray
+    rr: np.ndarray
+    symbols: np.ndarray
+    samples: np.ndarray
+
+
+def cut_beats(record: Record, contract: InputConfig, margin: int = 0) -> Examples:
+    """Cut every beat of a record.
+
+    Args:
+        record: the record.
+        contract: sampling rate, frame, high-pass and R-R features of the model.
+        margin: extra samples on both sides of the frame, at the model's sampling rate, for shift augmentation.
+
+    Returns:
+        Its examples, in order of time; every beat is kept, frames at an end are padded with the edge value.
+    """
+    x = sig.resample(record.signal, record.fs, contract.fs)
+    if contract.highpass_hz is not None:
+        x = sig.highpass(x, contract.fs, contract.highpass_hz)
+    centres = sig.resample_positions(record.samples, record.fs, contract.fs)
+    before = contract.frame // 2 + margin
+    return Examples(
+        frames=sig.frames(x.astype(np.float32), centres, before, contract.frame + 2 * margin - before),
+        rr=rr_features(record.samples, record.fs, contract.rr_features),
+        symbols=record.symbols,
+        samples=record.samples,
+    )

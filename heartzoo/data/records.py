@@ -1,0 +1,236 @@
+"""WFDB files -> Record: one lead in millivolts, its beats and its rhythms."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from heartzoo.data.databases import Database, get_database
+from heartzoo.data.download import ensure, folder
+from heartzoo.errors import UserError
+from heartzoo.tasks import BEAT_SYMBOLS
+
+# An annotator's mark may lie a sample or so past the last one (svdb 860); further out means a cut recording.
+PAST_END_S = 0.1
+
+
+class MissingLead(UserError):
+    """The record has none of the wanted leads."""
+
+    def __reduce__(self) -> tuple[type[UserError], tuple[str, str]]:
+        return MissingLead, (self.problem, self.remedy)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One lead of a recording.
+
+    Attributes:
+        database: database name.
+        name: record name inside the database.
+        patient: patient id; records of one person share it.
+        lead: name of the signal.
+        fs: sampling rate in Hz.
+        signal: float64, shape (samples,), in mV (at 200 units per mV where the header gives no gain).
+        calibrated: False where the header gives no gain.
+        samples: int64, shape (beats,), positions of the beats in the signal.
+        symbols: uint8, shape (beats,), their WFDB symbols as ASCII codes.
+        rhythms: (sample, label) of each rhythm change, label as in the file, for example ``"(AFIB"``.
+        comments: the header's comment lines.
+    """
+
+    database: str
+    name: str
+    patient: str
+    lead: str
+    fs: float
+    signal: np.ndarray
+    calibrated: bool
+    samples: np.ndarray
+    symbols: np.ndarray
+    rhythms: tuple[tuple[int, str], ...]
+    comments: tuple[str, ...]
+
+
+def read_record(source: Path, database: Database, name: str, leads: tuple[str, ...] | None = None) -> Record:
+    """Read one annotated record with wfdb and check it.
+
+    Args:
+        source: the folder that holds the database's files.
+        database: its entry in the table.
+        name: record name.
+        leads: leads by preference; default the database's.
+
+    Returns:
+        The record.
+
+    Raises:
+        MissingLead: the record has none of the leads.
+        UserError: a file is missing, truncated or unreadable; the sampling rate is not positive; the signal has
+            NaN samples; the annotations are absent, hold no beat, or lie past the end.
+    """
+    path = source / name
+    signal, header, lead = read_signal(path, leads or database.leads)
+    samples, symbols, rhythms = _read_annotations(path, len(signal), header.fs)
+    return Record(
+        database=database.name,
+        name=name,
+        patient=database.patient(name),
+        lead=lead,
+        fs=float(header.fs),
+        signal=signal,
+        calibrated=_calibrated(path, header.sig_name.index(lead)),
+        samples=samples,
+        symbols=symbols,
+        rhythms=rhythms,
+        comments=tuple(header.comments),
+    )
+
+
+def read_signal(path: Path, leads: tuple[str, ...]) -> tuple[np.ndarray, Any, str]:
+    """Read the first of ``leads`` that a WFDB record has.
+
+    Args:
+        path: the record's path without extension.
+        leads: signal names by preference.
+
+    Returns:
+        The signal in mV (float64, shape (samples,)), wfdb's header, the lead's name.
+
+    Raises:
+        MissingLead, UserError: as :func:`read_record`.
+    """
+    import wfdb
+
+    header = _read_header(path)
+    lead = next((lead for lead in leads if lead in header.sig_name), None)
+    if lead is None:
+        raise MissingLead(
+            f"record {path.name}: expected a lead among {', '.join(leads)}, found {', '.join(header.sig_name)}",
+            "name one with data.leads, or leave such records out with data.missing_lead = skip",
+        )
+    _check_size(path, header)
+    try:
+        record = wfdb.rdrecord(str(path), channels=[header.sig_name.index(lead)])
+    except (ValueError, IndexError, OSError) as error:
+        raise UserError(f"record {path.name}: the signal file cannot be read ({_first_line(error)})", _REFETCH) from error
+    signal = record.p_signal[:, 0]
+    bad = np.flatnonzero(np.isnan(signal))
+    if len(bad):
+        raise UserError(
+            f"record {path.name}, lead {lead}: expected numbers, found {len(bad)} NaN samples, the first at {bad[0]}",
+            "repair the recording or leave the record out",
+        )
+    return signal, header, lead
+
+
+_REFETCH = "check it with `heartzoo data verify`, or fetch it again"
+# Bytes a frame of one sample of every signal takes, by WFDB format.
+_BYTES_PER_SAMPLE = {"16": 2.0, "61": 2.0, "80": 1.0, "212": 1.5, "24": 3.0, "32": 4.0}
+
+
+def _read_header(path: Path) -> Any:
+    import wfdb
+
+    if not path.with_name(f"{path.name}.hea").is_file():
+        raise UserError(f"record {path.name}: {path.name}.hea is missing in {path.parent}", _REFETCH)
+    try:
+        header = wfdb.rdheader(str(path))
+    except (ValueError, IndexError, KeyError, TypeError, AttributeError, wfdb.io.header.HeaderSyntaxError) as error:
+        raise UserError(f"record {path.name}: {path.name}.hea is not a WFDB header ({_first_line(error)})", _REFETCH) from error
+    if not header.fs or header.fs <= 0 or not math.isfinite(header.fs):
+        raise UserError(f"record {path.name}: expected a sampling rate above 0 Hz, found {header.fs}", "mend the header")
+    if not header.sig_name or None in header.sig_name:
+        raise MissingLead(f"record {path.name}: its header names no leads", "name the leads in the header")
+    return header
+
+
+def _check_size(path: Path, header: Any) -> None:
+    """A signal file shorter than its header says is refused: wfdb would read part of it or fail obscurely."""
+    files = set(header.file_name)
+    for file in files:
+        here = path.with_name(file)
+        if here.parent != path.parent or not here.is_file():
+            raise UserError(f"record {path.name}: signal file {file} is missing in {path.parent}", _REFETCH)
+        signals = [i for i, name in enumerate(header.file_name) if name == file]
+        formats = {header.fmt[i] for i in signals}
+        if header.sig_len and len(formats) == 1 and (width := _BYTES_PER_SAMPLE.get(formats.pop())):
+            frame = sum((header.samps_per_frame or [1] * len(header.fmt))[i] for i in signals)
+            expected = math.floor(width * frame * header.sig_len) + (header.byte_offset[signals[0]] or 0)
+            if (found := here.stat().st_size) < expected:
+                raise UserError(f"record {path.name}: {file} is truncated, expected {expected} bytes, found {found}", _REFETCH)
+
+
+def _read_annotations(path: Path, length: int, fs: float) -> tuple[np.ndarray, np.ndarray, tuple[tuple[int, str], ...]]:
+    samples, symbols, rhythms = _read_marks(path)
+    if (last := int(samples.max())) >= length + PAST_END_S * fs:
+        raise UserError(
+            f"record {path.name}: a beat is annotated at sample {last}, past the end ({length} samples)",
+            "the signal and its annotations do not belong together: fetch both again",
+        )
+    return samples, symbols, rhythms
+
+
+def _read_marks(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[tuple[int, str], ...]]:
+    """Positions and symbols of the beats, and the rhythm changes."""
+    import wfdb
+
+    if not path.with_name(f"{path.name}.atr").is_file():
+        raise UserError(f"record {path.name}: the annotation file {path.name}.atr is missing", _REFETCH)
+    try:
+        annotation = wfdb.rdann(str(path), "atr")
+    except (ValueError, IndexError, KeyError, TypeError) as error:
+        raise UserError(f"record {path.name}: {path.name}.atr cannot be read ({_first_line(error)})", _REFETCH) from error
+    symbols = np.array([ord(symbol[0]) for symbol in annotation.symbol], dtype=np.uint8)
+    samples = np.asarray(annotation.sample, dtype=np.int64)
+    beats = np.isin(symbols, np.frombuffer(BEAT_SYMBOLS.encode(), np.uint8))
+    if not beats.any():
+        raise UserError(f"record {path.name}: {path.name}.atr holds no beat", "an annotated record is needed here")
+    rhythms = tuple(
+        (int(sample), note.rstrip("\x00"))
+        for sample, note in zip(samples, annotation.aux_note, strict=True)
+        if note.startswith(("(", ")"))
+    )
+    return samples[beats], symbols[beats], rhythms
+
+
+def _calibrated(path: Path, signal: int) -> bool:
+    """Whether the header gives a gain: wfdb replaces a gain of 0 by 200 per mV without saying so."""
+    text = path.with_name(f"{path.name}.hea").read_text(errors="replace")
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    fields = lines[1 + signal].split()
+    gain = fields[2].split("(")[0].split("/")[0] if len(fields) > 2 else "0"
+    return float(gain) != 0.0
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def open_record(database: str, name: str, leads: tuple[str, ...] | None = None) -> Record:
+    """Read an annotated record of a database of the table, downloading it first if it is not in the cache.
+
+    Args:
+        database: such as ``"mitdb"``.
+        name: record name.
+        leads: leads by preference; default the database's.
+
+    Raises:
+        UserError: as :func:`read_record`, or the record is unknown or cannot be downloaded.
+    """
+    entry = get_database(database)
+    return read_record(ensure(entry, [name]), entry, name, leads)
+
+
+def beat_symbols(database: Database, names: Sequence[str]) -> np.ndarray:
+    """Symbols of every beat of some records in the cache, as ASCII codes; uint8, shape (n,).
+
+    Raises:
+        UserError: an annotation file is absent, empty or unreadable.
+    """
+    return np.concatenate([_read_marks(folder(database) / name)[1] for name in names])

@@ -1,0 +1,126 @@
+"""Where files come from: a web server or a folder, one file at a time, with retries."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+from urllib.request import url2pathname
+
+from heartzoo.errors import UserError
+
+if TYPE_CHECKING:
+    import requests
+
+ATTEMPTS = 5
+BACKOFF_S = 0.5  # before the second attempt; doubles each time
+TIMEOUT_S = (10.0, 30.0)  # to connect; without a byte
+
+Fetch = Callable[[str, Path], None]  # (file name below the source's base, where to write it)
+
+
+class FileError(Exception):
+    """One file cannot be had from its source, and why; others may still be."""
+
+
+@contextmanager
+def open_source(base: str, workers: int, stop: Event) -> Iterator[Fetch]:
+    """Yield the function that fetches a file; several threads may call it at once.
+
+    It raises :class:`FileError` where this file cannot be had, and :class:`UserError` where none can.
+
+    Args:
+        base: URL (``http``, ``https``, ``file``) or path of the folder that holds the files.
+        workers: number of threads that fetch.
+        stop: when set, fetches over HTTP end early with a :class:`FileError`.
+
+    Raises:
+        UserError: ``base`` is another kind of URL, or a folder that does not exist.
+    """
+    scheme = urlsplit(base).scheme if "://" in base else ""
+    if scheme in ("http", "https"):
+        import requests
+
+        with requests.Session() as session:
+            session.mount(f"{scheme}://", requests.adapters.HTTPAdapter(pool_maxsize=workers))
+            session.headers["Accept-Encoding"] = "identity"
+            yield partial(_fetch_http, session, base, stop)
+    elif scheme in ("", "file"):
+        root = Path(url2pathname(urlsplit(base).path) if scheme else base)
+        if not root.is_dir():
+            raise UserError(
+                f"the mirror has no folder {root}",
+                "name one with PhysioNet's layout <mirror>/<database>/<version>/<file>",
+            )
+        yield partial(_fetch_copy, root)
+    else:
+        raise UserError(f"cannot use {base!r} as a mirror", "name an http(s) URL or a folder")
+
+
+def _fetch_copy(root: Path, name: str, path: Path) -> None:
+    try:
+        shutil.copyfile(root / name, path)
+    except FileNotFoundError as error:
+        raise FileError(f"not found: {root / name}") from error
+
+
+def _fetch_http(session: requests.Session, base: str, stop: Event, name: str, path: Path) -> None:
+    """Fetch one file over HTTP, trying again after faults that may pass."""
+    import requests
+
+    url = f"{base}/{quote(name)}"
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            _get(session, url, path, stop)
+            return
+        except requests.RequestException as error:
+            if attempt == ATTEMPTS or not _may_pass(error):
+                raise _explained(error, url) from error
+        if stop.wait(BACKOFF_S * 2 ** (attempt - 1)):
+            raise FileError("stopped")
+
+
+def _get(session: requests.Session, url: str, path: Path, stop: Event) -> None:
+    with session.get(url, stream=True, timeout=TIMEOUT_S) as response:
+        response.raise_for_status()
+        if url.startswith("https:") and not response.url.startswith("https:"):
+            raise FileError(f"redirected to the insecure {response.url}")
+        with path.open("wb") as file:
+            for chunk in response.iter_content(1 << 16):
+                if stop.is_set():
+                    raise FileError("stopped")
+                file.write(chunk)
+
+
+def _may_pass(error: requests.RequestException) -> bool:
+    """Whether another attempt makes sense: a server that is busy, a connection that failed."""
+    import requests
+
+    if error.response is not None:
+        return error.response.status_code == 429 or error.response.status_code >= 500
+    passing = requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError
+    return isinstance(error, passing)
+
+
+def _explained(error: requests.RequestException, url: str) -> FileError | UserError:
+    """What a failed request means: this file cannot be had, or (a UserError) no file can."""
+    import requests
+    import urllib3
+
+    if error.response is not None:
+        status = error.response.status_code
+        return FileError(f"{'not found, ' if status == 404 else ''}HTTP {status} from {url}")
+    if not _may_pass(error):
+        return FileError(f"{url}: {error}")
+    if error.args and isinstance(error.args[0], urllib3.exceptions.ProtocolError):
+        return FileError(f"the connection was cut: {url}")
+    tls = isinstance(error, requests.exceptions.SSLError)
+    return UserError(
+        f"cannot reach {urlsplit(url).netloc}{', its certificate is not trusted' if tls else ''}",
+        "check the connection, or name another source with --mirror or HEARTZOO_MIRROR; running again resumes",
+    )

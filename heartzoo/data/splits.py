@@ -1,0 +1,161 @@
+"""Patient-wise splits, the random split, and grouped folds of the training patients.
+
+References:
+    de Chazal, O'Dwyer and Reilly 2004, IEEE Trans Biomed Eng 51(7):1196-1206 (DS1 and DS2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from heartzoo.data.databases import DATABASES
+from heartzoo.errors import UserError, nearest
+
+RANDOM_SPLIT_SEED = 0
+RANDOM_TEST_FRACTION = 0.2
+
+
+@dataclass(frozen=True)
+class Split:
+    """A named part of a database.
+
+    Attributes:
+        name: the name used in every result.
+        database: the database it belongs to.
+        records: its records.
+        test: True where it may only be opened by an evaluation, which logs the opening.
+        skip_s: seconds at each record's start whose beats are left out (EC57's learning period).
+        part: for the random split, which part of the beats; None where every beat of the records counts.
+    """
+
+    name: str
+    database: str
+    records: tuple[str, ...]
+    test: bool = False
+    skip_s: float = 0.0
+    part: Literal["train", "test"] | None = None
+
+    def select(self, samples: np.ndarray, fs: np.ndarray | float, symbols: np.ndarray) -> np.ndarray:
+        """Which beats of the split's records, stacked in order, belong to it.
+
+        Args:
+            samples: beat positions in samples of the recording, shape (n,).
+            fs: sampling rate of the recordings in Hz, one number or shape (n,).
+            symbols: WFDB symbols as ASCII codes, shape (n,); the random split is stratified by them.
+
+        Returns:
+            Boolean array of shape (n,).
+        """
+        keep = samples >= self.skip_s * fs
+        if self.part is not None:
+            in_test = _stratified(symbols, RANDOM_TEST_FRACTION, RANDOM_SPLIT_SEED)
+            keep &= in_test if self.part == "test" else ~in_test
+        return keep
+
+
+def _stratified(symbols: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """Mark ``fraction`` of the beats of each symbol, drawn by ``seed``."""
+    rng = np.random.default_rng(seed)
+    chosen = np.zeros(len(symbols), bool)
+    for symbol in np.unique(symbols):
+        members = np.flatnonzero(symbols == symbol)
+        chosen[rng.permutation(members)[: round(fraction * len(members))]] = True
+    return chosen
+
+
+def _records(names: str) -> tuple[str, ...]:
+    return tuple(names.split())
+
+
+_DS1 = _records("101 106 108 109 112 114 115 116 118 119 122 124 201 203 205 207 208 209 215 220 223 230")
+_DS2 = _records("100 103 105 111 113 117 121 123 200 202 210 212 213 214 219 221 222 228 231 232 233 234")
+# Chosen once, on 2026-11-21: the 58 records at hand, sorted by number of S beats and cut into 18 groups of neighbours;
+# numpy.random.default_rng(2026) drew one record of each group for testing, the other 40 train.
+_SVDB_TRAIN = _records(
+    "801 802 803 804 806 812 820 821 824 825 826 843 845 846 847 848 849 850 854 856 857 858 864 865 868 869 870 871 "
+    "873 875 876 879 880 883 886 887 888 889 890 892"
+)
+_SVDB_TEST = tuple(record for record in DATABASES["svdb"].records if record not in _SVDB_TRAIN)
+_SYNTHETIC = DATABASES["synthetic"].records
+
+SPLITS: dict[str, Split] = {
+    split.name: split
+    for split in (
+        Split("ds1", "mitdb", _DS1),
+        Split("ds2", "mitdb", _DS2, test=True),
+        Split("ds2-no202", "mitdb", tuple(r for r in _DS2 if r != "202"), test=True),
+        Split("ds2-skip5", "mitdb", _DS2, test=True, skip_s=300.0),
+        Split("svdb-train", "svdb", _SVDB_TRAIN),
+        Split("svdb-test", "svdb", _SVDB_TEST, test=True),
+        Split("random-train", "mitdb", DATABASES["mitdb"].records, part="train"),
+        Split("random-test", "mitdb", DATABASES["mitdb"].records, test=True, part="test"),
+        Split("synthetic-train", "synthetic", _SYNTHETIC[:24]),
+        Split("synthetic-test", "synthetic", _SYNTHETIC[24:], test=True),
+    )
+}
+
+# Results on these parts of a split are read off the same predictions.
+PARTS: dict[str, tuple[str, ...]] = {"ds2": ("ds2-no202", "ds2-skip5")}
+
+
+def get_split(name: str) -> Split:
+    """Look a split up.
+
+    Raises:
+        UserError: there is none of that name; the nearest is named.
+    """
+    if name not in SPLITS:
+        raise UserError(f"unknown split {name!r}", nearest(name, SPLITS))
+    return SPLITS[name]
+
+
+def track(train_splits: list[str]) -> str:
+    """The track of a model by what it was trained on: strict, extended, random or synthetic.
+
+    Raises:
+        UserError: the combination is none of the protocol's tracks.
+    """
+    tracks = {
+        frozenset({"ds1"}): "strict",
+        frozenset({"ds1", "svdb-train"}): "extended",
+        frozenset({"random-train"}): "random",
+        frozenset({"synthetic-train"}): "synthetic",
+    }
+    key = frozenset(train_splits)
+    if key not in tracks:
+        valid = "; ".join(" + ".join(sorted(splits)) for splits in tracks)
+        raise UserError(f"data.train = {sorted(key)} is not one of the tracks", f"take one of: {valid}")
+    return tracks[key]
+
+
+def folds(patients: np.ndarray, labels: np.ndarray, count: int) -> list[np.ndarray]:
+    """Patient-grouped folds with about the same class shares; one person is never on both sides.
+
+    Args:
+        patients: patient id of each example, shape (n,).
+        labels: class of each example, shape (n,).
+        count: number of folds.
+
+    Returns:
+        For each fold the boolean validation mask, shape (n,).
+
+    Raises:
+        UserError: fewer patients than folds.
+    """
+    found = len(np.unique(patients))
+    if found < count:
+        raise UserError(
+            f"training.folds = {count}, but the training data hold {found} patients", "lower training.folds"
+        )
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    splitter = StratifiedGroupKFold(count)
+    masks = []
+    for _, validation in splitter.split(np.zeros(len(labels)), labels, patients):
+        mask = np.zeros(len(labels), bool)
+        mask[validation] = True
+        masks.append(mask)
+    return masks

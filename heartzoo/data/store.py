@@ -1,0 +1,267 @@
+"""Prepared examples in HDF5: written once, read in batches.
+
+A store holds every beat of a list of records under one preprocessing contract. It is named by a hash of both, so that
+a changed contract makes a new store and an unchanged one is found again. It keeps the annotators' symbols: a task turns
+them into classes, so one store serves every task.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import h5py
+import joblib
+import numpy as np
+
+from heartzoo._version import __version__
+from heartzoo.config import InputConfig
+from heartzoo.data.beats import Examples, cut_beats
+from heartzoo.data.databases import Database, get_database
+from heartzoo.data.download import ensure, folder, present
+from heartzoo.data.records import MissingLead, Record, read_record
+from heartzoo.errors import UserError
+from heartzoo.files import atomic_path, cache_dir, lock, sha256
+from heartzoo.progress import track
+from heartzoo.tasks import Task
+
+FORMAT = 1
+CHUNK_ROWS = 16
+# A store up to this size is read into memory whole; a larger one is read chunk by chunk through a cache of this size.
+MEMORY_BYTES = 512 * 2**20
+
+
+class Store:
+    """Prepared examples on disk, opened for reading.
+
+    Args:
+        path: a file written by :func:`prepare`.
+
+    Attributes:
+        provenance: where the examples come from: database, version, split, records, leads, hashes, contract.
+        samples: int64, shape (n,), beat positions in the recording.
+        symbols: uint8, shape (n,).
+        rr: float32, shape (n, features).
+        records: record name of each example, shape (n,).
+        patients: patient id of each example, shape (n,).
+        margin: samples on both sides of a frame that only shift augmentation uses.
+
+    Raises:
+        UserError: the file is no store or is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            with h5py.File(path, "r") as file:
+                self.provenance: dict[str, Any] = json.loads(file.attrs["provenance"])
+                self.samples = file["samples"][:]
+                self.symbols = file["symbols"][:]
+                self.rr = file["rr"][:] if "rr" in file else np.zeros((len(self.symbols), 0), np.float32)
+                names = np.array([r["name"] for r in self.provenance["records"]])
+                patients = np.array([r["patient"] for r in self.provenance["records"]])
+                self.records = names[file["record"][:]]
+                self.patients = patients[file["record"][:]]
+        except (OSError, KeyError, ValueError, IndexError) as error:
+            raise UserError(f"{path} is not a prepared store ({error})", "delete it and prepare it again") from error
+        self.margin: int = self.provenance["margin"]
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+    @cached_property
+    def _frames(self) -> np.ndarray | h5py.Dataset:
+        # A prime number of slots, about 100 for each chunk that fits, as HDF5 advises.
+        dataset = h5py.File(self.path, "r", rdcc_nbytes=MEMORY_BYTES, rdcc_nslots=1_000_003, rdcc_w0=0.0)["frames"]
+        return dataset[:] if dataset.nbytes <= MEMORY_BYTES else dataset
+
+    def frames(self, indices: np.ndarray) -> np.ndarray:
+        """Read frames in any order, repeats allowed.
+
+        Args:
+            indices: shape (n,).
+
+        Returns:
+            float32, shape (n, frame + 2 * margin), in mV.
+        """
+        if isinstance(self._frames, np.ndarray):
+            return self._frames[indices]
+        rows, inverse = np.unique(indices, return_inverse=True)
+        found = np.empty((len(rows), self._frames.shape[1]), np.float32)
+        chunks, starts = np.unique(rows // CHUNK_ROWS, return_index=True)
+        # h5py reads whole chunks far faster than scattered rows.
+        for chunk, start, stop in zip(chunks, starts, [*starts[1:], len(rows)], strict=True):
+            block = self._frames[chunk * CHUNK_ROWS : (chunk + 1) * CHUNK_ROWS]
+            found[start:stop] = block[rows[start:stop] - chunk * CHUNK_ROWS]
+        return found[inverse]
+
+    def labels(self, task: Task, mapping: str) -> np.ndarray:
+        """Class of each example, -1 where the task does not score it; shape (n,)."""
+        return task.labels(self.symbols, mapping)
+
+    @cached_property
+    def fs(self) -> np.ndarray:
+        """Sampling rate of the recording each beat comes from, in Hz; shape (n,)."""
+        rates = {record["name"]: record["fs"] for record in self.provenance["records"]}
+        return np.array([rates[name] for name in self.records])
+
+
+def prepare(
+    database: Database,
+    records: Sequence[str],
+    contract: InputConfig,
+    leads: Sequence[str] | None = None,
+    missing_lead: str = "error",
+    margin: int = 0,
+    present_only: bool = False,
+    jobs: int = 2,
+    out: Path | None = None,
+) -> Store:
+    """Cut every beat of some records into a store, or find the store that holds them.
+
+    Args:
+        database: where the records belong.
+        records: their names, in the order they are stored.
+        contract: the preprocessing contract.
+        leads: leads by preference; default the database's.
+        missing_lead: ``"error"``, or ``"skip"`` to leave such a record out (its name and reason are kept).
+        margin: extra samples on both sides of a frame.
+        present_only: take the records that are in the cache and name the others in the provenance, instead of
+            downloading what is missing.
+        jobs: processes.
+        out: where to write; default a file of the cache named by a hash of all the above.
+
+    Returns:
+        The opened store.
+
+    Raises:
+        UserError: a record is absent, damaged or lacks the lead; the disk is full.
+    """
+    names, absent = _available(database, records, present_only)
+    wanted = {
+        "format": FORMAT,
+        "database": database.name,
+        "version": database.version,
+        "requested": names,
+        "absent": absent,
+        "leads": list(leads or database.leads),
+        "missing_lead": missing_lead,
+        "margin": margin,
+        "input": contract.model_dump(mode="json"),
+    }
+    key = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]
+    path = out or cache_dir() / "prepared" / f"{database.name}-{key}.h5"
+    with lock(path):
+        if not (path.is_file() and _holds(path, wanted)):
+            _remove_leftovers(path)
+            _write(path, database, contract, wanted, jobs)
+    return Store(path)
+
+
+def _available(database: Database, records: Sequence[str], present_only: bool) -> tuple[list[str], list[str]]:
+    if not present_only:
+        ensure(database, records)
+        return list(records), []
+    here = set(present(database))
+    names = [name for name in records if name in here]
+    if not names:
+        raise UserError(
+            f"none of the {len(records)} records of {database.name} is in the cache",
+            f"run `heartzoo data download {database.name}`",
+        )
+    return names, [name for name in records if name not in here]
+
+
+def _holds(path: Path, wanted: dict[str, Any]) -> bool:
+    try:
+        provenance = Store(path).provenance
+    except UserError:
+        return False
+    return all(provenance.get(key) == value for key, value in wanted.items())
+
+
+def _remove_leftovers(path: Path) -> None:
+    """A killed process leaves its temporary file; the lock is ours, so nobody writes it now."""
+    for leftover in path.parent.glob(f".part.*.{path.name}"):
+        leftover.unlink(missing_ok=True)
+
+
+def _write(path: Path, database: Database, contract: InputConfig, wanted: dict[str, Any], jobs: int) -> None:
+    arguments = (folder(database), database, tuple(wanted["leads"]), contract, wanted["margin"], wanted["missing_lead"])
+    names = wanted["requested"]
+    # loky's workers start clean, so it is safe beside TensorFlow's threads; results come in order, a few at a time.
+    work = joblib.Parallel(n_jobs=min(jobs, len(names)), return_as="generator", pre_dispatch=2 * jobs)(
+        joblib.delayed(_prepare_record)(name, *arguments) for name in names
+    )
+    facts: list[dict[str, Any]] = []
+    skipped: dict[str, str] = {}
+    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        for name, result in zip(names, track(work, len(names), f"prepare {database.name}"), strict=True):
+            if isinstance(result, str):
+                skipped[name] = result
+                continue
+            _append(file, result[0], len(facts))
+            facts.append(result[1])
+        if not facts:
+            raise UserError(f"every record was skipped: {next(iter(skipped.values()))}", "name other leads")
+        provenance = {**wanted, "heartzoo": __version__, "records": facts, "skipped": skipped}
+        file.attrs["provenance"] = json.dumps(provenance)
+
+
+def _prepare_record(
+    name: str,
+    source: Path,
+    database: Database,
+    leads: tuple[str, ...],
+    contract: InputConfig,
+    margin: int,
+    missing_lead: str,
+) -> tuple[Examples, dict[str, Any]] | str:
+    """One record's examples and facts, or the reason it is skipped. Runs in a worker process."""
+    try:
+        record = read_record(source, database, name, leads)
+    except MissingLead as error:
+        if missing_lead == "skip":
+            return error.problem
+        raise
+    examples = cut_beats(record, contract, margin)
+    return examples, _facts(record, examples, source, database)
+
+
+def _facts(record: Record, examples: Examples, source: Path, database: Database) -> dict[str, Any]:
+    symbols, counts = np.unique(record.symbols, return_counts=True)
+    return {
+        "name": record.name,
+        "patient": record.patient,
+        "lead": record.lead,
+        "fs": record.fs,
+        "calibrated": record.calibrated,
+        "beats": {chr(symbol): int(count) for symbol, count in zip(symbols, counts, strict=True)},
+        "flat_frames": int((np.ptp(examples.frames, axis=1) == 0).sum()),
+        "sha256": {ext: sha256(source / f"{record.name}.{ext}") for ext in database.extensions},
+    }
+
+
+def _append(file: h5py.File, examples: Examples, record: int) -> None:
+    count = len(examples.symbols)
+    columns = {
+        "frames": examples.frames,
+        "rr": examples.rr,
+        "symbols": examples.symbols,
+        "samples": examples.samples,
+        "record": np.full(count, record, np.int32),
+    }
+    for name, values in columns.items():
+        if values.size == 0:  # a contract without R-R features
+            continue
+        rows = CHUNK_ROWS if name == "frames" else 4096
+        width = values.shape[1:]
+        if name not in file:
+            file.create_dataset(name, (0, *width), values.dtype, maxshape=(None, *width), chunks=(rows, *width))
+        dataset = file[name]
+        dataset.resize(len(dataset) + count, axis=0)
+        dataset[-count:] = values

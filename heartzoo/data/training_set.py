@@ -1,0 +1,145 @@
+"""Configuration -> training batches, validation examples and calibration examples, of disjoint patients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from heartzoo.config import Config
+from heartzoo.data.batches import Inputs, TrainingBatches, draw_probabilities, input_chunks
+from heartzoo.data.databases import get_database
+from heartzoo.data.download import ensure
+from heartzoo.data.records import read_signal
+from heartzoo.data.signal import resample
+from heartzoo.data.splits import folds, get_split
+from heartzoo.data.store import Store, prepare
+from heartzoo.errors import UserError
+from heartzoo.tasks import Task, get_task
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """The training splits of a configuration, divided by patient into training and validation.
+
+    Attributes:
+        config: the configuration.
+        task: its task.
+        stores: one store a training split.
+        rows: the scored rows of each store.
+        labels: class of each example, the stores one after the other, shape (n,).
+        patients: ``database/patient`` of each example, shape (n,).
+        validation: which examples validate, boolean, shape (n,).
+    """
+
+    config: Config
+    task: Task
+    stores: tuple[Store, ...]
+    rows: tuple[np.ndarray, ...]
+    labels: np.ndarray
+    patients: np.ndarray
+    validation: np.ndarray
+
+    def probabilities(self, part: np.ndarray) -> np.ndarray:
+        """Draw probabilities of the examples marked in ``part``; shape (part.sum(),)."""
+        sampling = self.config.training.sampling
+        return draw_probabilities(self.labels[part], self.patients[part], len(self.task.classes), sampling)
+
+    def batches(self, seed: int) -> TrainingBatches:
+        """Random training batches."""
+        training = ~self.validation
+        return TrainingBatches(
+            stores=self.stores,
+            rows=self.rows_of(training),
+            labels=self.labels[training],
+            probabilities=self.probabilities(training),
+            classes=len(self.task.classes),
+            contract=self.config.input,
+            augmentation=self.config.training.augmentation,
+            noise=_noise(self.config),
+            batch_size=self.config.training.batch_size,
+            seed=seed,
+        )
+
+    def inputs(self, part: np.ndarray) -> Inputs:
+        """The inputs of the examples marked in ``part``, in order, not augmented."""
+        pieces = [
+            piece
+            for store, rows in zip(self.stores, self.rows_of(part), strict=True)
+            for piece in input_chunks(store, rows, self.config.input)
+        ]
+        return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+
+    def calibration(self) -> np.ndarray:
+        """Mark the training examples that set the int8 ranges: drawn evenly over classes and patients; shape (n,)."""
+        export = self.config.export
+        training = np.flatnonzero(~self.validation)
+        rng = np.random.default_rng(export.calibration_seed)
+        sampling = self.config.training.sampling.model_copy(update={"by": "class", "shares": None})
+        classes = len(self.task.classes)
+        weights = draw_probabilities(self.labels[training], self.patients[training], classes, sampling)
+        count = min(export.calibration_examples, len(training))
+        chosen = np.zeros(len(self.labels), bool)
+        chosen[rng.choice(training, count, replace=False, p=weights)] = True
+        return chosen
+
+    def rows_of(self, part: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Of each store, the rows of the examples marked in ``part`` (boolean, shape (n,))."""
+        pieces = np.split(part, np.cumsum([len(rows) for rows in self.rows])[:-1])
+        return tuple(rows[piece] for rows, piece in zip(self.rows, pieces, strict=True))
+
+
+def load_training_set(config: Config, jobs: int = 2) -> TrainingSet:
+    """Prepare the training splits of a configuration and divide their patients.
+
+    Args:
+        config: the configuration.
+        jobs: processes that prepare.
+
+    Raises:
+        UserError: data are missing or damaged; a class has no training or no validation example.
+    """
+    task = get_task(config.task)
+    margin = round(config.training.augmentation.shift_s * config.input.fs)
+    stores, rows, labels, patients = [], [], [], []
+    for name in config.data.train:
+        split = get_split(name)
+        database = get_database(split.database)
+        store = prepare(
+            database, split.records, config.input, config.data.leads, config.data.missing_lead, margin, jobs=jobs
+        )
+        classes = store.labels(task, config.data.mapping)
+        scored = np.flatnonzero((classes >= 0) & split.select(store.samples, store.fs, store.symbols))
+        stores.append(store)
+        rows.append(scored)
+        labels.append(classes[scored])
+        patients.append(np.char.add(f"{database.name}/", store.patients[scored]))
+    training = config.training
+    every_label, every_patient = np.concatenate(labels), np.concatenate(patients)
+    validation = folds(every_patient, every_label, training.folds)[training.fold]
+    _require_classes(every_label[~validation], task, config)
+    return TrainingSet(config, task, tuple(stores), tuple(rows), every_label, every_patient, validation)
+
+
+def _require_classes(labels: np.ndarray, task: Task, config: Config) -> None:
+    counts = np.bincount(labels, minlength=len(task.classes))
+    empty = [name for name, count in zip(task.classes, counts, strict=True) if count == 0]
+    if empty:
+        raise UserError(
+            f"class {', '.join(empty)} of {task.name} has no training example in {' + '.join(config.data.train)} "
+            f"(fold {config.training.fold} validates)",
+            "take another training.fold, other training splits or another task",
+        )
+
+
+def _noise(config: Config) -> tuple[np.ndarray, ...]:
+    """The first half of nstdb's baseline wander and muscle noise; the second half is kept for testing."""
+    if config.training.augmentation.nstdb_snr_db is None:
+        return ()
+    database = get_database("nstdb")
+    folder = ensure(database, ("bw", "ma"))
+    noise = []
+    for name in ("bw", "ma"):
+        signal, header, _ = read_signal(folder / name, database.leads)
+        noise.append(resample(signal[: len(signal) // 2], header.fs, config.input.fs))
+    return tuple(noise)

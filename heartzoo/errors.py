@@ -1,0 +1,37 @@
+"""The one exception a user's mistake raises, and the sentence that helps him on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """A mistake of the user's, told in one line: what was found, and what to do next.
+
+    The command line prints the message without a traceback and exits with code 2.
+
+    Args:
+        problem: what was expected and what was found.
+        remedy: what to do next; may be empty.
+    """
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        self.problem, self.remedy = problem, remedy
+        super().__init__(f"{problem}; {remedy}" if remedy else problem)
+
+    def __reduce__(self) -> tuple[type[UserError], tuple[str, str]]:
+        # Keeps both parts when a worker process hands the error to its parent.
+        return UserError, (self.problem, self.remedy)
+
+
+def nearest(word: str, valid: Iterable[str]) -> str:
+    """Name the valid word nearest to a mistaken one, and the others.
+
+    >>> nearest("mitbd", ["mitdb", "svdb"])
+    "did you mean 'mitdb'? Valid: mitdb, svdb"
+    """
+    names = sorted(valid)
+    listing = f"Valid: {', '.join(names)}" if names else "There are none"
+    match = get_close_matches(word, names, n=1, cutoff=0.5)
+    return f"did you mean {match[0]!r}? {listing}" if match else listing

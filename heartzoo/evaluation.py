@@ -1,0 +1,113 @@
+"""Evaluation: a predict function and a split -> the figures of ``metrics.json``. One path for float and int8."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from heartzoo.config import Config
+from heartzoo.data.batches import Inputs, input_chunks
+from heartzoo.data.databases import get_database
+from heartzoo.data.splits import PARTS, Split, get_split
+from heartzoo.data.store import Store, prepare
+from heartzoo.errors import UserError
+from heartzoo.metrics import score
+from heartzoo.metrics_file import Evaluation
+from heartzoo.tasks import get_task
+
+# Chunks of inputs and their number -> chunks of logits.
+Predict = Callable[[Iterable[Inputs], int], Iterator[np.ndarray]]
+CHUNK = 512
+BOOTSTRAP_SEED = 0
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is evaluated.
+
+    Attributes:
+        config: its configuration.
+        precision: ``"float32"`` or ``"int8"``.
+        runtime: ``"keras"``, ``"tflm"``, ``"reference"`` or ``"xnnpack"``.
+        file_sha256: hash of the very file that runs.
+        seed: seed of its training; None where it is not known.
+        predict: runs it.
+    """
+
+    config: Config
+    precision: str
+    runtime: str
+    file_sha256: str
+    seed: int | None
+    predict: Predict
+
+
+def evaluate(subject: Subject, split: Split, present_only: bool = False) -> list[Evaluation]:
+    """Run a model over every scored beat of a split.
+
+    Args:
+        subject: the model.
+        split: where to score it.
+        present_only: score the records that are on disk, where others of the split are not.
+
+    Returns:
+        The result on the split, then those on its parts (DS2 without record 202, and without the first five minutes).
+
+    Raises:
+        UserError: the model has trained on the split's people; data are missing or damaged.
+    """
+    config, task = subject.config, get_task(subject.config.task)
+    _refuse_known_people(config, split)
+    database = get_database(split.database)
+    leads = config.data.leads
+    store = prepare(
+        database, split.records, config.input, leads, config.data.missing_lead, present_only=present_only
+    )
+    labels = store.labels(task, config.data.mapping)
+    rows = np.flatnonzero((labels >= 0) & split.select(store.samples, store.fs, store.symbols))
+    if not len(rows):
+        raise UserError(f"{split.name} holds no beat that {task.name} scores", "take another split")
+    chunks = input_chunks(store, rows, config.input, CHUNK)
+    logits = np.concatenate(list(subject.predict(chunks, math.ceil(len(rows) / CHUNK))))
+    # argmax takes the first of equal logits, as the configuration says.
+    predictions = logits.argmax(axis=1)
+    parts = [split, *(get_split(name) for name in PARTS.get(split.name, ()))]
+    return [_result(subject, part, store, rows, labels[rows], predictions) for part in parts]
+
+
+def _refuse_known_people(config: Config, split: Split) -> None:
+    if config.track == "random" and split.database == "mitdb" and split.part is None:
+        raise UserError(
+            f"{config.name} was trained on the random split: it has seen the people of {split.name}",
+            "score it on random-test",
+        )
+
+
+def _result(
+    subject: Subject, split: Split, store: Store, rows: np.ndarray, labels: np.ndarray, predictions: np.ndarray
+) -> Evaluation:
+    mine = np.isin(store.records[rows], split.records)
+    mine &= split.select(store.samples, store.fs, store.symbols)[rows]
+    config = subject.config
+    classes = get_task(config.task).classes
+    scores = score(
+        labels[mine], predictions[mine], store.records[rows][mine], store.patients[rows][mine], classes, BOOTSTRAP_SEED
+    )
+    opened = {record["name"] for record in store.provenance["records"]}
+    return Evaluation.model_validate(
+        {
+            "precision": subject.precision,
+            "runtime": subject.runtime,
+            "dataset": split.database,
+            "split": split.name,
+            "track": config.track,
+            "mapping": config.data.mapping,
+            "records": [name for name in split.records if name in opened],
+            "seed": subject.seed,
+            "file_sha256": subject.file_sha256,
+            **asdict(scores),
+        }
+    )

@@ -1,0 +1,228 @@
+"""A trained run -> a version in the zoo: int8 conversion, final evaluation, cost, C header, card."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from heartzoo import cards, cheader, contract, zoo
+from heartzoo.config import Config, load_config
+from heartzoo.data.batches import model_inputs
+from heartzoo.data.databases import get_database
+from heartzoo.data.download import ensure
+from heartzoo.data.splits import get_split
+from heartzoo.data.store import prepare
+from heartzoo.data.training_set import TrainingSet, load_training_set
+from heartzoo.errors import UserError
+from heartzoo.evaluation import Subject, evaluate
+from heartzoo.files import atomic_path, write_json
+from heartzoo.flatbuffer import ModelFacts, inspect
+from heartzoo.metrics_file import SCHEMA_VERSION, Cost, Evaluation, Metrics, SeedResult, to_bytes
+from heartzoo.openings import log_openings
+from heartzoo.predictors import keras_subject, tflite_subject
+from heartzoo.progress import console
+from heartzoo.quantization import to_int8
+from heartzoo.runtime import TfliteModel, arena_bytes
+from heartzoo.tasks import get_task
+from heartzoo.training import best_epoch, finished, load_model, read_history
+
+GOLDEN_RECORD = "syn24"
+GOLDEN_COUNT = 10
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One seed of a run: its float network and that network's int8 file."""
+
+    seed: int
+    keras_path: Path
+    validation: dict[str, float]
+    content: bytes
+
+
+def export(run: Path, version: str | None = None, root: Path | None = None, large_header: bool = False) -> zoo.Entry:
+    """Quantize every seed of a finished run, evaluate, and publish the seed that validation prefers.
+
+    An interrupted export begins again and reuses the evaluations that it had finished.
+
+    Args:
+        run: the folder of a finished training.
+        version: semantic version; default 1.0.0, or the newest with its minor number raised.
+        root: the zoo's folder; default the zoo in use.
+        large_header: write the C header of a model of any size; default up to 256 KB.
+
+    Returns:
+        The new entry.
+
+    Raises:
+        UserError: no finished run, the version exists, data are missing, or the disk is full.
+    """
+    root = root or zoo.zoo_folder()
+    config = _finished_config(run)
+    version = version or zoo.next_version(root, config.name)
+    zoo.check_free(root, config.name, version)
+    data = load_training_set(config)
+    calibration = data.inputs(data.calibration())
+    candidates = [_candidate(config, run, seed, calibration) for seed in config.seeds]
+    shipped = _choose(config, candidates)
+    label = f"{config.name}@{version}"
+    results = {c.seed: _evaluations(config, c, run, root, label) for c in candidates}
+    files = _files(config, version, data, candidates, shipped, results, large_header)
+    return zoo.publish(root, config.name, version, files)
+
+
+def _finished_config(run: Path) -> Config:
+    path = run / "config.yaml"
+    if not path.is_file():
+        raise UserError(f"{run} holds no run", "train one with `heartzoo train CONFIG --out DIR`")
+    config = load_config(path)
+    for seed in config.seeds:
+        if not finished(read_history(run / f"seed-{seed}"), config.training):
+            raise UserError(f"seed {seed} of {run} has not been trained to its end", "go on with `heartzoo train … --resume`")
+    return config
+
+
+def _candidate(config: Config, run: Path, seed: int, calibration: dict[str, np.ndarray]) -> Candidate:
+    folder = run / f"seed-{seed}"
+    console.print(f"convert {config.name}, seed {seed}, to int8")
+    history = read_history(folder)
+    validation = history[best_epoch(history, config.training.early_stopping)]
+    model = load_model(folder / "best.keras")
+    path = folder / "model.keras"
+    if not path.is_file():  # without the optimizer; saved once, as every saving has other bytes
+        with atomic_path(path) as temporary:
+            model.save(temporary)
+    return Candidate(seed, path, validation, to_int8(model, calibration))
+
+
+def _choose(config: Config, candidates: list[Candidate]) -> Candidate:
+    """The seed that does best on the validation patients by the metric that early stopping watches."""
+    metric = config.training.early_stopping.metric
+    sign = -1 if metric == "val_loss" else 1
+    return max(candidates, key=lambda candidate: sign * candidate.validation[metric])
+
+
+def _evaluations(config: Config, candidate: Candidate, run: Path, root: Path, label: str) -> list[Evaluation]:
+    """Int8 and float results of one seed on every test split, each kept in the run's folder as soon as it is there."""
+    found = []
+    subjects = (
+        tflite_subject(config, candidate.content, candidate.seed),
+        keras_subject(config, candidate.keras_path, candidate.seed),
+    )
+    for subject in subjects:
+        for name in config.data.test:
+            path = run / f"seed-{candidate.seed}" / f"{name}-{subject.precision}-{subject.file_sha256[:16]}.json"
+            found += _kept(path) if path.is_file() else _evaluate(subject, name, path, root, label)
+    return found
+
+
+def _kept(path: Path) -> list[Evaluation]:
+    return [Evaluation.model_validate(value) for value in json.loads(path.read_text())]
+
+
+def _evaluate(subject: Subject, split: str, path: Path, root: Path, label: str) -> list[Evaluation]:
+    found = evaluate(subject, get_split(split))
+    log_openings(root, f"{label} seed {subject.seed}", found)
+    write_json(path, [evaluation.model_dump(mode="json") for evaluation in found])
+    return found
+
+
+def _files(
+    config: Config,
+    version: str,
+    data: TrainingSet,
+    candidates: list[Candidate],
+    shipped: Candidate,
+    results: dict[int, list[Evaluation]],
+    large_header: bool,
+) -> dict[str, bytes]:
+    facts = inspect(shipped.content)
+    metrics = Metrics(
+        schema_version=SCHEMA_VERSION,
+        model=config.name,
+        version=version,
+        task=config.task,
+        classes=list(get_task(config.task).classes),
+        evaluations=results[shipped.seed],
+        seeds=_seed_results(config, results),
+        cost=_cost(shipped, facts),
+    )
+    choice = {
+        "shipped_seed": shipped.seed,
+        "chosen_by": config.training.early_stopping.metric,
+        "validation": {str(candidate.seed): candidate.validation for candidate in candidates},
+    }
+    configuration = contract.configuration(config, version, data, facts, choice)
+    files = {
+        "configuration.json": (json.dumps(configuration, indent=1, allow_nan=False) + "\n").encode(),
+        "metrics.json": to_bytes(metrics),
+        "model.keras": shipped.keras_path.read_bytes(),
+        "model.tflite": shipped.content,
+        "README.md": cards.card(configuration, metrics).encode(),
+    }
+    limit = len(shipped.content) if large_header else cheader.MAX_MODEL_BYTES
+    if len(shipped.content) <= limit:
+        golden = golden_vectors(config, shipped.content)
+        classes, arena = metrics.classes, metrics.cost.arena_bytes
+        text = cheader.c_header(config.name, version, shipped.content, classes, facts, arena, golden, limit)
+        files["model.h"] = text.encode("ascii")
+    return files
+
+
+def _seed_results(config: Config, results: dict[int, list[Evaluation]]) -> list[SeedResult]:
+    """Mean and spread over seeds of the headline and of each class's F1, on every test split and its parts."""
+    if len(results) < 2:
+        return []
+    headline = get_task(config.task).headline
+    found = []
+    for position, example in enumerate(next(iter(results.values()))):
+        condition = example.model_dump(include={"precision", "runtime", "dataset", "split", "track"})
+        headlines = {seed: getattr(r[position], headline) for seed, r in results.items()}
+        found.append(SeedResult.of(headline, headlines, **condition))
+        for name in example.per_class:
+            each = {seed: r[position].per_class[name].f1 for seed, r in results.items()}
+            found.append(SeedResult.of(f"per_class.{name}.f1", each, **condition))
+    return found
+
+
+def _cost(shipped: Candidate, facts: ModelFacts) -> Cost:
+    model = load_model(shipped.keras_path)
+    return Cost(
+        parameters=model.count_params(),
+        nonzero_parameters=int(sum(np.count_nonzero(weight) for weight in model.get_weights())),
+        macs=facts.macs,
+        tflite_bytes=facts.tflite_bytes,
+        keras_bytes=shipped.keras_path.stat().st_size,
+        arena_bytes=arena_bytes(shipped.content),
+        operators=facts.operators,
+    )
+
+
+def golden_vectors(config: Config, content: bytes) -> cheader.GoldenVectors:
+    """Beats of a synthetic recording with the answers of the int8 file, spread over the recording's symbols."""
+    database = get_database("synthetic")
+    ensure(database, [GOLDEN_RECORD])
+    store = prepare(database, [GOLDEN_RECORD], config.input)
+    # One beat of each symbol in turn, so that rare classes are among them.
+    order = np.argsort([(store.symbols[:i] == symbol).sum() for i, symbol in enumerate(store.symbols)], kind="stable")
+    rows = np.sort(order[:GOLDEN_COUNT])
+    frames, rr = store.frames(rows), store.rr[rows]
+    inputs = model_inputs(frames, rr, config.input)
+    model = TfliteModel(content)
+    quantized = {role: model.quantize(role, value) for role, value in inputs.items()}  # type: ignore[arg-type]
+    return cheader.GoldenVectors(
+        raw_frames=frames,
+        rr=inputs.get("rr"),
+        signal_int8=quantized["signal"].reshape(len(rows), math.prod(frames.shape[1:])),
+        rr_int8=quantized.get("rr"),
+        logits_int8=model.run_quantized(quantized["signal"], quantized.get("rr")),
+    )
+
+
+def describe(entry: zoo.Entry) -> list[str]:
+    """Lines that name the files of a new entry."""
+    return [f"{entry.folder / name}  ({fact['bytes']:,} bytes)" for name, fact in entry.files.items()]

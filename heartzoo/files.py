@@ -1,0 +1,86 @@
+"""Atomic writes, locks, hashes, and the cache folder."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import filelock
+import platformdirs
+
+from heartzoo.errors import UserError
+
+
+def cache_dir() -> Path:
+    """The folder for downloaded records and prepared examples: ``HEARTZOO_CACHE``, else the platform's."""
+    return Path(os.environ.get("HEARTZOO_CACHE") or platformdirs.user_cache_dir("heartzoo"))
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; rename it over ``path`` on success, remove it on failure.
+
+    A process that is killed leaves at most the temporary file, never a half-written ``path``.
+
+    Raises:
+        UserError: the disk is full or the folder cannot be written.
+    """
+    # The ending is kept: some writers choose the format by it.
+    temporary = path.with_name(f".part.{os.getpid()}.{path.name}")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn a full disk, a read-only folder or a missing permission while writing ``path`` into a :class:`UserError`."""
+    try:
+        yield
+    except OSError as error:
+        # h5py reports a full disk as an OSError without an errno of its own but with the text in the message.
+        if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
+            raise UserError(f"the disk is full: cannot write {path}", "free some space and run it again") from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise UserError(f"cannot write {path}: {error.strerror}", "choose another folder") from error
+        raise
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as indented JSON, atomically. NaN is refused (it is not JSON)."""
+    write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+
+
+@contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Hold the lock ``.<name>.lock`` beside ``path``; a second process waits. A killed owner frees it."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        held = filelock.FileLock(path.with_name(f".{path.name}.lock"))
+        held.acquire()
+    try:
+        yield
+    finally:
+        held.release()
+
+
+def sha256(path: Path) -> str:
+    """Hex SHA-256 of a file, read in blocks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,271 @@
+"""``metrics.json``: its schema, and reading and writing it. Every figure is recomputed from the confusion matrices.
+
+``python -m heartzoo.metrics_file`` regenerates ``metrics.schema.json`` beside this module.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, ValidationError, model_validator
+
+from heartzoo.errors import UserError
+from heartzoo.files import write_bytes
+from heartzoo.metrics import pooled_figures, record_figures
+
+SCHEMA_VERSION = 1
+SCHEMA_PATH = Path(__file__).with_name("metrics.schema.json")
+TOLERANCE = 1e-9
+
+Count = Annotated[StrictInt, Field(ge=0, le=2**53)]  # exact in every JSON reader
+Fraction = Annotated[StrictFloat, Field(ge=0, le=1, allow_inf_nan=False)]
+Finite = Annotated[StrictFloat, Field(allow_inf_nan=False)]
+Name = Annotated[str, Field(min_length=1)]
+Interval = tuple[Fraction, Fraction]
+Matrix = list[list[Count]]
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ClassFigures(_Entry):
+    """Figures of one class: sensitivity, positive predictivity, F1 (fractions, 0/0 = 0), and number of true beats."""
+
+    se: Fraction
+    ppv: Fraction
+    f1: Fraction
+    support: Count
+
+
+PerClass = Annotated[dict[Name, ClassFigures], Field(min_length=2)]
+
+
+class RecordFigures(_Entry):
+    """Figures of one record; ``macro_f1`` is the mean over the classes that the record has."""
+
+    patient: Name
+    n: Count
+    accuracy: Fraction
+    macro_f1: Fraction
+    per_class: PerClass
+    confusion_matrix: Matrix
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        classes = list(self.per_class)
+        _check_agreement(self.model_dump(), record_figures(_square(self.confusion_matrix, len(classes)), classes))
+        return self
+
+
+class Condition(_Entry):
+    """What was run, and on which beats."""
+
+    precision: Literal["float32", "int8"]
+    runtime: Literal["keras", "tflm", "reference", "xnnpack"]
+    dataset: Name
+    split: Name
+    track: Literal["strict", "extended", "random", "synthetic"]
+
+
+class Evaluation(Condition):
+    """One undisturbed, full-coverage result of the published file or of its float parent.
+
+    ``records`` lists the records that were opened; ``by_record`` those of them that hold a scored beat. ``seed`` seeded
+    the training, null where that is not known; ``bootstrap_seed`` the bootstrap over patients. The figures are those of :class:`heartzoo.metrics.Scores`.
+    """
+
+    mapping: Literal["A", "B"]
+    records: list[Name]
+    seed: StrictInt | None
+    bootstrap_seed: StrictInt
+    file_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    n: Annotated[StrictInt, Field(ge=1)]
+    accuracy: Fraction
+    macro_f1: Fraction
+    macro_f1_ci95: Interval
+    patient_macro_f1: Fraction
+    macro_f1_nsv: Fraction | None = None
+    macro_f1_nsv_ci95: Interval | None = None
+    patient_macro_f1_nsv: Fraction | None = None
+    macro_f1_nsvf: Fraction | None = None
+    macro_f1_nsvf_ci95: Interval | None = None
+    per_class: PerClass
+    confusion_matrix: Matrix
+    by_record: Annotated[dict[Name, RecordFigures], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        classes = list(self.per_class)
+        _square(self.confusion_matrix, len(classes))
+        unknown = set(self.by_record) - set(self.records)
+        if unknown:
+            raise ValueError(f"by_record names {sorted(unknown)}, which are not among the records")
+        for name, record in self.by_record.items():
+            if list(record.per_class) != classes:
+                raise ValueError(f"by_record.{name}.per_class does not name the classes {classes}")
+        matrices = np.array([record.confusion_matrix for record in self.by_record.values()])
+        patients = [record.patient for record in self.by_record.values()]
+        absent = dict.fromkeys(("macro_f1_nsv", "macro_f1_nsvf", "patient_macro_f1_nsv"))
+        _check_agreement(self.model_dump(), absent | pooled_figures(matrices, patients, classes))
+        self._check_intervals()
+        return self
+
+    def _check_intervals(self) -> None:
+        """Each figure has an ordered interval."""
+        for name in ("macro_f1", "macro_f1_nsv", "macro_f1_nsvf"):
+            figure, interval = getattr(self, name), getattr(self, f"{name}_ci95")
+            if (figure is None) != (interval is None):
+                raise ValueError(f"{name} and {name}_ci95 belong together")
+            if interval is not None and interval[0] > interval[1]:
+                raise ValueError(f"{name}_ci95 runs from {interval[0]} down to {interval[1]}")
+
+
+class SeedResult(Condition):
+    """One figure over several trainings that differ by their seed only.
+
+    ``metric`` names a figure of an evaluation, with dots (``macro_f1``, ``per_class.V.f1``). ``spread`` is the sample
+    standard deviation (n - 1 in the denominator), so at least two seeds are needed. Make one with :meth:`of`.
+    """
+
+    metric: Name
+    each: Annotated[dict[int, Finite], Field(min_length=2)]
+    mean: Finite
+    spread: Finite
+
+    @classmethod
+    def of(cls, metric: str, each: Mapping[int, float], **condition: Any) -> Self:
+        """Take mean and spread of a figure.
+
+        Args:
+            metric: the figure's name.
+            each: its value for each training seed; two or more.
+            **condition: the fields of :class:`Condition`.
+        """
+        values = list(each.values())
+        return cls(metric=metric, each=dict(each), mean=mean(values), spread=stdev(values), **condition)
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        values = list(self.each.values())
+        _check_agreement(self.model_dump(), {"mean": mean(values), "spread": stdev(values)})
+        return self
+
+
+class Cost(_Entry):
+    """What the model costs.
+
+    ``parameters`` counts the registered float architecture before folding, ``macs`` the multiply-accumulates of one
+    inference. ``arena_bytes`` is "Arena allocation total" of the tflite-micro wheel on a 64-bit host; it is left out
+    where that wheel does not exist (anywhere but Linux x86-64).
+    """
+
+    parameters: Count
+    nonzero_parameters: Count
+    macs: Count
+    tflite_bytes: Count
+    keras_bytes: Count
+    arena_bytes: Count | None = None
+    operators: dict[Name, Count]
+
+
+class Metrics(_Entry):
+    """The whole file. ``evaluations`` are of the shipped model, ``seeds`` of it and its siblings."""
+
+    schema_version: Annotated[StrictInt, Field(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)]
+    model: Name
+    version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
+    task: Name
+    classes: Annotated[list[Name], Field(min_length=2)]
+    evaluations: list[Evaluation]
+    seeds: list[SeedResult] = []
+    cost: Cost
+
+    @model_validator(mode="after")
+    def _same_classes(self) -> Self:
+        for index, evaluation in enumerate(self.evaluations):
+            if list(evaluation.per_class) != self.classes:
+                raise ValueError(f"evaluations.{index}.per_class does not name the classes {self.classes}")
+        return self
+
+
+def _square(rows: Matrix, k: int) -> np.ndarray:
+    """The matrix as an array of shape (k, k)."""
+    if len(rows) != k or any(len(row) != k for row in rows):
+        raise ValueError(f"confusion_matrix is not {k} x {k}, as per_class has {k} classes")
+    return np.array(rows)
+
+
+def _check_agreement(stated: Mapping[str, Any], computed: Mapping[str, Any], prefix: str = "") -> None:
+    """Compare stated figures with those computed; floats may differ by ``TOLERANCE``."""
+    for name, value in computed.items():
+        if isinstance(value, Mapping):
+            _check_agreement(stated[name], value, f"{prefix}{name}.")
+        elif not _same(stated[name], value):
+            raise ValueError(f"{prefix}{name} is {stated[name]}, but the figures it derives from give {value}")
+
+
+def _same(stated: Any, computed: Any) -> bool:
+    if stated is None or computed is None:
+        return stated is computed
+    return np.allclose(stated, computed, rtol=0, atol=TOLERANCE)
+
+
+def _explain(path: Path, error: ValidationError) -> UserError:
+    """One line for all that pydantic found: the file, the first field, and how many more there are."""
+    problems = error.errors()
+    for problem in problems:
+        found = problem["input"]
+        if problem["loc"] == ("schema_version",) and isinstance(found, int) and found > SCHEMA_VERSION:
+            return UserError(
+                f"{path} has schema_version {found}, this heartzoo reads {SCHEMA_VERSION}", "upgrade heartzoo"
+            )
+    parts = [str(path), ".".join(map(str, problems[0]["loc"])), problems[0]["msg"].removeprefix("Value error, ")]
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return UserError(": ".join(part for part in parts if part) + more, "restore the file, or export the model again")
+
+
+def read(path: Path) -> Metrics:
+    """Read and check a ``metrics.json``.
+
+    Raises:
+        UserError: the file is missing, is not JSON, was written by a newer version, or does not hold: one line that
+            names the file and the first field at fault.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}", "check the name and the version") from error
+    try:
+        return Metrics.model_validate_json(content)
+    except ValidationError as error:
+        raise _explain(path, error) from error
+
+
+def write(path: Path, metrics: Metrics) -> None:
+    """Write a ``metrics.json`` atomically. Figures that a task does not have are left out.
+
+    Raises:
+        UserError: the disk is full or the folder cannot be written.
+    """
+    write_bytes(path, to_bytes(metrics))
+
+
+def to_bytes(metrics: Metrics) -> bytes:
+    """The file's content."""
+    content = metrics.model_dump(mode="json", exclude_none=True)
+    return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
+
+
+def schema_bytes() -> bytes:
+    """The JSON schema, as kept in ``metrics.schema.json``."""
+    return (json.dumps(Metrics.model_json_schema(), indent=2) + "\n").encode()
+
+
+if __name__ == "__main__":
+    write_bytes(SCHEMA_PATH, schema_bytes())

@@ -1,0 +1,84 @@
+"""The registry of architectures: one dict, one decorator.
+
+An architecture is a function ``(input_shape, num_classes, **sizes) -> keras.Model``. Its sizes are
+keyword arguments with defaults, so that a configuration file can set them and a typo is an error.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from fnmatch import fnmatch
+from typing import TYPE_CHECKING, Any
+
+from heartzoo.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    import keras
+
+Architecture = Callable[..., "keras.Model"]
+ARCHITECTURES: dict[str, Architecture] = {}
+
+
+def register(function: Architecture) -> Architecture:
+    """Add an architecture under its function's name."""
+    ARCHITECTURES[function.__name__] = function
+    return function
+
+
+def list_architectures(pattern: str = "*") -> list[str]:
+    """Names of the registered architectures that match a shell pattern, sorted."""
+    return sorted(name for name in ARCHITECTURES if fnmatch(name, pattern))
+
+
+def size_names(architecture: str) -> list[str]:
+    """The keyword arguments (sizes) an architecture takes.
+
+    Raises:
+        UserError: no such architecture.
+    """
+    parameters = inspect.signature(_lookup(architecture)).parameters
+    return [name for name in parameters if name not in ("input_shape", "num_classes", "rr_features")]
+
+
+def build(
+    architecture: str,
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    rr_features: int = 0,
+    **sizes: Any,
+) -> keras.Model:
+    """Build an untrained network.
+
+    Args:
+        architecture: a name from :func:`list_architectures`.
+        input_shape: ``(1, samples, 1)``; the network's input ``signal``.
+        num_classes: number of logits.
+        rr_features: width of the second input ``rr``; 0 for a network that sees the signal only.
+        **sizes: the architecture's own sizes.
+
+    Returns:
+        A ``keras.Model`` from ``signal`` (and ``rr``) to ``num_classes`` logits.
+
+    Raises:
+        UserError: unknown architecture or size, or an R-R input for a network that has none.
+    """
+    function = _lookup(architecture)
+    valid = size_names(architecture)
+    for key in sizes:
+        if key not in valid:
+            raise UserError(f"model.sizes.{key} is not a size of {architecture}", nearest(key, valid))
+    if rr_features:
+        if "rr_features" not in inspect.signature(function).parameters:
+            raise UserError(
+                f"architecture {architecture} has no R-R input, but input.rr_features names {rr_features} features",
+                "remove input.rr_features or take an architecture with an R-R input (resnet)",
+            )
+        sizes["rr_features"] = rr_features
+    return function(input_shape, num_classes, **sizes)
+
+
+def _lookup(architecture: str) -> Architecture:
+    if architecture not in ARCHITECTURES:
+        raise UserError(f"unknown architecture {architecture!r}", nearest(architecture, list(ARCHITECTURES)))
+    return ARCHITECTURES[architecture]

@@ -1,0 +1,47 @@
+"""The log of test-split openings: one JSON line for each, in a file that is committed with the zoo."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+from heartzoo.data.splits import get_split
+from heartzoo.files import cache_dir, lock, writing
+from heartzoo.metrics_file import Evaluation
+
+FILE = "openings.jsonl"
+
+
+def log_openings(zoo: Path, model: str, evaluations: list[Evaluation]) -> Path | None:
+    """Append a line for every evaluation on a test split of real recordings.
+
+    Args:
+        zoo: the zoo's folder; where it is an installed, read-only one the log lies in the cache folder.
+        model: name and version.
+        evaluations: what was seen.
+
+    Returns:
+        The log, or None where no test split was opened.
+    """
+    opened = [e for e in evaluations if get_split(e.split).test and e.track != "synthetic"]
+    if not opened:
+        return None
+    path = (zoo if (zoo / "index.json").is_file() or zoo.name == "zoo" else cache_dir()) / FILE
+    with lock(path), writing(path), path.open("a") as log:
+        log.writelines(json.dumps(_line(model, evaluation)) + "\n" for evaluation in opened)
+    return path
+
+
+def _line(model: str, evaluation: Evaluation) -> dict[str, object]:
+    figures = ("n", "accuracy", "macro_f1", "macro_f1_nsv", "macro_f1_nsvf")
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "model": model,
+        "file_sha256": evaluation.file_sha256,
+        "precision": evaluation.precision,
+        "runtime": evaluation.runtime,
+        "split": evaluation.split,
+        "records": len(evaluation.records),
+        "figures": {name: value for name in figures if (value := getattr(evaluation, name)) is not None},
+    }

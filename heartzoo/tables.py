@@ -1,0 +1,85 @@
+"""Tables of an evaluation for the terminal. Fractions are shown in percent with one decimal."""
+
+from __future__ import annotations
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from heartzoo.metrics_file import Evaluation
+
+# Said with every such result, so that nobody takes it for an inter-patient one.
+TRACK_NOTES = {
+    "random": "random split, optimistic: beats of the same person are in training and test",
+    "synthetic": "synthetic recordings: shows that the pipe works, says nothing about patients",
+}
+
+
+def report_table(model: str, evaluation: Evaluation) -> Group:
+    """What ``heartzoo evaluate`` prints of one evaluation.
+
+    Args:
+        model: the model's name, with its version if it has one.
+        evaluation: the result.
+
+    Returns:
+        A header line, the figures of each class, the macro-F1s, and the confusion matrix.
+    """
+    lines = [Text(_header(model, evaluation), style="bold")]
+    if evaluation.track in TRACK_NOTES:
+        lines.append(Text(TRACK_NOTES[evaluation.track], style="yellow"))
+    return Group(*lines, _class_table(evaluation), _summary_table(evaluation), _matrix_table(evaluation))
+
+
+def _header(model: str, evaluation: Evaluation) -> str:
+    e = evaluation
+    where = f"{e.dataset} {e.split} ({len(e.records)} records, mapping {e.mapping}), n = {e.n:,}"
+    return f"{model}  {e.precision} by {e.runtime}, {e.track} track, on {where}"
+
+
+def _table(title: str, *columns: str) -> Table:
+    """A table whose first column is text and whose others are numbers."""
+    table = Table(title=title, title_justify="left")
+    for index, column in enumerate(columns):
+        table.add_column(Text(column), justify="right" if index else "left")
+    return table
+
+
+def _class_table(evaluation: Evaluation) -> Table:
+    table = _table("By class", "class", "Se %", "+P %", "F1 %", "beats")
+    for name, figures in evaluation.per_class.items():
+        shares = (percent(value) for value in (figures.se, figures.ppv, figures.f1))
+        table.add_row(Text(name), *shares, f"{figures.support:,}")
+    return table
+
+
+def _summary_table(evaluation: Evaluation) -> Table:
+    e = evaluation
+    table = _table("Over classes", "figure", "%", "95 % interval", "mean over patients")
+    rows = [
+        ("macro-F1 N/S/V", e.macro_f1_nsv, e.macro_f1_nsv_ci95, e.patient_macro_f1_nsv),
+        ("macro-F1 N/S/V/F", e.macro_f1_nsvf, e.macro_f1_nsvf_ci95, None),
+        (f"macro-F1, {len(e.per_class)} classes", e.macro_f1, e.macro_f1_ci95, e.patient_macro_f1),
+        ("accuracy", e.accuracy, None, None),
+    ]
+    for name, value, interval, patients in rows:
+        if value is not None:
+            bounds = " to ".join(percent(bound) for bound in interval or ())
+            table.add_row(name, percent(value), bounds, "" if patients is None else percent(patients))
+    return table
+
+
+def _matrix_table(evaluation: Evaluation) -> Table:
+    table = _table("Confusion matrix", "true \\ predicted", *evaluation.per_class)
+    for name, row in zip(evaluation.per_class, evaluation.confusion_matrix, strict=True):
+        table.add_row(Text(name), *(f"{count:,}" for count in row))
+    return table
+
+
+def percent(fraction: float) -> str:
+    """A fraction in percent with one decimal.
+
+    >>> percent(0.8766)
+    '87.7'
+    """
+    return f"{100 * fraction:.1f}"

@@ -1,0 +1,79 @@
+"""Tasks and beat mappings. A task is a value: its classes, and which beats are scored.
+
+References:
+    de Chazal, O'Dwyer and Reilly 2004, IEEE Trans Biomed Eng 51(7):1196-1206 (mapping A).
+    ANSI/AAMI EC57, and the WFDB program ``bxb`` (mapping B).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from heartzoo.errors import UserError, nearest
+
+# Every symbol that marks a QRS complex, whether or not a mapping lists it: R-R intervals are taken over all of them.
+BEAT_SYMBOLS = "NLRBAaJSVrFejnE/fQ?"
+
+AAMI = ("N", "S", "V", "F", "Q")
+MAPPINGS: dict[str, Mapping[str, str]] = {
+    "A": {"N": "NLRej", "S": "AaJS", "V": "VE", "F": "F", "Q": "/fQ"},
+    "B": {"N": "NLRB", "S": "AaJSejn", "V": "VEr", "F": "F", "Q": "/fQ"},
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A classification of beats.
+
+    Attributes:
+        name: the task's name.
+        classes: class names, in the order of the network's outputs.
+        groups: for each class the AAMI classes it holds; beats of other AAMI classes are not scored.
+        headline: the metric that is quoted for the task.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    groups: tuple[str, ...]
+    headline: str
+
+    def labels(self, symbols: np.ndarray, mapping: str = "A") -> np.ndarray:
+        """Class index of each beat, -1 for a beat that is not scored.
+
+        Args:
+            symbols: WFDB annotation symbols as ASCII codes, uint8, shape (n,).
+            mapping: ``"A"`` or ``"B"``.
+
+        Returns:
+            int64 array of shape (n,).
+        """
+        table = np.full(256, -1)
+        for index, group in enumerate(self.groups):
+            for aami in group:
+                for symbol in MAPPINGS[mapping][aami]:
+                    table[ord(symbol)] = index
+        return table[symbols]
+
+
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (
+        Task("beat-2", ("NSR", "PAC|PVC"), ("N", "SV"), "macro_f1"),
+        Task("beat-3", ("NSR", "PAC", "PVC"), ("N", "S", "V"), "macro_f1"),
+        Task("arrhythmia-5", AAMI, AAMI, "macro_f1_nsv"),
+    )
+}
+
+
+def get_task(name: str) -> Task:
+    """Look a task up.
+
+    Raises:
+        UserError: there is none of that name; the nearest is named.
+    """
+    if name not in TASKS:
+        raise UserError(f"unknown task {name!r}", nearest(name, TASKS))
+    return TASKS[name]

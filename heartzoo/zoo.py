@@ -1,0 +1,314 @@
+"""The zoo: entries on disk, their versions, and the index. Needs neither Keras nor TensorFlow to list or look up."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from heartzoo.errors import UserError, nearest
+from heartzoo.files import lock, sha256, write_json, writing
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+    from heartzoo.config import Config
+    from heartzoo.data.records import Record
+    from heartzoo.metrics_file import Metrics
+    from heartzoo.runtime import Runtime, TfliteModel
+
+INDEX_SCHEMA_VERSION = 1
+VERSION = re.compile(r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)$")
+
+
+def zoo_folder() -> Path:
+    """The zoo in use: ``HEARTZOO_ZOO``, else the one installed with the package, else the checkout's ``zoo/``."""
+    if chosen := os.environ.get("HEARTZOO_ZOO"):
+        return Path(chosen)
+    package = Path(__file__).parent
+    installed = package / "published"
+    return installed if installed.is_dir() else package.parent / "zoo"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One version of a model in a zoo.
+
+    Attributes:
+        name: the model's name.
+        version: semantic version.
+        folder: where its files lie.
+        files: file name -> ``{"bytes": size, "sha256": hash}``.
+    """
+
+    name: str
+    version: str
+    folder: Path
+    files: dict[str, dict[str, Any]]
+
+    def path(self, file: str) -> Path:
+        """The path of one of its files, checked against the index.
+
+        Raises:
+            UserError: the entry has no such file, or the file is not the one that was published.
+        """
+        if file not in self.files:
+            raise UserError(f"{self.name}@{self.version} has no file {file!r}", nearest(file, self.files))
+        path = self.folder / file
+        if not path.is_file() or sha256(path) != self.files[file]["sha256"]:
+            raise UserError(f"{path} is missing or is not the file that was published", "restore it")
+        return path
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """The content of ``configuration.json``."""
+        content: dict[str, Any] = json.loads(self.path("configuration.json").read_text())
+        return content
+
+    @property
+    def config(self) -> Config:
+        """The configuration it was trained with."""
+        from heartzoo.config import parse_config
+
+        return parse_config(self.configuration["config"], str(self.folder / "configuration.json"))
+
+    @property
+    def metrics(self) -> Metrics:
+        """The content of ``metrics.json``."""
+        from heartzoo import metrics_file
+
+        return metrics_file.read(self.path("metrics.json"))
+
+
+def list_models(pattern: str = "*", zoo: Path | None = None) -> list[str]:
+    """Names of the models of a zoo that match a shell pattern, sorted.
+
+    Args:
+        pattern: such as ``"beat-*"``.
+        zoo: the zoo's folder; default :func:`zoo_folder`.
+    """
+    return sorted({model["name"] for model in read_index(zoo or zoo_folder()) if fnmatch(model["name"], pattern)})
+
+
+def find(name: str, zoo: Path | None = None) -> Entry:
+    """Look up ``NAME`` (its newest version) or ``NAME@VERSION``.
+
+    Raises:
+        UserError: no such model or version; the nearest is named.
+    """
+    folder = zoo or zoo_folder()
+    model, _, version = name.partition("@")
+    entries = read_index(folder)
+    versions = {entry["version"]: entry for entry in entries if entry["name"] == model}
+    if not versions:
+        raise UserError(f"unknown model {model!r}", nearest(model, {entry["name"] for entry in entries}))
+    version = version or max(versions, key=_version_key)
+    if version not in versions:
+        raise UserError(f"{model} has no version {version!r}", nearest(version, versions))
+    return Entry(model, version, folder / model / version, versions[version]["files"])
+
+
+def info(name: str, zoo: Path | None = None) -> dict[str, Any]:
+    """What a zoo knows of a model: configuration, metrics and files.
+
+    Args:
+        name: ``NAME`` or ``NAME@VERSION``.
+        zoo: the zoo's folder; default :func:`zoo_folder`.
+
+    Returns:
+        ``name``, ``version``, ``folder``, ``files``, ``configuration`` and ``metrics``, as in the entry's files.
+
+    Raises:
+        UserError: no such model or version, or a file of it is damaged.
+    """
+    entry = find(name, zoo)
+    return {
+        "name": entry.name,
+        "version": entry.version,
+        "folder": str(entry.folder),
+        "files": entry.files,
+        "configuration": entry.configuration,
+        "metrics": json.loads(entry.path("metrics.json").read_text()),
+    }
+
+
+def load(name: str, zoo: Path | None = None) -> keras.Model:
+    """Load a model's float network, in safe mode, for inference or retraining.
+
+    Args:
+        name: ``NAME`` or ``NAME@VERSION``.
+        zoo: the zoo's folder; default :func:`zoo_folder`.
+
+    Returns:
+        A Keras model from ``{"signal": (n, 1, frame, 1)[, "rr": (n, features)]}`` to logits ``(n, classes)``.
+
+    Raises:
+        UserError: no such model, or its file is damaged.
+    """
+    from heartzoo.training import load_model
+
+    return load_model(find(name, zoo).path("model.keras"))
+
+
+@dataclass(frozen=True)
+class PublishedModel:
+    """An int8 model with its preprocessing contract.
+
+    Attributes:
+        entry: its entry in the zoo.
+        config: its configuration.
+        classes: class names in the order of the logits.
+        tflite: the network.
+    """
+
+    entry: Entry
+    config: Config
+    classes: tuple[str, ...]
+    tflite: TfliteModel
+
+    def predict(self, frames: np.ndarray, rr: np.ndarray | None = None) -> np.ndarray:
+        """Classify frames.
+
+        Args:
+            frames: shape (n, frame), in mV at the model's sampling rate, the beat at ``frame // 2``; they are
+                normalised here.
+            rr: R-R features, shape (n, features), for a model that takes them.
+
+        Returns:
+            float32 logits, shape (n, classes).
+
+        Raises:
+            UserError: a wrong shape, NaN values, or R-R features missing or not taken.
+        """
+        from heartzoo.data.signal import standardise
+
+        return self.tflite.predict(standardise(frames, self.config.input.epsilon), rr)
+
+    def label_beats(self, record: Record) -> list[str]:
+        """Class of every annotated beat of a record, cut and normalised as the model's contract says."""
+        from heartzoo.data.beats import cut_beats
+
+        examples = cut_beats(record, self.config.input)
+        logits = self.predict(examples.frames, examples.rr if self.config.input.rr_features else None)
+        return [self.classes[index] for index in logits.argmax(axis=1)]
+
+
+def load_tflite(name: str, runtime: Runtime | None = None, zoo: Path | None = None) -> PublishedModel:
+    """Load a model's int8 file.
+
+    Args:
+        name: ``NAME`` or ``NAME@VERSION``.
+        runtime: ``"tflm"``, ``"reference"`` or ``"xnnpack"``; default TFLite Micro where it is installed.
+        zoo: the zoo's folder; default :func:`zoo_folder`.
+
+    Raises:
+        UserError: no such model, its file is damaged, or the runtime is not installed.
+    """
+    from heartzoo.runtime import TfliteModel
+    from heartzoo.tasks import get_task
+
+    entry = find(name, zoo)
+    config = entry.config
+    tflite = TfliteModel(entry.path("model.tflite").read_bytes(), runtime)
+    return PublishedModel(entry, config, get_task(config.task).classes, tflite)
+
+
+def read_index(zoo: Path) -> list[dict[str, Any]]:
+    """The entries of a zoo's ``index.json``; none where there is no zoo.
+
+    Raises:
+        UserError: the index is damaged or of a newer schema.
+    """
+    path = zoo / "index.json"
+    if not path.is_file():
+        return []
+    try:
+        index = json.loads(path.read_text())
+        found, models = index["schema_version"], index["models"]
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is not a zoo index", "restore it") from error
+    if found != INDEX_SCHEMA_VERSION:
+        raise UserError(
+            f"{path} has schema_version {found}, this heartzoo reads {INDEX_SCHEMA_VERSION}", "upgrade heartzoo"
+        )
+    return list(models)
+
+
+def check_free(zoo: Path, name: str, version: str) -> None:
+    """Refuse a version that is not semantic or that exists already.
+
+    Raises:
+        UserError: either.
+    """
+    if not VERSION.match(version):
+        raise UserError(f"{version!r} is not a version like 1.0.0", "name one with --version")
+    if (zoo / name / version).exists():
+        raise UserError(f"{name}@{version} exists and is never overwritten", "name a new --version")
+
+
+def next_version(zoo: Path, name: str) -> str:
+    """1.0.0 for a new model, else the newest version with its minor number raised."""
+    present = [path.name for path in (zoo / name).glob("*") if VERSION.match(path.name)]
+    if not present:
+        return "1.0.0"
+    major, minor, _ = _version_key(max(present, key=_version_key))
+    return f"{major}.{minor + 1}.0"
+
+
+def publish(zoo: Path, name: str, version: str, files: dict[str, bytes]) -> Entry:
+    """Put a new version into a zoo: all of its files at once, then the index.
+
+    Args:
+        zoo: the zoo's folder; made if absent.
+        name: the model's name.
+        version: a version that does not exist yet.
+        files: file name -> content.
+
+    Returns:
+        The new entry.
+
+    Raises:
+        UserError: the version exists, or the disk is full; nothing is left behind then.
+    """
+    folder = zoo / name / version
+    staging = zoo / name / f".part.{version}"
+    with lock(zoo / "index.json"), writing(folder):
+        check_free(zoo, name, version)
+        shutil.rmtree(staging, ignore_errors=True)  # of a killed export
+        try:
+            staging.mkdir(parents=True)
+            for file, content in files.items():
+                (staging / file).write_bytes(content)
+            staging.rename(folder)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+        write_index(zoo)
+    return find(f"{name}@{version}", zoo)
+
+
+def write_index(zoo: Path) -> None:
+    """Write ``index.json`` from the entries on disk. It holds nothing that they do not."""
+    models = []
+    for path in sorted(zoo.glob("*/*/configuration.json")):
+        if VERSION.match(path.parent.name):
+            task = json.loads(path.read_text())["task"]
+            files = {
+                file.name: {"bytes": file.stat().st_size, "sha256": sha256(file)}
+                for file in sorted(path.parent.iterdir())
+                if file.is_file() and not file.name.startswith(".")
+            }
+            models.append(
+                {"name": path.parent.parent.name, "version": path.parent.name, "task": task, "files": files}
+            )
+    models.sort(key=lambda model: (model["name"], _version_key(model["version"])))
+    write_json(zoo / "index.json", {"schema_version": INDEX_SCHEMA_VERSION, "models": models})
+
+
+def _version_key(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
