@@ -29,8 +29,14 @@ setup: .venv/.installed ## create .venv with the locked packages, and heartzoo i
 	@touch $@
 	@echo "heartzoo: ready: make demo, or $(BIN)/heartzoo --help"
 
-demo: setup ## train, compress and check a small model on synthetic recordings
-	@$(BIN)/heartzoo demo
+demo: setup ## train, quantize, export and evaluate a small model on synthetic recordings
+	@rm -rf demo
+	$(BIN)/heartzoo train configs/demo.yaml --out demo/run
+	$(BIN)/heartzoo export demo/run --zoo demo/zoo
+	$(BIN)/heartzoo evaluate demo --zoo demo/zoo --out demo/reports
+	@echo
+	@echo "The run is in demo/run, the published model in demo/zoo/demo/1.0.0, the report in demo/reports."
+	@echo "Next: .venv/bin/heartzoo list, or train on real recordings: .venv/bin/heartzoo train configs/arr-5-res-sm.yaml"
 
 test: lint types unit docs ## all checks: style, types, tests, documentation
 
@@ -50,8 +56,10 @@ docs: setup ## build the documentation into site/
 serve: setup ## show the documentation, rebuilt as it changes
 	$(BIN)/mkdocs serve
 
-bench: setup ## time and measure the published models
-	@$(BIN)/heartzoo bench
+bench: setup ## time preparation, the input pipeline and the command line
+	$(BIN)/python benchmarks/prepare.py
+	$(BIN)/python benchmarks/input_pipeline.py
+	$(BIN)/python benchmarks/start_up.py
 
 lock: setup ## choose the newest versions that pyproject.toml allows
 	$(BIN)/uv pip compile pyproject.toml --group dev --python-version 3.11 --universal --fork-strategy fewest \
@@ -59,4 +67,4 @@ lock: setup ## choose the newest versions that pyproject.toml allows
 		--quiet --output-file requirements.lock
 
 clean: ## remove .venv and everything built
-	rm -rf .venv build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv demo build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -136,7 +136,9 @@ def _results(metrics: Metrics) -> str:
             f"{figure:.4f} ({low:.3f}-{high:.3f}) | {patients:.4f} |"
         )
     if metrics.classes == list(TASKS["arrhythmia-5"].classes):
-        lines.append("\nMacro-F1 over N, S and V; true F and Q beats are left out, a scored beat called F or Q is an error.")
+        lines.append(
+            "\nMacro-F1 over N, S and V; true F and Q beats are left out, a scored beat called F or Q is an error."
+        )
     return "\n".join(lines)
 
 
@@ -146,14 +148,21 @@ def _details(metrics: Metrics) -> list[str]:
     for e in metrics.evaluations:
         if e.precision != "int8" or any(e.split in parts for parts in PARTS.values()):
             continue
-        found += [f"### {e.split}, int8, by class", _class_table(e), f"### {e.split}, int8, by record", _record_table(e)]
+        found += [
+            f"### {e.split}, int8, by class",
+            _class_table(e),
+            f"### {e.split}, int8, by record",
+            _record_table(e),
+        ]
     return found
 
 
 def _class_table(e: Evaluation) -> str:
     head = "| class | Se | +P | F1 | beats | " + " | ".join(f"called {name}" for name in _escaped(e)) + " |"
     rows = [
-        f"| {name} | {c.se:.4f} | {c.ppv:.4f} | {c.f1:.4f} | {c.support:,} | " + " | ".join(f"{n:,}" for n in row) + " |"
+        f"| {name} | {c.se:.4f} | {c.ppv:.4f} | {c.f1:.4f} | {c.support:,} | "
+        + " | ".join(f"{n:,}" for n in row)
+        + " |"
         for name, c, row in zip(_escaped(e), e.per_class.values(), e.confusion_matrix, strict=True)
     ]
     return "\n".join([head, "| --- " * (5 + len(rows)) + "|", *rows])
@@ -165,7 +174,9 @@ def _escaped(e: Evaluation) -> list[str]:
 
 def _record_table(e: Evaluation) -> str:
     names = _escaped(e)
-    head = "| record | beats | accuracy | macro-F1 of its classes | " + " | ".join(f"F1 {name}" for name in names) + " |"
+    head = (
+        "| record | beats | accuracy | macro-F1 of its classes | " + " | ".join(f"F1 {name}" for name in names) + " |"
+    )
     rows = [
         f"| {record} | {r.n:,} | {r.accuracy:.4f} | {r.macro_f1:.4f} | "
         + " | ".join(f"{c.f1:.3f}" if c.support else "-" for c in r.per_class.values())
@@ -194,9 +205,9 @@ def _cost(metrics: Metrics) -> str:
     cost = metrics.cost
     operators = ", ".join(f"{count} x {name}" for name, count in cost.operators.items())
     return (
-        f"{cost.parameters:,} parameters, {cost.macs:,} multiply-accumulates an inference, {cost.tflite_bytes:,} bytes of "
-        f"`.tflite`, {_bytes(cost.arena_bytes)} of arena (TFLite Micro's allocator on a 64-bit host; a 32-bit core needs "
-        f"10-15 % less), {sum(cost.operators.values())} operators: {operators}."
+        f"{cost.parameters:,} parameters, {cost.macs:,} multiply-accumulates an inference, "
+        f"{cost.tflite_bytes:,} bytes of `.tflite`, {_bytes(cost.arena_bytes)} of arena (TFLite Micro's allocator on a "
+        f"64-bit host; a 32-bit core needs 10-15 % less), {sum(cost.operators.values())} operators: {operators}."
     )
 
 

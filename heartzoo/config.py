@@ -55,7 +55,9 @@ class InputConfig(Section):
     """The preprocessing contract: how a recording becomes the network's input."""
 
     fs: Annotated[float, Field(ge=50.0, le=1000.0)] = Field(default=100.0, description="sampling rate, Hz")
-    frame: Annotated[int, Field(ge=16, le=8192)] = Field(default=512, description="frame length, samples; the beat at frame // 2")
+    frame: Annotated[int, Field(ge=16, le=8192)] = Field(
+        default=512, description="frame length, samples; the beat at frame // 2"
+    )
     highpass_hz: Annotated[float, Field(ge=0.05, le=5.0)] | None = Field(
         default=None, description="causal second-order Butterworth high-pass over the record, Hz; null for none"
     )
@@ -94,7 +96,9 @@ class AugmentationConfig(Section):
 
     amplitude: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(default=0.0, description="scaled by 1 - a ... 1 + a")
     shift_s: Annotated[float, Field(ge=0.0, le=1.0)] = Field(default=0.0, description="moved by at most this, s")
-    wander_mv: NonNegative = Field(default=0.0, description="baseline wander, a 0.05-0.7 Hz sine of at most this amplitude, mV")
+    wander_mv: NonNegative = Field(
+        default=0.0, description="baseline wander, a 0.05-0.7 Hz sine of at most this amplitude, mV"
+    )
     muscle_mv: NonNegative = Field(default=0.0, description="noise above 10 Hz of at most this root mean square, mV")
     white_mv: NonNegative = Field(default=0.0, description="white noise of at most this root mean square, mV")
     nstdb_snr_db: tuple[float, float] | None = Field(
@@ -109,14 +113,18 @@ class ScheduleConfig(Section):
     kind: Literal["constant", "cosine", "cosine-restarts"] = Field(default="cosine", description="shape")
     first_restart_epochs: Count = Field(default=10, description="length of the first cosine period, epochs (restarts)")
     period_factor: Annotated[float, Field(ge=1.0)] = Field(default=2.0, description="growth of the period (restarts)")
-    peak_factor: Annotated[float, Field(gt=0.0, le=1.0)] = Field(default=1.0, description="growth of the peak (restarts)")
+    peak_factor: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        default=1.0, description="growth of the peak (restarts)"
+    )
     final_fraction: Fraction = Field(default=0.0, description="lowest learning rate as a fraction of the first")
 
 
 class EarlyStoppingConfig(Section):
     """When training ends before its last epoch, and which epoch's weights are kept."""
 
-    metric: Literal["val_loss", "val_macro_f1", "val_accuracy"] = Field(default="val_loss", description="what is watched")
+    metric: Literal["val_loss", "val_macro_f1", "val_accuracy"] = Field(
+        default="val_loss", description="what is watched"
+    )
     patience: Count = Field(default=20, description="epochs without improvement before training ends")
 
 
@@ -136,13 +144,17 @@ class TrainingConfig(Section):
     early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()
     sampling: SamplingConfig = SamplingConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
-    folds: Annotated[int, Field(ge=2, le=50)] = Field(default=5, description="patient-grouped folds of the training data")
+    folds: Annotated[int, Field(ge=2, le=50)] = Field(
+        default=5, description="patient-grouped folds of the training data"
+    )
     fold: Annotated[int, Field(ge=0)] = Field(default=0, description="the fold that validates")
 
     @model_validator(mode="after")
     def _fold_exists(self) -> TrainingConfig:
         if self.fold >= self.folds:
-            raise UserError(f"training.fold = {self.fold}, but there are {self.folds} folds", f"take 0 to {self.folds - 1}")
+            raise UserError(
+                f"training.fold = {self.fold}, but there are {self.folds} folds", f"take 0 to {self.folds - 1}"
+            )
         return self
 
 
@@ -206,7 +218,11 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         tree = yaml.safe_load(path.read_text())
     except FileNotFoundError as error:
         raise UserError(f"no configuration file {path}", "the published ones are in configs/") from error
-    except (yaml.YAMLError, UnicodeDecodeError, IsADirectoryError) as error:
+    except OSError as error:
+        raise UserError(
+            f"cannot read {path}: {error.strerror}", "name a YAML file such as those in configs/"
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not YAML ({str(error).splitlines()[0]})", "mend the file") from error
     if not isinstance(tree, dict):
         raise UserError(f"{path}: expected a mapping of keys, found {type(tree).__name__}", "see configs/ for examples")

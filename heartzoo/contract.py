@@ -97,7 +97,8 @@ def _steps(contract: InputConfig) -> list[str]:
     if contract.highpass_hz is not None:
         steps.append(
             f"High-pass at {contract.fs:g} Hz, causal: sos = scipy.signal.butter(2, {contract.highpass_hz:g}, "
-            f"'highpass', fs={contract.fs:g}, output='sos'); y = sosfilt(sos, x, zi=sosfilt_zi(sos) * x[0]), in float64."
+            f"'highpass', fs={contract.fs:g}, output='sos'); "
+            "y = sosfilt(sos, x, zi=sosfilt_zi(sos) * x[0]), in float64."
         )
     steps += [
         "Beats: every annotation whose symbol is one of preprocessing.beat_symbols, at its sample s of the recording; "
@@ -112,8 +113,8 @@ def _steps(contract: InputConfig) -> list[str]:
             f"R-R intervals over all beats of preprocessing.beat_symbols, scored or not: pre[k] = t[k] - t[k-1] and "
             f"post[k] = t[k+1] - t[k] in seconds from the annotated samples, each limited to {SHORTEST_S:g} ... "
             f"{LONGEST_S:g} s; the first beat's pre is its post, the last beat's post is its pre, a lone beat has "
-            f"{SINGLE_BEAT_S:g} s for both. H(m) = the last m values of pre up to and including pre[k], without the first "
-            "beat's (fewer at the start; the first beat uses the second's H and mean). Every feature is limited to "
+            f"{SINGLE_BEAT_S:g} s for both. H(m) = the last m values of pre up to and including pre[k], without the "
+            "first beat's (fewer at the start; the first beat uses the second's H and mean). Every feature is limited to "
             "-1 ... 1 and given in float32, in the order listed."
         )
     steps += [

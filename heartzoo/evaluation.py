@@ -63,9 +63,7 @@ def evaluate(subject: Subject, split: Split, present_only: bool = False) -> list
     _refuse_known_people(config, split)
     database = get_database(split.database)
     leads = config.data.leads
-    store = prepare(
-        database, split.records, config.input, leads, config.data.missing_lead, present_only=present_only
-    )
+    store = prepare(database, split.records, config.input, leads, config.data.missing_lead, present_only=present_only)
     labels = store.labels(task, config.data.mapping)
     rows = np.flatnonzero((labels >= 0) & split.select(store.samples, store.fs, store.symbols))
     if not len(rows):

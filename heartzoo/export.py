@@ -82,7 +82,9 @@ def _finished_config(run: Path) -> Config:
     config = load_config(path)
     for seed in config.seeds:
         if not finished(read_history(run / f"seed-{seed}"), config.training):
-            raise UserError(f"seed {seed} of {run} has not been trained to its end", "go on with `heartzoo train … --resume`")
+            raise UserError(
+                f"seed {seed} of {run} has not been trained to its end", "go on with `heartzoo train … --resume`"
+            )
     return config
 
 

@@ -22,6 +22,9 @@ def cache_dir() -> Path:
     return Path(os.environ.get("HEARTZOO_CACHE") or platformdirs.user_cache_dir("heartzoo"))
 
 
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it over ``path`` on success, remove it on failure.
@@ -29,7 +32,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     A process that is killed leaves at most the temporary file, never a half-written ``path``.
 
     Raises:
-        UserError: the disk is full or the folder cannot be written.
+        UserError: the disk is full, or ``path`` is a folder or cannot be written.
     """
     # The ending is kept: some writers choose the format by it.
     temporary = path.with_name(f".part.{os.getpid()}.{path.name}")
@@ -37,21 +40,21 @@ def atomic_path(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
-            os.replace(temporary, path)
+            temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn a full disk, a read-only folder or a missing permission while writing ``path`` into a :class:`UserError`."""
+    """Turn a full disk, a path that cannot be written and a missing permission into a :class:`UserError`."""
     try:
         yield
     except OSError as error:
         # h5py reports a full disk as an OSError without an errno of its own but with the text in the message.
         if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
             raise UserError(f"the disk is full: cannot write {path}", "free some space and run it again") from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        if error.errno in _NOT_WRITABLE:
             raise UserError(f"cannot write {path}: {error.strerror}", "choose another folder") from error
         raise
 

@@ -77,7 +77,8 @@ class Evaluation(Condition):
     """One undisturbed, full-coverage result of the published file or of its float parent.
 
     ``records`` lists the records that were opened; ``by_record`` those of them that hold a scored beat. ``seed`` seeded
-    the training, null where that is not known; ``bootstrap_seed`` the bootstrap over patients. The figures are those of :class:`heartzoo.metrics.Scores`.
+    the training, null where that is not known; ``bootstrap_seed`` the bootstrap over patients. The
+    figures are those of :class:`heartzoo.metrics.Scores`.
     """
 
     mapping: Literal["A", "B"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +18,8 @@ def log_openings(zoo: Path, model: str, evaluations: list[Evaluation]) -> Path |
     """Append a line for every evaluation on a test split of real recordings.
 
     Args:
-        zoo: the zoo's folder; where it is an installed, read-only one the log lies in the cache folder.
+        zoo: the zoo in use; where it cannot be written (an installed one may be read-only) the log lies in the cache
+            folder.
         model: name and version.
         evaluations: what was seen.
 
@@ -27,10 +29,17 @@ def log_openings(zoo: Path, model: str, evaluations: list[Evaluation]) -> Path |
     opened = [e for e in evaluations if get_split(e.split).test and e.track != "synthetic"]
     if not opened:
         return None
-    path = (zoo if (zoo / "index.json").is_file() or zoo.name == "zoo" else cache_dir()) / FILE
+    path = (zoo if _writable(zoo) else cache_dir()) / FILE
+    lines = "".join(json.dumps(_line(model, evaluation)) + "\n" for evaluation in opened)
     with lock(path), writing(path), path.open("a") as log:
-        log.writelines(json.dumps(_line(model, evaluation)) + "\n" for evaluation in opened)
+        log.write(lines)
     return path
+
+
+def _writable(folder: Path) -> bool:
+    """Whether files can be made in a folder, or in the one in which it would have to be made."""
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    return existing.is_dir() and os.access(existing, os.W_OK)
 
 
 def _line(model: str, evaluation: Evaluation) -> dict[str, object]:

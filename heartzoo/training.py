@@ -1,8 +1,8 @@
 """Training: compile, fit, validate, checkpoint, resume. Runs on any Keras backend.
 
 A run's folder holds ``config.yaml`` and for each seed ``seed-<n>/`` with ``state.json`` (the history),
-``last.<epoch>.weights.h5`` (the last finished epoch, optimizer included) and ``best.keras`` (the epoch that early stopping
-prefers).
+``last.<epoch>.weights.h5`` (the last finished epoch, optimizer included) and ``best.keras`` (the epoch that early
+stopping prefers).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from keras import ops
 from rich.progress import Progress, TaskID
 
 from heartzoo import models
-from heartzoo.config import Config, EarlyStoppingConfig, TrainingConfig
+from heartzoo.config import Config, EarlyStoppingConfig, TrainingConfig, load_config
 from heartzoo.data.batches import Inputs, TrainingBatches
 from heartzoo.data.training_set import TrainingSet, load_training_set
 from heartzoo.errors import UserError
@@ -46,8 +46,12 @@ def train(config: Config, out: Path, resume: bool = False) -> Path:
         UserError: ``out`` holds a run and ``resume`` is false, or a run of another configuration; data are missing.
     """
     with lock(out / "run"):
-        _open_run(config, out, resume)
+        _check_run(config, out, resume)
+        build_model(config)  # before minutes of preparation
         data = load_training_set(config)
+        if not (out / "config.yaml").is_file():
+            tree = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+            write_bytes(out / "config.yaml", tree.encode())
         for seed in config.seeds:
             train_seed(config, data, out / f"seed-{seed}", seed)
     return out
@@ -73,9 +77,10 @@ def train_seed(config: Config, data: TrainingSet, out: Path, seed: int) -> None:
         # XLA makes these networks slower under TensorFlow on a CPU; JAX always compiles.
         jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
     )
+    for leftover in out.glob(".part.*"):  # of a killed training: the run's lock is ours
+        leftover.unlink(missing_ok=True)
     if history:
-        model.optimizer.build(model.trainable_variables)
-        model.load_weights(_last(out, len(history)))
+        _load_epoch(model, _last(out, len(history)))
     validation = Validation(data)
     with progress() as bar:
         total = config.training.epochs * config.training.steps_per_epoch
@@ -112,12 +117,14 @@ class Batches(keras.utils.PyDataset):
         self.batches, self.steps, self.epoch = batches, steps, epoch
 
     def __len__(self) -> int:
+        """Steps in an epoch."""
         return self.steps
 
     def __getitem__(self, step: int) -> tuple[Inputs, np.ndarray]:
         return self.batches.batch(self.epoch, step)
 
     def on_epoch_end(self) -> None:
+        """The next batches are those of the next epoch."""
         self.epoch += 1
 
 
@@ -136,6 +143,7 @@ class Validation:
         self.headline = macro_f1_nsv if data.task.headline == "macro_f1_nsv" else macro_f1
 
     def __call__(self, model: keras.Model) -> dict[str, float]:
+        """Figures of a model on the validation patients."""
         logits = model.predict(self.inputs, batch_size=PREDICT_BATCH, verbose=0)
         return self.score(logits)
 
@@ -176,9 +184,11 @@ class RunKeeper(keras.callbacks.Callback):
                 generator.state.assign(np.array([self.seed, epoch], generator.state.dtype))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Move the progress bar."""
         self.bar.advance(self.task)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Validate, keep the epoch, and end the training where the rule says so."""
         figures = {"loss": float((logs or {})["loss"]), **self.validation(self.model)}
         if not np.isfinite(list(figures.values())).all():
             raise UserError(
@@ -213,13 +223,31 @@ def _last(out: Path, epoch: int) -> Path:
     return out / f"last.{epoch}.weights.h5"
 
 
+def _load_epoch(model: keras.Model, path: Path) -> None:
+    """Load the weights and the optimizer's state of a finished epoch."""
+    model.optimizer.build(model.trainable_variables)
+    try:
+        model.load_weights(path)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise UserError(f"{path} is missing or damaged", f"remove {path.parent} and train that seed anew") from error
+
+
 def read_history(out: Path) -> History:
-    """Figures of the finished epochs of a seed's folder; empty where there are none."""
+    """Figures of the finished epochs of a seed's folder; empty where there are none.
+
+    Raises:
+        UserError: ``state.json`` is damaged.
+    """
     path = out / "state.json"
     if not path.is_file():
         return []
-    history: History = json.loads(path.read_text())["history"]
-    return history
+    try:
+        return [
+            {name: float(value) for name, value in figures.items()}
+            for figures in json.loads(path.read_text())["history"]
+        ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is damaged", f"remove {out} and train that seed anew") from error
 
 
 def best_epoch(history: History, rule: EarlyStoppingConfig) -> int:
@@ -236,14 +264,14 @@ def finished(history: History, training: TrainingConfig) -> bool:
     return len(history) >= training.epochs or waited >= training.early_stopping.patience
 
 
-def _open_run(config: Config, out: Path, resume: bool) -> None:
+def _check_run(config: Config, out: Path, resume: bool) -> None:
+    """Refuse a folder that holds a run which is not to be gone on with."""
     path = out / "config.yaml"
-    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
     if not path.is_file():
-        write_bytes(path, text.encode())
-    elif not resume:
+        return
+    if not resume:
         raise UserError(f"{out} already holds a run", "go on with it by --resume, or name another --out")
-    elif yaml.safe_load(path.read_text()) != yaml.safe_load(text):
+    if load_config(path) != config:
         raise UserError(f"{out} holds a run of another configuration", "resume it with its own, or name another --out")
 
 
@@ -258,7 +286,9 @@ def load_model(path: Path) -> keras.Model:
     try:
         return keras.saving.load_model(path, safe_mode=True, compile=False)
     except (ValueError, TypeError, KeyError, OSError) as error:
-        raise UserError(f"{path} cannot be loaded as a Keras model ({str(error).splitlines()[0]})", "export it again") from error
+        raise UserError(
+            f"{path} cannot be loaded as a Keras model ({str(error).splitlines()[0]})", "export it again"
+        ) from error
 
 
 def _schedule(training: TrainingConfig) -> float | keras.optimizers.schedules.LearningRateSchedule:

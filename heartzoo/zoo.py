@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -230,14 +231,16 @@ def read_index(zoo: Path) -> list[dict[str, Any]]:
         return []
     try:
         index = json.loads(path.read_text())
-        found, models = index["schema_version"], index["models"]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        if (found := index["schema_version"]) != INDEX_SCHEMA_VERSION:
+            raise UserError(
+                f"{path} has schema_version {found}, this heartzoo reads {INDEX_SCHEMA_VERSION}", "upgrade heartzoo"
+            )
+        models: list[dict[str, Any]] = list(index["models"])
+        for model in models:
+            _version_key(model["version"]), model["name"], model["task"], model["files"].items()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is not a zoo index", "restore it") from error
-    if found != INDEX_SCHEMA_VERSION:
-        raise UserError(
-            f"{path} has schema_version {found}, this heartzoo reads {INDEX_SCHEMA_VERSION}", "upgrade heartzoo"
-        )
-    return list(models)
+    return models
 
 
 def check_free(zoo: Path, name: str, version: str) -> None:
@@ -280,7 +283,9 @@ def publish(zoo: Path, name: str, version: str, files: dict[str, bytes]) -> Entr
     staging = zoo / name / f".part.{version}"
     with lock(zoo / "index.json"), writing(folder):
         check_free(zoo, name, version)
-        shutil.rmtree(staging, ignore_errors=True)  # of a killed export
+        known = read_index(zoo)
+        for leftover in zoo.glob("*/.part.*"):  # of killed exports: nobody else publishes while the lock is ours
+            shutil.rmtree(leftover, ignore_errors=True)
         try:
             staging.mkdir(parents=True)
             for file, content in files.items():
@@ -288,24 +293,30 @@ def publish(zoo: Path, name: str, version: str, files: dict[str, bytes]) -> Entr
             staging.rename(folder)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
-        write_index(zoo)
+        write_index(zoo, known)
     return find(f"{name}@{version}", zoo)
 
 
-def write_index(zoo: Path) -> None:
-    """Write ``index.json`` from the entries on disk. It holds nothing that they do not."""
+def write_index(zoo: Path, known: Sequence[dict[str, Any]] = ()) -> None:
+    """Write ``index.json`` from the entries on disk. It holds nothing that they do not.
+
+    Args:
+        zoo: the zoo's folder.
+        known: entries whose hashes are kept as they are, so that files damaged since stay so.
+    """
+    kept = {(model["name"], model["version"]): model for model in known}
     models = []
     for path in sorted(zoo.glob("*/*/configuration.json")):
-        if VERSION.match(path.parent.name):
+        if model := kept.get((path.parent.parent.name, path.parent.name)):
+            models.append(model)
+        elif VERSION.match(path.parent.name):
             task = json.loads(path.read_text())["task"]
             files = {
                 file.name: {"bytes": file.stat().st_size, "sha256": sha256(file)}
                 for file in sorted(path.parent.iterdir())
                 if file.is_file() and not file.name.startswith(".")
             }
-            models.append(
-                {"name": path.parent.parent.name, "version": path.parent.name, "task": task, "files": files}
-            )
+            models.append({"name": path.parent.parent.name, "version": path.parent.name, "task": task, "files": files})
     models.sort(key=lambda model: (model["name"], _version_key(model["version"])))
     write_json(zoo / "index.json", {"schema_version": INDEX_SCHEMA_VERSION, "models": models})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import NoReturn
 
 import typer
 
@@ -27,7 +28,27 @@ def main() -> None:
     # TensorFlow's start-up messages tell a user nothing.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
     except UserError as error:
-        print(f"heartzoo: {error}", file=sys.stderr)
-        sys.exit(2)
+        _refuse(str(error))
+    except BrokenPipeError:  # the reader of our output has gone, as in `heartzoo list | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _refuse(f"{error.filename}: {error.strerror}")
+    except Exception as error:
+        # Click's complaints about arguments; which package they are defined in depends on typer's version.
+        if not hasattr(error, "format_message"):
+            raise
+        message = error.format_message()
+        if message.startswith("Usage:"):  # no command at all: the help
+            print(message, file=sys.stderr)
+            sys.exit(2)
+        _refuse(f"{message.rstrip('.')}; see heartzoo --help")
+
+
+def _refuse(message: str) -> NoReturn:
+    print(f"heartzoo: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)

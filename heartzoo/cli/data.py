@@ -108,7 +108,7 @@ def _split_records(name: str, splits: list[str]) -> list[str]:
     from heartzoo.data.splits import get_split
     from heartzoo.errors import UserError
 
-    records = []
+    records: list[str] = []
     for split in map(get_split, splits):
         if split.database != name:
             raise UserError(f"split {split.name} belongs to {split.database}, not to {name}", "name another split")

@@ -12,6 +12,7 @@ from heartzoo.errors import UserError
 
 if TYPE_CHECKING:
     from heartzoo.config import Config
+    from heartzoo.data.splits import Split
     from heartzoo.evaluation import Subject
     from heartzoo.metrics_file import Evaluation
     from heartzoo.zoo import Entry
@@ -32,7 +33,8 @@ def add_commands(app: typer.Typer) -> None:
 def train(
     config: Annotated[Path, typer.Argument(help="a YAML file such as configs/arr-5-res-sm.yaml")],
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override, e.g. training.epochs=5; repeatable")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="override, e.g. training.epochs=5; repeatable"),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="the run's folder; default runs/<name>")] = None,
     resume: Annotated[bool, typer.Option(help="go on with an interrupted run from its last finished epoch")] = False,
@@ -70,13 +72,17 @@ def export(
 
 
 def evaluate(
-    target: Annotated[str, typer.Argument(metavar="NAME[@VERSION]|PATH", help="a model of the zoo, a .tflite or .keras file")],
+    target: Annotated[
+        str, typer.Argument(metavar="NAME[@VERSION]|PATH", help="a model of the zoo, a .tflite or .keras file")
+    ],
     dataset: Annotated[str | None, typer.Option(help="database; default that of the model's first test split")] = None,
     split: Annotated[str | None, typer.Option(help="split; default the model's first test split")] = None,
     runtime: Annotated[RuntimeName | None, typer.Option(help="default tflm for .tflite, keras for .keras")] = None,
     config: Annotated[Path | None, typer.Option(help="configuration of a file that has none beside it")] = None,
     zoo: Annotated[Path | None, typer.Option(help="the zoo's folder; default the zoo in use")] = None,
-    present_only: Annotated[bool, typer.Option(help="score the records at hand where others of the split are not")] = False,
+    present_only: Annotated[
+        bool, typer.Option(help="score the records at hand where others of the split are not")
+    ] = False,
     jobs: Annotated[int | None, typer.Option(min=1, max=64, help="processes; default one a core")] = None,
     out: Annotated[Path, typer.Option(help="folder for the report and the confusion matrix")] = Path("reports"),
 ) -> None:
@@ -111,7 +117,9 @@ def list_models(
     from heartzoo.zoo import find
     from heartzoo.zoo import list_models as names
 
-    table = Table("model", "task", "track", "split", "macro-F1 int8", "95 %", "parameters", "MACs", ".tflite B", "arena B")
+    table = Table(
+        "model", "task", "track", "split", "macro-F1 int8", "95 %", "parameters", "MACs", ".tflite B", "arena B"
+    )
     for name in names(pattern, zoo):
         entry = find(name, zoo)
         metrics = entry.metrics
@@ -134,15 +142,24 @@ def info(
 
     entry = find(name, zoo)
     configuration, metrics = entry.configuration, entry.metrics
-    print(f"{entry.name}@{entry.version}: {configuration['summary']}\n{configuration['origin']}\n{configuration['notice']}")
+    print(
+        f"{entry.name}@{entry.version}: {configuration['summary']}\n"
+        f"{configuration['origin']}\n{configuration['notice']}"
+    )
     print(f"task {metrics.task}: {', '.join(metrics.classes)}")
     for number, step in enumerate(configuration["preprocessing"]["steps"], start=1):
         print(f"{number}. {step}")
     for tensor in configuration["tensors"]["inputs"] + configuration["tensors"]["outputs"]:
-        print(f"{tensor['role']}: {tensor['dtype']} {tensor['shape']}, scale {tensor['scale']}, zero point {tensor['zero_point']}")
+        print(
+            f"{tensor['role']}: {tensor['dtype']} {tensor['shape']}, "
+            f"scale {tensor['scale']}, zero point {tensor['zero_point']}"
+        )
     _print_table(f"{entry.name}@{entry.version}", metrics.evaluations[0])
     cost = metrics.cost
-    print(f"{cost.parameters:,} parameters, {cost.macs:,} MACs, {cost.tflite_bytes:,} B of .tflite, arena {cost.arena_bytes} B")
+    print(
+        f"{cost.parameters:,} parameters, {cost.macs:,} MACs, "
+        f"{cost.tflite_bytes:,} B of .tflite, arena {cost.arena_bytes} B"
+    )
     for file, fact in entry.files.items():
         print(f"{entry.folder / file}  {fact['bytes']:,} B  sha256 {fact['sha256']}")
 
@@ -185,7 +202,9 @@ def _configuration_beside(path: Path, config: Path | None) -> tuple[Config, int 
         content = json.loads(beside.read_text())
         return parse_config(content["config"], str(beside)), content["training"]["shipped_seed"]
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise UserError(f"{beside} is not a configuration.json of heartzoo", "name a configuration with --config") from error
+        raise UserError(
+            f"{beside} is not a configuration.json of heartzoo", "name a configuration with --config"
+        ) from error
 
 
 def _load(path: Path, config: Config, seed: int | None, runtime: RuntimeName | None, jobs: int | None) -> Subject:
@@ -200,11 +219,13 @@ def _load(path: Path, config: Config, seed: int | None, runtime: RuntimeName | N
     if runtime == "keras":
         raise UserError("a .tflite file does not run in Keras", "take --runtime tflm, reference or xnnpack")
     if runtime is None and default_runtime() != "tflm":
-        print("TFLite Micro is not installed here (its wheel is for Linux x86-64): LiteRT's reference kernels run instead")
+        print(
+            "TFLite Micro is not installed here (its wheel is for Linux x86-64): LiteRT's reference kernels run instead"
+        )
     return tflite_subject(config, path.read_bytes(), seed, runtime, jobs)
 
 
-def _split(config: Config, dataset: str | None, split: str | None) -> object:
+def _split(config: Config, dataset: str | None, split: str | None) -> Split:
     from heartzoo.data.databases import get_database
     from heartzoo.data.splits import get_split
     from heartzoo.errors import nearest
@@ -235,9 +256,15 @@ def _compare(entry: Entry, results: list[Evaluation]) -> None:
     """Say whether the results are those that were published."""
     for result in results:
         for published in entry.metrics.evaluations:
-            if (published.precision, published.split, published.records) == (result.precision, result.split, result.records):
+            if (published.precision, published.split, published.records) == (
+                result.precision,
+                result.split,
+                result.records,
+            ):
                 same = published.confusion_matrix == result.confusion_matrix
-                verdict = "the published figures, exactly" if same else f"not the published figures ({published.runtime})"
+                verdict = (
+                    "the published figures, exactly" if same else f"not the published figures ({published.runtime})"
+                )
                 print(f"{result.split}, {result.precision} by {result.runtime}: {verdict}")
 
 

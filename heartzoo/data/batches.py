@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import signal as dsp
@@ -103,21 +104,24 @@ class TrainingBatches:
     batch_size: int
     seed: int
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_cumulative", np.cumsum(self.probabilities))
-        object.__setattr__(self, "_offsets", np.cumsum([0, *map(len, self.rows)]))
+    @cached_property
+    def _cumulative(self) -> np.ndarray:
+        return np.cumsum(self.probabilities)
+
+    @cached_property
+    def _offsets(self) -> np.ndarray:
+        return np.cumsum([0, *map(len, self.rows)])
 
     def batch(self, epoch: int, step: int) -> tuple[Inputs, np.ndarray]:
         """The batch of an epoch's step: inputs, and one-hot labels of shape (batch, classes), float32."""
         rng = np.random.default_rng([self.seed, epoch, step])
-        cumulative: np.ndarray = self._cumulative  # type: ignore[attr-defined]
-        chosen = np.searchsorted(cumulative, rng.random(self.batch_size) * cumulative[-1], side="right")
+        chosen = np.searchsorted(self._cumulative, rng.random(self.batch_size) * self._cumulative[-1], side="right")
         frames, rr = self._read(chosen)
         frames = augment(frames, self.contract, self.augmentation, self.noise, rng)
         return model_inputs(frames, rr, self.contract), np.eye(self.classes, dtype=np.float32)[self.labels[chosen]]
 
     def _read(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        offsets: np.ndarray = self._offsets  # type: ignore[attr-defined]
+        offsets = self._offsets
         frames = np.empty((len(chosen), self.contract.frame + 2 * self.stores[0].margin), np.float32)
         rr = np.empty((len(chosen), len(self.contract.rr_features)), np.float32)
         for store, rows, low, high in zip(self.stores, self.rows, offsets[:-1], offsets[1:], strict=True):
@@ -183,9 +187,10 @@ def _add_recorded_noise(
     rng: np.random.Generator,
 ) -> np.ndarray:
     n, length = frames.shape
-    source = rng.integers(0, len(noise), n)
-    start = (rng.random(n) * [len(noise[s]) - length for s in source]).astype(int)
-    stretch = np.stack([noise[s][b : b + length] for s, b in zip(source, start, strict=True)])
+    source = rng.integers(0, len(noise), size=n)
+    room = np.array([len(recording) - length for recording in noise])
+    start = (rng.random(n) * room[source]).astype(int)
+    stretch = np.stack([noise[s][b : b + length] for s, b in zip(source.tolist(), start.tolist(), strict=True)])
     stretch = stretch - stretch.mean(axis=1, keepdims=True)
     ratio = 10 ** (-rng.uniform(*snr_db, (n, 1)) / 20)
     scale = ratio * frames.std(axis=1, keepdims=True) / np.maximum(stretch.std(axis=1, keepdims=True), 1e-6)

@@ -118,7 +118,9 @@ def read_signal(path: Path, leads: tuple[str, ...]) -> tuple[np.ndarray, Any, st
     try:
         record = wfdb.rdrecord(str(path), channels=[header.sig_name.index(lead)])
     except (ValueError, IndexError, OSError) as error:
-        raise UserError(f"record {path.name}: the signal file cannot be read ({_first_line(error)})", _REFETCH) from error
+        raise UserError(
+            f"record {path.name}: the signal file cannot be read ({_first_line(error)})", _REFETCH
+        ) from error
     signal = record.p_signal[:, 0]
     bad = np.flatnonzero(np.isnan(signal))
     if len(bad):
@@ -142,9 +144,13 @@ def _read_header(path: Path) -> Any:
     try:
         header = wfdb.rdheader(str(path))
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, wfdb.io.header.HeaderSyntaxError) as error:
-        raise UserError(f"record {path.name}: {path.name}.hea is not a WFDB header ({_first_line(error)})", _REFETCH) from error
+        raise UserError(
+            f"record {path.name}: {path.name}.hea is not a WFDB header ({_first_line(error)})", _REFETCH
+        ) from error
     if not header.fs or header.fs <= 0 or not math.isfinite(header.fs):
-        raise UserError(f"record {path.name}: expected a sampling rate above 0 Hz, found {header.fs}", "mend the header")
+        raise UserError(
+            f"record {path.name}: expected a sampling rate above 0 Hz, found {header.fs}", "mend the header"
+        )
     if not header.sig_name or None in header.sig_name:
         raise MissingLead(f"record {path.name}: its header names no leads", "name the leads in the header")
     return header
@@ -163,7 +169,9 @@ def _check_size(path: Path, header: Any) -> None:
             frame = sum((header.samps_per_frame or [1] * len(header.fmt))[i] for i in signals)
             expected = math.floor(width * frame * header.sig_len) + (header.byte_offset[signals[0]] or 0)
             if (found := here.stat().st_size) < expected:
-                raise UserError(f"record {path.name}: {file} is truncated, expected {expected} bytes, found {found}", _REFETCH)
+                raise UserError(
+                    f"record {path.name}: {file} is truncated, expected {expected} bytes, found {found}", _REFETCH
+                )
 
 
 def _read_annotations(path: Path, length: int, fs: float) -> tuple[np.ndarray, np.ndarray, tuple[tuple[int, str], ...]]:
@@ -185,7 +193,9 @@ def _read_marks(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[tuple[int, st
     try:
         annotation = wfdb.rdann(str(path), "atr")
     except (ValueError, IndexError, KeyError, TypeError) as error:
-        raise UserError(f"record {path.name}: {path.name}.atr cannot be read ({_first_line(error)})", _REFETCH) from error
+        raise UserError(
+            f"record {path.name}: {path.name}.atr cannot be read ({_first_line(error)})", _REFETCH
+        ) from error
     symbols = np.array([ord(symbol[0]) for symbol in annotation.symbol], dtype=np.uint8)
     samples = np.asarray(annotation.sample, dtype=np.int64)
     beats = np.isin(symbols, np.frombuffer(BEAT_SYMBOLS.encode(), np.uint8))

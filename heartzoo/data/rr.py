@@ -57,7 +57,7 @@ def intervals(samples: np.ndarray, fs: float) -> Intervals:
 
 
 def _history(pre: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
-    """The H(window) of each beat as rows padded in front with infinity, and how many are real. Shapes (n, window), (n,)."""
+    """The H(window) of each beat as rows padded in front with infinity, (n, window), and how many are real, (n,)."""
     known = pre[1:] if len(pre) > 1 else pre
     padded = np.concatenate([np.full(window - 1, np.inf), known])
     rows = np.lib.stride_tricks.sliding_window_view(padded, window)
@@ -96,9 +96,7 @@ FEATURES: dict[str, Feature] = {
     "post_median": Feature("log2(post / median of H(64))", 1, lambda i: i.post / _quantile(i.pre, 64, 0.5)),
     "pre_post": Feature("log2(pre / post)", 1, lambda i: i.pre / i.post),
     "pre_mean10": Feature("log2(pre / mean of H(10))", 0, lambda i: i.pre / _mean(i.pre, 10)),
-    "previous_pre": Feature(
-        "log2(pre[k-1] / pre[k]), 0 for the first beat", 0, lambda i: _previous(i.pre) / i.pre
-    ),
+    "previous_pre": Feature("log2(pre[k-1] / pre[k]), 0 for the first beat", 0, lambda i: _previous(i.pre) / i.pre),
     "pre_quantile70": Feature(
         "log2(pre / 70 % quantile of H(128), linear interpolation)", 0, lambda i: i.pre / _quantile(i.pre, 128, 0.7)
     ),

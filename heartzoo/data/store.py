@@ -21,7 +21,7 @@ import numpy as np
 from heartzoo._version import __version__
 from heartzoo.config import InputConfig
 from heartzoo.data.beats import Examples, cut_beats
-from heartzoo.data.databases import Database, get_database
+from heartzoo.data.databases import Database
 from heartzoo.data.download import ensure, folder, present
 from heartzoo.data.records import MissingLead, Record, read_record
 from heartzoo.errors import UserError

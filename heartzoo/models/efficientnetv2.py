@@ -56,7 +56,9 @@ def efficientnetv2(
     return keras.Model({"signal": signal}, logits)
 
 
-def _mbconv(x: keras.KerasTensor, filters: int, kernel: int, stride: int, se_ratio: int, name: str) -> keras.KerasTensor:
+def _mbconv(
+    x: keras.KerasTensor, filters: int, kernel: int, stride: int, se_ratio: int, name: str
+) -> keras.KerasTensor:
     channels = x.shape[-1]
     y = layers.DepthwiseConv2D((1, kernel), padding="same", use_bias=False, name=f"{name}_depthwise")(x)
     y = layers.ReLU(6.0)(batch_norm()(y))

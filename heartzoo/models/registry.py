@@ -61,7 +61,7 @@ def build(
         A ``keras.Model`` from ``signal`` (and ``rr``) to ``num_classes`` logits.
 
     Raises:
-        UserError: unknown architecture or size, or an R-R input for a network that has none.
+        UserError: unknown architecture or size, sizes that make no network, or an R-R input for one that has none.
     """
     function = _lookup(architecture)
     valid = size_names(architecture)
@@ -75,7 +75,14 @@ def build(
                 "remove input.rr_features or take an architecture with an R-R input (resnet)",
             )
         sizes["rr_features"] = rr_features
-    return function(input_shape, num_classes, **sizes)
+    try:
+        return function(input_shape, num_classes, **sizes)
+    except (ValueError, TypeError, ArithmeticError) as error:
+        given = ", ".join(f"{name} = {value}" for name, value in sizes.items())
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"{architecture} cannot be built with {given or 'its defaults'} ({reason})", "mend model.sizes"
+        ) from error
 
 
 def _lookup(architecture: str) -> Architecture:

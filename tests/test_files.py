@@ -1,0 +1,130 @@
+"""Atomic writes, locks and hashes keep their word when processes die, disks fill up and paths are wrong."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from heartzoo.errors import UserError
+from heartzoo.files import atomic_path, cache_dir, lock, sha256, write_bytes, write_json, writing
+
+HOLD = """\
+import sys, time
+from pathlib import Path
+from heartzoo.files import lock
+with lock(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(float(sys.argv[2]))
+"""
+
+
+def holder(path: Path, seconds: float) -> subprocess.Popen[str]:
+    """A process that holds the lock of ``path``."""
+    process = subprocess.Popen([sys.executable, "-c", HOLD, path, str(seconds)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout and process.stdout.readline() == "held\n"
+    return process
+
+
+def test_atomic_path_writes_at_once_and_makes_the_folder(tmp_path):
+    path = tmp_path / "a" / "b.txt"
+    with atomic_path(path) as temporary:
+        temporary.write_text("new")
+        assert not path.exists() and temporary.suffix == path.suffix and temporary.parent == path.parent
+    assert path.read_text() == "new" and list(path.parent.iterdir()) == [path]
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "b.txt"
+    path.write_text("old")
+    with pytest.raises(KeyboardInterrupt), atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise KeyboardInterrupt
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "the disk is full: cannot write"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "the disk is full: cannot write"),
+        # as h5py reports it
+        (OSError("Can't write data (errno = 28, error message = 'No space left on device')"), "the disk is full"),
+        (OSError(errno.EROFS, "Read-only file system"), "cannot write .*Read-only file system"),
+        (OSError(errno.EACCES, "Permission denied"), "cannot write .*Permission denied"),
+    ],
+)
+def test_a_full_disk_or_read_only_folder_is_told_in_one_line(tmp_path, error, told):
+    path = tmp_path / "b.txt"
+    with pytest.raises(UserError, match=told), atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise error
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_really_full_disk_is_told(tmp_path):
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    with pytest.raises(UserError, match="the disk is full"), writing(tmp_path):
+        Path("/dev/full").write_text("x")
+
+
+def test_other_errors_pass(tmp_path):
+    with pytest.raises(OSError, match="Input/output"), writing(tmp_path):
+        raise OSError(errno.EIO, "Input/output error")
+
+
+@pytest.mark.parametrize("where", ["file/below", "folder"])
+def test_a_path_that_cannot_be_a_file_is_told(tmp_path, where):
+    (tmp_path / "file").write_text("a file, not a folder")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UserError, match="cannot write"):
+        write_bytes(tmp_path / where, b"x")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_json_refuses_what_is_not_json(tmp_path):
+    write_json(tmp_path / "a.json", {"a": [1, 2.5, None]})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"a": [1, 2.5, None]}
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "b.json", float("nan"))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_second_process_waits_for_the_lock(tmp_path):
+    path = tmp_path / "thing"
+    process = holder(path, 1.0)
+    start = time.monotonic()
+    with lock(path):
+        waited = time.monotonic() - start
+    process.wait()
+    assert waited > 0.5
+
+
+def test_a_killed_owner_frees_the_lock(tmp_path):
+    process = holder(tmp_path / "thing", 600)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    start = time.monotonic()
+    with lock(tmp_path / "thing"):
+        assert time.monotonic() - start < 60
+
+
+def test_sha256_is_that_of_the_whole_file(tmp_path):
+    content = bytes(range(256)) * 20_000
+    (tmp_path / "a").write_bytes(content)
+    assert sha256(tmp_path / "a") == hashlib.sha256(content).hexdigest()
+
+
+def test_the_cache_folder_follows_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("HEARTZOO_CACHE", str(tmp_path))
+    assert cache_dir() == tmp_path
+    monkeypatch.delenv("HEARTZOO_CACHE")
+    assert cache_dir().name == "heartzoo"
