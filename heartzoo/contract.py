@@ -11,13 +11,15 @@ import numpy as np
 
 from heartzoo._version import __version__
 from heartzoo.config import Config, InputConfig
-from heartzoo.data.databases import get_database
+from heartzoo.data.databases import DATABASES
 from heartzoo.data.rr import FEATURES, LONGEST_S, SHORTEST_S, SINGLE_BEAT_S
 from heartzoo.data.splits import get_split
 from heartzoo.data.training_set import TrainingSet
 from heartzoo.flatbuffer import ModelFacts, TensorFacts
+from heartzoo.metrics import RESAMPLES
 from heartzoo.tasks import BEAT_SYMBOLS, MAPPINGS, TASKS
 
+ROOT = Path(__file__).parent.parent
 SCHEMA_VERSION = 1
 LIBRARIES = ("numpy", "scipy", "wfdb", "h5py", "scikit-learn", "keras", "tensorflow", "ai-edge-litert", "tflite-micro")
 NOTICE = "For research and education; not a medical device."
@@ -52,6 +54,7 @@ def configuration(
         "preprocessing": preprocessing(config),
         "tensors": _tensors(facts, config.input),
         "delay": delay(config.input),
+        "evaluation": _evaluation_rules(),
         "training": {"track": config.track, **seeds},
         "splits": _splits(config, data),
         "calibration": _positions(data, data.calibration()),
@@ -68,8 +71,7 @@ def configuration(
 def preprocessing(config: Config) -> dict[str, Any]:
     """The contract in numbers and sentences, from the recording to the int8 input and back to a class."""
     contract = config.input
-    splits = [get_split(name) for name in (*config.data.train, *config.data.test)]
-    databases = {split.database: get_database(split.database) for split in splits}
+    databases = {name: database for name, database in DATABASES.items() if database.annotated}
     return {
         "fs": contract.fs,
         "frame": contract.frame,
@@ -114,8 +116,8 @@ def _steps(contract: InputConfig) -> list[str]:
             f"post[k] = t[k+1] - t[k] in seconds from the annotated samples, each limited to {SHORTEST_S:g} ... "
             f"{LONGEST_S:g} s; the first beat's pre is its post, the last beat's post is its pre, a lone beat has "
             f"{SINGLE_BEAT_S:g} s for both. H(m) = the last m values of pre up to and including pre[k], without the "
-            "first beat's (fewer at the start; the first beat uses the second's H and mean). Every feature is limited to "
-            "-1 ... 1 and given in float32, in the order listed."
+            "first beat's (fewer at the start; the first beat uses the second's H and mean). Every feature is limited "
+            "to -1 ... 1 and given in float32, in the order listed."
         )
     steps += [
         "Quantize each input: clip(round_half_even(value / scale) + zero_point, -128, 127) in float32, with scale and "
@@ -125,6 +127,17 @@ def _steps(contract: InputConfig) -> list[str]:
         "Scored are the beats whose symbol class_map lists; the others still count in the R-R intervals.",
     ]
     return steps
+
+
+def _evaluation_rules() -> list[str]:
+    return [
+        "Rows of a confusion matrix are the truth; Se = TP/(TP+FN), +P = TP/(TP+FP), F1 = 2 TP/(2 TP+FP+FN), 0/0 is 0.",
+        "macro_f1 is the mean F1 over all classes of the task, pooled over beats. macro_f1_nsv (macro_f1_nsvf) of "
+        "arrhythmia-5 leaves out the beats that are truly F or Q (Q); a scored beat called F or Q counts as missed.",
+        "patient_macro_f1 is the mean over patients of the macro-F1 over the classes that the patient has.",
+        f"Intervals: {RESAMPLES} resamples of patients with replacement, 2.5 and 97.5 percentiles, "
+        "numpy.random.default_rng(bootstrap_seed).",
+    ]
 
 
 def delay(contract: InputConfig) -> dict[str, Any]:
@@ -182,15 +195,16 @@ def _library_versions() -> dict[str, str]:
 
 def git_revision() -> str | None:
     """The revision of heartzoo's checkout, with ``-dirty`` where files differ from it; None outside one."""
-    root = Path(__file__).parent.parent
+    if not (ROOT / "pyproject.toml").is_file():
+        return None
     try:
-        shown = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            cwd=root,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        revision = _git("rev-parse", "HEAD")
+        # Publishing itself changes the zoo: that does not make the code another one.
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!zoo")
     except (OSError, subprocess.CalledProcessError):
         return None
-    return shown.stdout.strip()
+    return f"{revision}-dirty" if changed else revision
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rich.console import Group
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -74,6 +74,11 @@ def _matrix_table(evaluation: Evaluation) -> Table:
     for name, row in zip(evaluation.per_class, evaluation.confusion_matrix, strict=True):
         table.add_row(Text(name), *(f"{count:,}" for count in row))
     return table
+
+
+def show(shown: RenderableType) -> None:
+    """Print to standard output, at least 110 columns wide: a figure cut off helps nobody."""
+    Console(width=max(Console().width, 110)).print(shown)
 
 
 def percent(fraction: float) -> str:

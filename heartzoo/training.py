@@ -199,7 +199,7 @@ class RunKeeper(keras.callbacks.Callback):
         save_epoch(self.model, self.out, self.history, self.config.training.early_stopping)
         best = best_epoch(self.history, self.config.training.early_stopping)
         shown = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
-        console.print(f"epoch {epoch + 1:3d}  {shown}{'  *' if best == epoch else ''}")
+        console.print(f"epoch {epoch + 1:3d}  {shown}{'  *' if best == epoch else ''}", soft_wrap=True)
         if finished(self.history, self.config.training):
             self.model.stop_training = True
 

@@ -43,3 +43,57 @@ def physionet_cache(physionet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("HEARTZOO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HEARTZOO_MIRROR", str(physionet))
     return tmp_path / "cache"
+
+
+TINY = """\
+name: tiny
+summary: a network for tests
+task: beat-3
+data: {train: [synthetic-train], test: [synthetic-test]}
+input:
+  frame: 64
+  highpass_hz: 0.5
+  rr_features: [pre_median, post_median, pre_post, pre_mean10, previous_pre, pre_quantile70, pre_mean, post_mean]
+model:
+  architecture: resnet
+  sizes: {stem_filters: 4, filters: [6, 8], depths: [1, 1], rr_units: 4, head_units: 8}
+training:
+  epochs: 2
+  steps_per_epoch: 20
+  batch_size: 64
+  learning_rate: 0.01
+  augmentation: {amplitude: 0.1, shift_s: 0.02}
+export: {calibration_examples: 60}
+seeds: [0, 1]
+"""
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The configuration file of a network that trains and exports in seconds."""
+    path = tmp_path_factory.mktemp("tiny") / "tiny.yaml"
+    path.write_text(TINY, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny: Path, synthetic_cache: Path) -> Path:
+    """The folder of its finished training, two seeds. Only for reading: copy it to export it."""
+    from heartzoo.config import load_config
+    from heartzoo.training import train
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("HEARTZOO_CACHE", str(synthetic_cache))
+        return train(load_config(tiny), tiny.parent / "run")
+
+
+@pytest.fixture(scope="session")
+def tiny_zoo(tiny_run: Path, synthetic_cache: Path) -> Path:
+    """A zoo that holds its export, ``tiny@1.0.0``. Only for reading."""
+    from heartzoo.export import export
+
+    folder = tiny_run.parent / "zoo"
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("HEARTZOO_CACHE", str(synthetic_cache))
+        export(tiny_run, root=folder)
+    return folder

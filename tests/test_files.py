@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,11 +28,12 @@ with lock(Path(sys.argv[1])):
 """
 
 
-def holder(path: Path, seconds: float) -> subprocess.Popen[str]:
+@contextmanager
+def holder(path: Path, seconds: float) -> Iterator[subprocess.Popen[str]]:
     """A process that holds the lock of ``path``."""
-    process = subprocess.Popen([sys.executable, "-c", HOLD, path, str(seconds)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout and process.stdout.readline() == "held\n"
-    return process
+    with subprocess.Popen([sys.executable, "-c", HOLD, path, str(seconds)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout and process.stdout.readline() == "held\n"
+        yield process
 
 
 def test_atomic_path_writes_at_once_and_makes_the_folder(tmp_path):
@@ -99,22 +102,19 @@ def test_json_refuses_what_is_not_json(tmp_path):
 
 
 def test_a_second_process_waits_for_the_lock(tmp_path):
-    path = tmp_path / "thing"
-    process = holder(path, 1.0)
-    start = time.monotonic()
-    with lock(path):
-        waited = time.monotonic() - start
-    process.wait()
-    assert waited > 0.5
+    with holder(tmp_path / "thing", 1.0):
+        start = time.monotonic()
+        with lock(tmp_path / "thing"):
+            assert time.monotonic() - start > 0.5
 
 
 def test_a_killed_owner_frees_the_lock(tmp_path):
-    process = holder(tmp_path / "thing", 600)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    start = time.monotonic()
-    with lock(tmp_path / "thing"):
-        assert time.monotonic() - start < 60
+    with holder(tmp_path / "thing", 600) as process:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        start = time.monotonic()
+        with lock(tmp_path / "thing"):
+            assert time.monotonic() - start < 60
 
 
 def test_sha256_is_that_of_the_whole_file(tmp_path):

@@ -61,6 +61,7 @@ def evaluation(classes=AAMI, track="strict"):
         track=track,
         mapping="A",
         records=[str(record) for record in range(100, 105)],
+        seed=0,
         file_sha256="0f" * 32,
         **asdict(score(labels, predictions, records, records, classes)),
     )

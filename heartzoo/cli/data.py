@@ -19,11 +19,11 @@ RecordNames = Annotated[list[str] | None, typer.Option("--record", help="a recor
 @app.command("list")
 def list_databases() -> None:
     """The databases heartzoo knows, and how much of each is in the cache."""
-    from rich.console import Console
     from rich.table import Table
 
     from heartzoo.data.databases import DATABASES
     from heartzoo.data.download import present
+    from heartzoo.tables import show
 
     table = Table("database", "version", "fs (Hz)", "leads", "records", "in cache", "licence")
     for database in DATABASES.values():
@@ -32,7 +32,7 @@ def list_databases() -> None:
             database.name, database.version, str(database.fs), ", ".join(database.leads), records,
             str(len(present(database))), database.license,
         )  # fmt: skip
-    Console().print(table)
+    show(table)
 
 
 @app.command()
@@ -119,11 +119,10 @@ def _split_records(name: str, splits: list[str]) -> list[str]:
 @app.command()
 def info(name: DatabaseName) -> None:
     """Licence, citation, records and beats of a database."""
-    from rich.console import Console
-
     from heartzoo.data.databases import get_database
     from heartzoo.data.download import folder, present
     from heartzoo.data.splits import SPLITS
+    from heartzoo.tables import show
 
     database = get_database(name)
     here = present(database)
@@ -135,7 +134,7 @@ def info(name: DatabaseName) -> None:
             print(f"split {split.name}: {len(split.records)} records{', test' if split.test else ''}")
     print(f"{len(here)} records in {folder(database)}")
     if here and database.annotated:
-        Console().print(_beats_table(name, here))
+        show(_beats_table(name, here))
 
 
 def _beats_table(name: str, records: tuple[str, ...]) -> Table:

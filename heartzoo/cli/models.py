@@ -110,16 +110,14 @@ def list_models(
     zoo: Annotated[Path | None, typer.Option(help="the zoo's folder; default the zoo in use")] = None,
 ) -> None:
     """The models of the zoo with their int8 figures and costs."""
-    from rich.console import Console
     from rich.table import Table
 
     from heartzoo.cards import headline
+    from heartzoo.tables import show
     from heartzoo.zoo import find
     from heartzoo.zoo import list_models as names
 
-    table = Table(
-        "model", "task", "track", "split", "macro-F1 int8", "95 %", "parameters", "MACs", ".tflite B", "arena B"
-    )
+    table = Table("model", "task", "track, split", "macro-F1 int8 (95 %)", "parameters", "MACs", ".tflite B", "arena B")
     for name in names(pattern, zoo):
         entry = find(name, zoo)
         metrics = entry.metrics
@@ -127,10 +125,11 @@ def list_models(
         figure, (low, high) = headline(first, metrics.task)
         cost = metrics.cost
         table.add_row(
-            f"{name}@{entry.version}", metrics.task, first.track, first.split, f"{figure:.3f}", f"{low:.3f}-{high:.3f}",
+            f"{name}@{entry.version}", metrics.task, f"{first.track}, {first.split}",
+            f"{figure:.3f} ({low:.3f}-{high:.3f})",
             f"{cost.parameters:,}", f"{cost.macs:,}", f"{cost.tflite_bytes:,}", f"{cost.arena_bytes or 0:,}",
         )  # fmt: skip
-    Console().print(table)
+    show(table)
 
 
 def info(
@@ -245,11 +244,9 @@ def _split(config: Config, dataset: str | None, split: str | None) -> Split:
 
 
 def _print_table(label: str, evaluation: Evaluation) -> None:
-    from rich.console import Console
+    from heartzoo.tables import report_table, show
 
-    from heartzoo.tables import report_table
-
-    Console().print(report_table(label, evaluation))
+    show(report_table(label, evaluation))
 
 
 def _compare(entry: Entry, results: list[Evaluation]) -> None:

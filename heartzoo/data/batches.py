@@ -187,10 +187,10 @@ def _add_recorded_noise(
     rng: np.random.Generator,
 ) -> np.ndarray:
     n, length = frames.shape
-    source = rng.integers(0, len(noise), size=n)
+    source = rng.integers(0, len(noise), (n,))
     room = np.array([len(recording) - length for recording in noise])
     start = (rng.random(n) * room[source]).astype(int)
-    stretch = np.stack([noise[s][b : b + length] for s, b in zip(source.tolist(), start.tolist(), strict=True)])
+    stretch = np.stack([noise[s][b : b + length] for s, b in zip(source, start, strict=True)])
     stretch = stretch - stretch.mean(axis=1, keepdims=True)
     ratio = 10 ** (-rng.uniform(*snr_db, (n, 1)) / 20)
     scale = ratio * frames.std(axis=1, keepdims=True) / np.maximum(stretch.std(axis=1, keepdims=True), 1e-6)

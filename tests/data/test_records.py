@@ -1,0 +1,221 @@
+"""Reading records: what is read, and one clear line for everything that can be wrong with the files."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import wfdb
+
+from heartzoo.config import InputConfig
+from heartzoo.data import synthetic
+from heartzoo.data.batches import model_inputs
+from heartzoo.data.beats import cut_beats
+from heartzoo.data.databases import get_database
+from heartzoo.data.records import MissingLead, Record, beat_symbols, open_record, read_record
+from heartzoo.errors import UserError
+
+DATABASE = get_database("synthetic")
+LENGTH = 2500
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A folder with one good record of 10 s."""
+    synthetic.write(tmp_path, ["syn00"], LENGTH / 250)
+    return tmp_path
+
+
+def read(source: Path, leads: tuple[str, ...] | None = None) -> Record:
+    return read_record(source, DATABASE, "syn00", leads)
+
+
+def in_header(source: Path, old: str, new: str) -> None:
+    path = source / "syn00.hea"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def annotate(source: Path, samples: list[int], symbols: list[str]) -> None:
+    notes = ["(N" if symbol == "+" else "" for symbol in symbols]
+    wfdb.wrann("syn00", "atr", np.array(samples), symbol=symbols, aux_note=notes, fs=250, write_dir=str(source))
+
+
+def overwrite_sample(source: Path, position: int, value: int) -> None:
+    content = bytearray((source / "syn00.dat").read_bytes())
+    content[2 * position : 2 * position + 2] = value.to_bytes(2, "little", signed=True)
+    (source / "syn00.dat").write_bytes(content)
+
+
+def test_a_record_has_everything_its_files_say(source: Path) -> None:
+    record = read(source)
+    assert (record.database, record.name, record.patient, record.lead) == ("synthetic", "syn00", "syn00", "MLII")
+    assert (record.fs, record.signal.shape, record.signal.dtype) == (250.0, (LENGTH,), np.float64)
+    assert record.calibrated
+    assert (np.diff(record.samples) > 0).all()
+    assert set(record.symbols.tobytes().decode()) <= set("NA")
+    assert record.rhythms == ((0, "(N"),)
+
+
+def truncate(source: Path) -> None:
+    path = source / "syn00.dat"
+    path.write_bytes(path.read_bytes()[:-2])
+
+
+def two_leads(source: Path) -> None:
+    signal = np.zeros((LENGTH, 2))
+    signal[:, 1] = 1.0
+    names = ["V5", "MLII"]
+    arguments = {"units": ["mV"] * 2, "fmt": ["16"] * 2, "adc_gain": [200.0] * 2, "baseline": [0] * 2}
+    wfdb.wrsamp("syn00", fs=250, sig_name=names, p_signal=signal, write_dir=str(source), **arguments)
+
+
+# What is done to the good record, and the words of the one line that follows.
+BAD: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
+    "no signal file": (lambda s: (s / "syn00.dat").unlink(), ("syn00.dat is missing", "data verify")),
+    "truncated signal": (truncate, ("syn00.dat is truncated", "5000", "4998")),
+    "empty signal file": (lambda s: (s / "syn00.dat").write_bytes(b""), ("syn00.dat is truncated",)),
+    "no header": (lambda s: (s / "syn00.hea").unlink(), ("syn00.hea is missing",)),
+    "empty header": (lambda s: (s / "syn00.hea").write_text(""), ("syn00.hea is not a WFDB header",)),
+    "garbage header": (lambda s: (s / "syn00.hea").write_text("garbage\n"), ("syn00.hea is not a WFDB header",)),
+    "binary header": (lambda s: (s / "syn00.hea").write_bytes(bytes(range(256))), ("syn00.hea is not a WFDB header",)),
+    "header of a page": (
+        lambda s: (s / "syn00.hea").write_text("<html>\n<body>404 not found</body>\n</html>\n"),
+        ("syn00.hea is not a WFDB header",),
+    ),
+    "header cut after its first line": (
+        lambda s: (s / "syn00.hea").write_text(f"syn00 1 250 {LENGTH}\n"),
+        ("syn00",),
+    ),
+    "header that leaves its folder": (lambda s: in_header(s, "syn00.dat", "../syn00.dat"), ("../syn00.dat",)),
+    "no such lead": (lambda s: in_header(s, " MLII", " V1"), ("expected a lead among MLII, found V1", "missing_lead")),
+    "leads without names": (lambda s: in_header(s, " 0 MLII", " 0"), ("syn00", "no leads")),
+    "no annotations": (lambda s: (s / "syn00.atr").unlink(), ("syn00.atr is missing",)),
+    "empty annotations": (lambda s: (s / "syn00.atr").write_bytes(b""), ("syn00.atr",)),
+    "annotations without an entry": (lambda s: (s / "syn00.atr").write_bytes(b"\0\0"), ("syn00.atr",)),
+    "annotations without a beat": (lambda s: annotate(s, [5, 9], ["+", "~"]), ("syn00.atr holds no beat",)),
+    "annotation far past the end": (
+        lambda s: annotate(s, [100, LENGTH + 25], ["N", "N"]),
+        (f"at sample {LENGTH + 25}, past the end ({LENGTH} samples)",),
+    ),
+    "NaN samples": (lambda s: overwrite_sample(s, 77, -32768), ("1 NaN samples, the first at 77", "MLII")),
+    "sampling rate 0": (lambda s: in_header(s, "syn00 1 250 ", "syn00 1 0 "), ("above 0 Hz",)),
+    "negative sampling rate": (lambda s: in_header(s, "syn00 1 250 ", "syn00 1 -250 "), ("syn00",)),
+    "unknown signal format": (lambda s: in_header(s, "syn00.dat 16 ", "syn00.dat 17 "), ("syn00",)),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_files_get_one_clear_line(source: Path, case: str) -> None:
+    spoil, words = BAD[case]
+    spoil(source)
+    with pytest.raises(UserError) as raised:
+        read(source)
+    line = str(raised.value)
+    assert "\n" not in line
+    assert "record syn00" in line
+    assert raised.value.remedy
+    assert len(line) < 400
+    for word in words:
+        assert word in line
+
+
+@pytest.mark.parametrize("content", [b"\xff" * 40, bytes(range(1, 100)), b"\x00\xec\xff\xff", b"N"])
+def test_annotations_of_garbage_get_one_clear_line(source: Path, content: bytes) -> None:
+    (source / "syn00.atr").write_bytes(content)
+    with pytest.raises(UserError, match=r"record syn00: "):
+        read(source)
+
+
+def test_the_first_preferred_lead_is_taken_by_name(source: Path) -> None:
+    two_leads(source)
+    assert read(source).lead == "MLII"
+    assert read(source).signal.mean() == pytest.approx(1.0, abs=0.01)
+    assert read(source, ("V5", "MLII")).lead == "V5"
+    assert read(source, ("V1", "V5")).signal.mean() == pytest.approx(0.0, abs=0.01)
+    with pytest.raises(MissingLead, match="among V1, II, found V5, MLII"):
+        read(source, ("V1", "II"))
+
+
+def test_an_annotation_one_sample_past_the_end_is_kept_and_padded(source: Path) -> None:
+    annotate(source, [100, LENGTH], ["N", "V"])
+    record = read(source)
+    assert record.samples.tolist() == [100, LENGTH]
+    examples = cut_beats(record, InputConfig(fs=250.0, frame=64))
+    assert len(examples.frames) == 2
+    np.testing.assert_allclose(examples.frames[1, 31:], record.signal[-1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("gain", ["0", "0(0)/mV", "0/mV", ""])
+def test_gain_zero_is_read_as_uncalibrated(source: Path, gain: str) -> None:
+    calibrated = read(source)
+    lines = (source / "syn00.hea").read_text().splitlines()
+    fields = lines[1].split()
+    fields[2:3] = [gain] if gain else ["0"]
+    (source / "syn00.hea").write_text("\n".join([lines[0], " ".join(fields), *lines[2:]]) + "\n")
+    record = read(source)
+    assert not record.calibrated
+    np.testing.assert_allclose(record.signal, calibrated.signal, atol=1e-9)  # 200 units per mV either way
+
+
+def test_a_flat_record_gives_zeros(source: Path) -> None:
+    (source / "syn00.dat").write_bytes(bytes(2 * LENGTH))
+    contract = InputConfig(frame=64)
+    examples = cut_beats(read(source), contract)
+    assert len(examples.frames) > 5
+    assert not model_inputs(examples.frames, examples.rr, contract)["signal"].any()
+
+
+def test_every_beat_is_cut_and_its_peak_is_at_the_middle(source: Path) -> None:
+    signal = np.zeros(LENGTH)
+    positions = [2, 700, 1500, 2496]
+    signal[positions] = 1.0
+    wfdb.wrsamp(
+        "syn00",
+        fs=250,
+        units=["mV"],
+        sig_name=["MLII"],
+        p_signal=signal[:, None],
+        fmt=["16"],
+        adc_gain=[200.0],
+        baseline=[0],
+        write_dir=str(source),
+    )
+    annotate(source, positions, ["N", "V", "A", "F"])
+    for margin in (0, 5):
+        examples = cut_beats(read(source), InputConfig(fs=125.0, frame=32, rr_features=["pre_post"]), margin)
+        assert examples.frames.shape == (4, 32 + 2 * margin)
+        assert examples.frames.argmax(axis=1).tolist() == [16 + margin] * 4
+        assert examples.rr.shape == (4, 1)
+        assert examples.symbols.tobytes() == b"NVAF"
+        assert examples.samples.tolist() == positions
+
+
+def test_errors_survive_the_way_from_a_worker_process() -> None:
+    for error in (UserError("problem", "remedy"), MissingLead("problem", "remedy")):
+        again = pickle.loads(pickle.dumps(error))
+        assert type(again) is type(error)
+        assert (again.problem, again.remedy, str(again)) == ("problem", "remedy", "problem; remedy")
+
+
+def test_records_are_opened_by_database_and_name(cache: Path) -> None:
+    assert open_record("synthetic", "syn03").signal.shape == (75_000,)
+    with pytest.raises(UserError, match="'mitdb'"):
+        open_record("mitbd", "100")
+    with pytest.raises(UserError, match="syn99"):
+        open_record("synthetic", "syn99")
+    assert len(beat_symbols(DATABASE, ["syn00", "syn01"])) == sum(
+        len(open_record("synthetic", name).symbols) for name in ("syn00", "syn01")
+    )
+
+
+def test_records_of_one_person_share_a_patient() -> None:
+    mitdb = get_database("mitdb")
+    assert mitdb.patient("201") == mitdb.patient("202") == "201"
+    assert len({mitdb.patient(record) for record in mitdb.records}) == 47
+    icentia = get_database("icentia11k-continuous-ecg")
+    assert icentia.patient("p00/p00000/p00000_s00") == icentia.patient("p00/p00000/p00000_s07") == "p00000"

@@ -1,0 +1,168 @@
+"""Every registered architecture and every configuration gives a network that trains, converts and runs as int8."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from heartzoo import models
+from heartzoo.config import load_config, parse_config
+from heartzoo.errors import UserError
+from heartzoo.flatbuffer import inspect
+from heartzoo.models.registry import size_names
+from heartzoo.quantization import to_int8
+from heartzoo.runtime import TfliteModel, default_runtime
+from heartzoo.training import build_model, load_model
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = {path.stem: path for path in sorted((ROOT / "configs").glob("*.yaml"))}
+ARCHITECTURES = models.list_architectures()
+FEATURES = 5
+EXAMPLES = 24
+LAYERS = {
+    "InputLayer", "Conv2D", "DepthwiseConv2D", "Dense", "BatchNormalization", "ReLU", "Add", "Multiply", "Concatenate",
+    "Dropout", "GlobalAveragePooling2D", "MaxPooling2D", "AveragePooling2D", "Activation", "LeakyReLU", "Flatten", "Reshape",
+}  # fmt: skip
+# parameters and multiply-accumulates of the published architectures
+KNOWN = {"beat-2-eff-sm": (27_886, 866_624), "beat-3-eff-sm": (41_001, 963_264)}
+
+
+def takes_rr(architecture: str) -> bool:
+    try:
+        models.build(architecture, (1, 64, 1), 3, FEATURES)
+    except UserError:
+        return False
+    return True
+
+
+def build(case: str) -> keras.Model:
+    """The network of a configuration, or of an architecture's defaults with or without the R-R input."""
+    if case in CONFIGS:
+        return build_model(load_config(CONFIGS[case]))
+    architecture, _, rr = case.partition("+")
+    return models.build(architecture, (1, 64, 1), 3, FEATURES if rr else 0)
+
+
+CASES = [*CONFIGS, *ARCHITECTURES, *(f"{name}+rr" for name in ARCHITECTURES if takes_rr(name))]
+
+
+@dataclass
+class Network:
+    case: str
+    model: keras.Model
+    inputs: dict[str, np.ndarray]
+    before: list[np.ndarray]
+    losses: list[float]
+    content: bytes
+
+
+@pytest.fixture(scope="module", params=CASES)
+def network(request) -> Network:
+    """A network after a few training steps on classes that differ, and its int8 file."""
+    keras.utils.set_random_seed(0)
+    model = build(request.param)
+    rng = np.random.default_rng(0)
+    labels = np.arange(EXAMPLES) % model.output_shape[1]
+    inputs = {t.name: rng.standard_normal((EXAMPLES, *t.shape[1:])).astype(np.float32) for t in model.inputs}
+    time = np.arange(inputs["signal"].shape[2]) / 10
+    inputs["signal"] += 2 * np.sin(time * (1 + labels[:, None]))[:, None, :, None].astype(np.float32)
+    before = [weight.copy() for weight in model.get_weights()]
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(0.003), loss, jit_compile=False)
+    losses = [float(model.train_on_batch(inputs, labels)) for _ in range(10)]
+    return Network(request.param, model, inputs, before, losses, to_int8(model, inputs))
+
+
+def test_it_trains(network):
+    assert np.isfinite(network.losses).all() and network.losses[-1] < network.losses[0]
+    after = network.model.get_weights()
+    changed = [not np.array_equal(a, b) for a, b in zip(network.before, after, strict=True)]
+    # a bias whose layer's units are all at rest may stay
+    assert sum(changed) > 0.8 * len(changed) and all(np.isfinite(weight).all() for weight in after)
+
+
+def test_it_is_written_over_one_row_of_samples_without_code(network):
+    kinds = {type(layer).__name__ for layer in network.model.layers}
+    assert kinds <= LAYERS, f"{kinds - LAYERS}: write the network as Conv2D over (1, samples), without Lambda"
+    for layer in network.model.layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            assert layer.kernel_size[0] == layer.strides[0] == 1
+    assert network.model.input_shape["signal"][1] == 1
+    assert "EXPAND_DIMS" not in inspect(network.content).operators
+
+
+def test_it_is_int8_at_both_ends_and_small(network):
+    facts = inspect(network.content)
+    assert {tensor.dtype for tensor in (*facts.inputs, *facts.outputs)} == {"int8"}
+    assert {tensor.shape[0] for tensor in (*facts.inputs, *facts.outputs)} == {1}
+    assert facts.signal.shape == (1, *network.inputs["signal"].shape[1:])
+    assert (facts.rr is None) == ("rr" not in network.inputs)
+    assert facts.tflite_bytes < 3 * network.model.count_params() + 40_000
+
+
+def test_tflite_micro_runs_it_near_the_float_network(network):
+    if default_runtime() != "tflm":
+        pytest.skip("the tflite-micro wheel exists for Linux x86-64 only")
+    logits = network.model.predict(network.inputs, verbose=0)
+    quantized = TfliteModel(network.content, "tflm").predict(network.inputs["signal"], network.inputs.get("rr"))
+    error = np.sqrt(np.mean((quantized - logits) ** 2)) / logits.std()
+    assert error < 0.2, f"int8 logits are off by {error:.0%} of their spread"
+
+
+def test_a_saved_network_loads_in_safe_mode_and_is_the_same(network, tmp_path):
+    network.model.save(tmp_path / "model.keras")
+    loaded = load_model(tmp_path / "model.keras")
+    expected = network.model.predict(network.inputs, verbose=0)
+    assert np.array_equal(loaded.predict(network.inputs, verbose=0), expected)
+
+
+def test_known_sizes(network):
+    if network.case not in KNOWN:
+        pytest.skip("no published figures to compare with")
+    assert (network.model.count_params(), inspect(network.content).macs) == KNOWN[network.case]
+
+
+def test_the_default_efficientnetv2_is_heartkits_three_class_network():
+    assert models.build("efficientnetv2", (1, 512, 1), 3).count_params() == 41_001
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_size_can_be_set_and_is_documented(architecture):
+    function = models.registry.ARCHITECTURES[architecture]
+    for size in size_names(architecture):
+        assert f"        {size}: " in (function.__doc__ or ""), f"{architecture} does not describe {size}"
+
+
+def test_patterns_list_architectures():
+    assert models.list_architectures("eff*") == ["efficientnetv2"]
+    assert set(ARCHITECTURES) >= {"efficientnetv2", "resnet"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (dict(architecture="resnett"), "unknown architecture 'resnett'; did you mean 'resnet'"),
+        (dict(architecture="resnet", stem_filter=3), "model.sizes.stem_filter .*did you mean 'stem_filters'"),
+        (dict(architecture="efficientnetv2", rr_features=4), "efficientnetv2 has no R-R input.* names 4 features"),
+        (dict(architecture="resnet", depths=(1,)), "resnet cannot be built with depths"),
+        (dict(architecture="resnet", stem_filters=0), "resnet cannot be built with stem_filters = 0"),
+        (dict(architecture="efficientnetv2", se_ratio=0), "cannot be built with se_ratio = 0"),
+        (dict(architecture="resnet", filters=8), "cannot be built with filters = 8"),
+    ],
+)
+def test_sizes_that_make_no_network_are_told(arguments, told):
+    with pytest.raises(UserError, match=told) as caught:
+        models.build(input_shape=(1, 64, 1), num_classes=3, **arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_configuration_that_asks_efficientnetv2_for_rr_input_is_refused():
+    tree = {
+        "name": "x", "task": "beat-3", "input": {"rr_features": ["pre_post"]}, "model": {"architecture": "efficientnetv2"},
+    }  # fmt: skip
+    with pytest.raises(UserError, match="no R-R input"):
+        build_model(parse_config(tree, "x"))

@@ -1,0 +1,31 @@
+"""What the README shows runs as printed."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from heartzoo.cards import BEGIN, END, models_table
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_python_example_runs(cache):
+    example = re.findall(r"```python\n(.*?)```", README, re.S)[0]
+    done = subprocess.run([sys.executable, "-W", "error", "-c", example], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "ds2" in done.stdout
+
+
+def test_the_table_of_models_is_current():
+    assert README.partition(BEGIN)[2].partition(END)[0].strip() == models_table(ROOT / "zoo").strip()
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))
+def test_links_lead_somewhere(link):
+    assert (ROOT / link).exists()
