@@ -118,8 +118,8 @@ def _contract(configuration: dict[str, Any]) -> str:
     classes = "\n".join(f"| {name} | `{symbols}` |" for name, symbols in configuration["class_map"].items())
     delay = configuration["delay"]
     return (
-        f"{steps}{table}\n\nDecision delay: {delay['seconds']:g} s after the R peak and {delay['following_beats']} "
-        f"following beats, {delay['rule']}.\n\n| class | WFDB symbols |\n| --- | --- |\n{classes}"
+        f"{steps}{table}\n\nDecision delay: {delay['seconds']:g} s after the R peak, or {delay['following_beats']} "
+        f"following beats ({delay['rule']}).\n\n| class | WFDB symbols |\n| --- | --- |\n{classes}"
     )
 
 

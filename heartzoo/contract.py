@@ -21,6 +21,7 @@ from heartzoo.tasks import BEAT_SYMBOLS, MAPPINGS, TASKS
 
 ROOT = Path(__file__).parent.parent
 SCHEMA_VERSION = 1
+RESAMPLING_REACH = 10  # samples
 LIBRARIES = ("numpy", "scipy", "wfdb", "h5py", "scikit-learn", "keras", "tensorflow", "ai-edge-litert", "tflite-micro")
 NOTICE = "For research and education; not a medical device."
 
@@ -143,8 +144,10 @@ def _evaluation_rules() -> list[str]:
 def delay(contract: InputConfig) -> dict[str, Any]:
     """How long after the R peak a decision can be made."""
     beats = max((FEATURES[name].delay_beats for name in contract.rr_features), default=0)
-    after = contract.frame - contract.frame // 2
-    return {"seconds": after / contract.fs, "following_beats": beats, "rule": "the later of the two"}
+    # resample_poly's filter reaches ten samples of the slower rate to either side: the target's, where it downsamples.
+    after = contract.frame - contract.frame // 2 + RESAMPLING_REACH
+    rule = "the later of the two; seconds hold half a frame and the reach of the resampling filter"
+    return {"seconds": after / contract.fs, "following_beats": beats, "rule": rule}
 
 
 def _tensors(facts: ModelFacts, contract: InputConfig) -> dict[str, Any]:

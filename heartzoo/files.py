@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import json
 import os
 from collections.abc import Iterator
@@ -68,6 +69,44 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write a value as indented JSON, atomically. NaN is refused (it is not JSON)."""
     write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+
+
+class Sink(io.FileIO):
+    """A new file for HDF5 to write to, which keeps its first failure to itself until :meth:`check`.
+
+    HDF5 that is told of a full disk crashes the process when the file is closed, so it is not told.
+
+    Args:
+        path: the file; it is emptied.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "w+")
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Write all of ``data``, or nothing more once a write has failed."""
+        left = memoryview(data).cast("B")
+        size = len(left)
+        while left and self.error is None:
+            try:
+                left = left[super().write(left) :]
+            except OSError as error:
+                self.error = error
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        """Set the length, unless a write has failed."""
+        try:
+            return self.tell() if self.error else super().truncate(size)
+        except OSError as error:
+            self.error = error
+            return self.tell()
+
+    def check(self) -> None:
+        """Raise what an earlier write met."""
+        if self.error is not None:
+            raise self.error
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -291,9 +292,13 @@ def publish(zoo: Path, name: str, version: str, files: dict[str, bytes]) -> Entr
             for file, content in files.items():
                 (staging / file).write_bytes(content)
             staging.rename(folder)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-        write_index(zoo, known)
+            write_index(zoo, known)
+        except BaseException:
+            for remains in (staging, folder):
+                shutil.rmtree(remains, ignore_errors=True)
+            with suppress(OSError):
+                folder.parent.rmdir()  # where it is empty
+            raise
     return find(f"{name}@{version}", zoo)
 
 

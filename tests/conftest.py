@@ -14,7 +14,7 @@ PHYSIONET = Path(__file__).parents[2] / "shared" / "data" / "physionet"
 
 @pytest.fixture(scope="session")
 def synthetic_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache folder with the 32 synthetic recordings at full length. Prepared stores pile up in it: do not damage it."""
+    """A cache folder with the 32 synthetic recordings at full length. Prepared stores pile up in it: leave it whole."""
     folder = tmp_path_factory.mktemp("cache")
     database = get_database("synthetic")
     synthetic.write(folder / database.name / database.version, database.records)

@@ -31,7 +31,9 @@ with lock(Path(sys.argv[1])):
 @contextmanager
 def holder(path: Path, seconds: float) -> Iterator[subprocess.Popen[str]]:
     """A process that holds the lock of ``path``."""
-    with subprocess.Popen([sys.executable, "-c", HOLD, path, str(seconds)], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, path, str(seconds)], stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout and process.stdout.readline() == "held\n"
         yield process
 

@@ -36,7 +36,13 @@ NEVER = {
     "heartzoo.evaluation": ("heartzoo.models", "keras", "tensorflow"),
 }
 # Keras takes seconds to load: the other modules do it inside the function that needs it. TensorFlow: no exception.
-LOAD_KERAS = ("heartzoo.models", "heartzoo.training", "heartzoo.compression", "heartzoo.quantization", "heartzoo.export")
+LOAD_KERAS = (
+    "heartzoo.models",
+    "heartzoo.training",
+    "heartzoo.compression",
+    "heartzoo.quantization",
+    "heartzoo.export",
+)
 
 
 class Import(NamedTuple):

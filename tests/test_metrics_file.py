@@ -23,7 +23,13 @@ def evaluation(classes=AAMI, **changes):
     predictions = np.where(rng.random(200) < 0.7, labels, rng.integers(0, len(classes), 200))
     records = np.array(["100", "103", "201", "202"])[rng.integers(0, 4, 200)]
     patients = np.where(records == "202", "201", records)
-    where = {**CONDITION, "mapping": "A", "records": ["100", "102", "103", "201", "202"], "seed": 0, "file_sha256": "0f" * 32}
+    where = {
+        **CONDITION,
+        "mapping": "A",
+        "records": ["100", "102", "103", "201", "202"],
+        "seed": 0,
+        "file_sha256": "0f" * 32,
+    }
     return Evaluation(**{**where, **asdict(score(labels, predictions, records, patients, classes)), **changes})
 
 

@@ -165,10 +165,18 @@ def info(
 
 def _import_keras() -> None:
     """Import Keras and its backend without their messages."""
+    import os
+
     from heartzoo.stderr import captured_stderr
 
-    with captured_stderr():
-        import keras  # noqa: F401
+    try:
+        with captured_stderr():
+            import keras  # noqa: F401
+    except (ImportError, ValueError) as error:
+        backend = os.environ.get("KERAS_BACKEND", "")
+        raise UserError(
+            f"Keras does not start with KERAS_BACKEND={backend!r} ({error})", "name one that is installed"
+        ) from error
 
 
 def _subject(

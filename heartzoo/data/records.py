@@ -117,7 +117,7 @@ def read_signal(path: Path, leads: tuple[str, ...]) -> tuple[np.ndarray, Any, st
     _check_size(path, header)
     try:
         record = wfdb.rdrecord(str(path), channels=[header.sig_name.index(lead)])
-    except (ValueError, IndexError, OSError) as error:
+    except (ValueError, IndexError, KeyError, OSError) as error:  # KeyError: a signal format that wfdb does not know
         raise UserError(
             f"record {path.name}: the signal file cannot be read ({_first_line(error)})", _REFETCH
         ) from error
@@ -188,14 +188,20 @@ def _read_marks(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[tuple[int, st
     """Positions and symbols of the beats, and the rhythm changes."""
     import wfdb
 
-    if not path.with_name(f"{path.name}.atr").is_file():
-        raise UserError(f"record {path.name}: the annotation file {path.name}.atr is missing", _REFETCH)
+    file = path.with_name(f"{path.name}.atr")
+    if not file.is_file():
+        raise UserError(f"record {path.name}: the annotation file {file.name} is missing", _REFETCH)
+    # wfdb would return what there is of a cut file, without its last annotation.
+    if not (content := file.read_bytes()).endswith(b"\0\0"):
+        raise UserError(f"record {path.name}: {file.name} is {'truncated' if content else 'empty'}", _REFETCH)
     try:
         annotation = wfdb.rdann(str(path), "atr")
     except (ValueError, IndexError, KeyError, TypeError) as error:
         raise UserError(
             f"record {path.name}: {path.name}.atr cannot be read ({_first_line(error)})", _REFETCH
         ) from error
+    if not all(isinstance(symbol, str) for symbol in annotation.symbol):  # NaN for a code without a meaning
+        raise UserError(f"record {path.name}: {path.name}.atr holds an unknown annotation code", _REFETCH)
     symbols = np.array([ord(symbol[0]) for symbol in annotation.symbol], dtype=np.uint8)
     samples = np.asarray(annotation.sample, dtype=np.int64)
     beats = np.isin(symbols, np.frombuffer(BEAT_SYMBOLS.encode(), np.uint8))
@@ -215,7 +221,10 @@ def _calibrated(path: Path, signal: int) -> bool:
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     fields = lines[1 + signal].split()
     gain = fields[2].split("(")[0].split("/")[0] if len(fields) > 2 else "0"
-    return float(gain) != 0.0
+    try:
+        return float(gain) != 0.0
+    except ValueError as error:
+        raise UserError(f"record {path.name}: expected a gain in its header, found {fields[2]!r}", _REFETCH) from error
 
 
 def _first_line(error: BaseException) -> str:

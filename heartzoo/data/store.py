@@ -25,7 +25,7 @@ from heartzoo.data.databases import Database
 from heartzoo.data.download import ensure, folder, present
 from heartzoo.data.records import MissingLead, Record, read_record
 from heartzoo.errors import UserError
-from heartzoo.files import atomic_path, cache_dir, lock, sha256
+from heartzoo.files import Sink, atomic_path, cache_dir, lock, sha256
 from heartzoo.progress import track
 from heartzoo.tasks import Task
 
@@ -90,6 +90,8 @@ class Store:
         """
         if isinstance(self._frames, np.ndarray):
             return self._frames[indices]
+        if len(indices) == 0:
+            return np.empty((0, self._frames.shape[1]), np.float32)
         rows, inverse = np.unique(indices, return_inverse=True)
         found = np.empty((len(rows), self._frames.shape[1]), np.float32)
         chunks, starts = np.unique(rows // CHUNK_ROWS, return_index=True)
@@ -199,17 +201,20 @@ def _write(path: Path, database: Database, contract: InputConfig, wanted: dict[s
     )
     facts: list[dict[str, Any]] = []
     skipped: dict[str, str] = {}
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
-        for name, result in zip(names, track(work, len(names), f"prepare {database.name}"), strict=True):
-            if isinstance(result, str):
-                skipped[name] = result
-                continue
-            _append(file, result[0], len(facts))
-            facts.append(result[1])
-        if not facts:
-            raise UserError(f"every record was skipped: {next(iter(skipped.values()))}", "name other leads")
-        provenance = {**wanted, "heartzoo": __version__, "records": facts, "skipped": skipped}
-        file.attrs["provenance"] = json.dumps(provenance)
+    with atomic_path(path) as temporary, Sink(temporary) as sink:
+        with h5py.File(sink, "w") as file:
+            for name, result in zip(names, track(work, len(names), f"prepare {database.name}"), strict=True):
+                if isinstance(result, str):
+                    skipped[name] = result
+                    continue
+                _append(file, result[0], len(facts))
+                sink.check()
+                facts.append(result[1])
+            if not facts:
+                raise UserError(f"every record was skipped: {next(iter(skipped.values()))}", "name other leads")
+            provenance = {**wanted, "heartzoo": __version__, "records": facts, "skipped": skipped}
+            file.attrs["provenance"] = json.dumps(provenance)
+        sink.check()  # closing writes too
 
 
 def _prepare_record(

@@ -61,8 +61,8 @@ def test_a_record_has_everything_its_files_say(source: Path) -> None:
     assert record.rhythms == ((0, "(N"),)
 
 
-def truncate(source: Path) -> None:
-    path = source / "syn00.dat"
+def truncate(source: Path, extension: str = "dat") -> None:
+    path = source / f"syn00.{extension}"
     path.write_bytes(path.read_bytes()[:-2])
 
 
@@ -91,12 +91,13 @@ BAD: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
         lambda s: (s / "syn00.hea").write_text(f"syn00 1 250 {LENGTH}\n"),
         ("syn00",),
     ),
-    "header that leaves its folder": (lambda s: in_header(s, "syn00.dat", "../syn00.dat"), ("../syn00.dat",)),
+    "header that leaves its folder": (lambda s: in_header(s, "syn00.dat", "../syn00.dat"), ("syn00.hea",)),
     "no such lead": (lambda s: in_header(s, " MLII", " V1"), ("expected a lead among MLII, found V1", "missing_lead")),
     "leads without names": (lambda s: in_header(s, " 0 MLII", " 0"), ("syn00", "no leads")),
     "no annotations": (lambda s: (s / "syn00.atr").unlink(), ("syn00.atr is missing",)),
-    "empty annotations": (lambda s: (s / "syn00.atr").write_bytes(b""), ("syn00.atr",)),
-    "annotations without an entry": (lambda s: (s / "syn00.atr").write_bytes(b"\0\0"), ("syn00.atr",)),
+    "empty annotations": (lambda s: (s / "syn00.atr").write_bytes(b""), ("syn00.atr is empty",)),
+    "annotations without an entry": (lambda s: (s / "syn00.atr").write_bytes(b"\0\0"), ("syn00.atr holds no beat",)),
+    "truncated annotations": (lambda s: truncate(s, "atr"), ("syn00.atr is truncated",)),
     "annotations without a beat": (lambda s: annotate(s, [5, 9], ["+", "~"]), ("syn00.atr holds no beat",)),
     "annotation far past the end": (
         lambda s: annotate(s, [100, LENGTH + 25], ["N", "N"]),
@@ -104,8 +105,12 @@ BAD: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     ),
     "NaN samples": (lambda s: overwrite_sample(s, 77, -32768), ("1 NaN samples, the first at 77", "MLII")),
     "sampling rate 0": (lambda s: in_header(s, "syn00 1 250 ", "syn00 1 0 "), ("above 0 Hz",)),
-    "negative sampling rate": (lambda s: in_header(s, "syn00 1 250 ", "syn00 1 -250 "), ("syn00",)),
-    "unknown signal format": (lambda s: in_header(s, "syn00.dat 16 ", "syn00.dat 17 "), ("syn00",)),
+    "unknown signal format": (lambda s: in_header(s, "syn00.dat 16 ", "syn00.dat 17 "), ("signal file", "17")),
+    "unreadable gain": (lambda s: in_header(s, "200.0(0)/mV", "200.0)/mV"), ("a gain", "'200.0)/mV'")),
+    "unknown annotation code": (
+        lambda s: (s / "syn00.atr").write_bytes(b"\x20\x04\x20\x3c\0\0"),
+        ("syn00.atr holds an unknown annotation code",),
+    ),
 }
 
 

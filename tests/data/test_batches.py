@@ -1,0 +1,307 @@
+"""Training batches and sets: how they are drawn and changed, and whose beats they hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from heartzoo.config import AugmentationConfig, Config, InputConfig, SamplingConfig, parse_config
+from heartzoo.data.batches import augment, draw_probabilities, input_chunks, model_inputs
+from heartzoo.data.splits import get_split
+from heartzoo.data.training_set import TrainingSet, load_training_set
+from heartzoo.errors import UserError
+
+CONTRACT = InputConfig(fs=100.0, frame=128)
+
+
+def config(**sections: dict[str, Any] | str) -> Config:
+    tree: dict[str, Any] = {
+        "name": "tiny",
+        "task": "beat-3",
+        "data": {"train": ["synthetic-train"], "test": ["synthetic-test"]},
+        "input": {"frame": 64, "rr_features": ["pre_median", "pre_post"]},
+        "model": {"architecture": "resnet"},
+        "training": {"batch_size": 64, "augmentation": {"amplitude": 0.2, "shift_s": 0.05, "white_mv": 0.02}},
+        "export": {"calibration_examples": 100},
+    }
+    return parse_config({**tree, **sections}, "test")
+
+
+@pytest.fixture
+def training(cache: Path) -> TrainingSet:
+    return load_training_set(config(), jobs=1)
+
+
+# How examples are drawn
+
+LABELS = np.array([0, 0, 0, 0, 1, 1, 0, 2])
+PATIENTS = np.array(["a", "a", "a", "a", "a", "b", "b", "b"])
+
+
+def draw(by: str, shares: list[float] | None = None) -> np.ndarray:
+    return draw_probabilities(LABELS, PATIENTS, 3, SamplingConfig(by=by, shares=shares))  # type: ignore[arg-type]
+
+
+def of_class(probabilities: np.ndarray) -> list[float]:
+    return np.bincount(LABELS, probabilities).tolist()
+
+
+def test_by_example_every_beat_is_alike() -> None:
+    np.testing.assert_allclose(draw("example"), 1 / 8)
+
+
+def test_by_class_the_class_then_its_patient_then_his_beat() -> None:
+    assert of_class(draw("class")) == pytest.approx([1 / 3] * 3)
+    assert of_class(draw("class", [6, 3, 1])) == pytest.approx([0.6, 0.3, 0.1])
+    # class 0: half from a's four beats, half from b's one
+    assert draw("class").tolist() == pytest.approx([1 / 24] * 4 + [1 / 6, 1 / 6, 1 / 6, 1 / 3])
+
+
+def test_by_patient_the_patient_then_his_class_then_its_beat() -> None:
+    p = draw("patient")
+    assert p[PATIENTS == "a"].sum() == pytest.approx(0.5)
+    # a has two classes, b three
+    assert p.tolist() == pytest.approx([1 / 16] * 4 + [1 / 4, 1 / 6, 1 / 6, 1 / 6])
+    shared = draw("patient", [20, 40, 40])
+    assert shared[:4].sum() / shared[:5].sum() == pytest.approx(1 / 3)
+    assert shared[5:].tolist() == pytest.approx([0.2, 0.1, 0.2])
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    by=st.sampled_from(["example", "class", "patient"]),
+    shares=st.one_of(st.none(), st.lists(st.floats(0.01, 100), min_size=4, max_size=4)),
+    examples=st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abcde")), min_size=1, max_size=60),
+)
+def test_probabilities_are_probabilities(by: Any, shares: Any, examples: list[tuple[int, str]]) -> None:
+    labels, patients = (np.array(column) for column in zip(*examples, strict=True))
+    p = draw_probabilities(labels, patients, 4, SamplingConfig(by=by, shares=shares))
+    assert (p > 0).all()
+    assert p.sum() == pytest.approx(1.0)
+
+
+# Whose beats a training set holds
+
+
+def people(data: TrainingSet, part: np.ndarray) -> set[str]:
+    return set(data.patients[part].tolist())
+
+
+def test_training_validation_and_test_patients_are_disjoint(training: TrainingSet) -> None:
+    train, validation = people(training, ~training.validation), people(training, training.validation)
+    everybody = {f"synthetic/{record}" for record in get_split("synthetic-train").records}
+    assert train
+    assert validation
+    assert not train & validation
+    assert train | validation == everybody
+    assert not everybody & {f"synthetic/{record}" for record in get_split("synthetic-test").records}
+
+
+def test_every_patient_validates_in_one_fold(cache: Path) -> None:
+    parts = [load_training_set(config(training={"fold": fold, "folds": 4}), jobs=1) for fold in range(4)]
+    np.testing.assert_array_equal(np.sum([data.validation for data in parts], axis=0), 1)
+
+
+def test_calibration_beats_come_from_training_patients_of_every_class(training: TrainingSet) -> None:
+    chosen = training.calibration()
+    assert chosen.sum() == 100
+    assert not (chosen & training.validation).any()
+    counts = np.bincount(training.labels[chosen], minlength=3)
+    assert counts.min() >= 20
+    np.testing.assert_array_equal(chosen, training.calibration())
+    other = config(export={"calibration_examples": 100, "calibration_seed": 1})
+    assert (TrainingSet(**{**vars(training), "config": other}).calibration() != chosen).any()
+
+
+def test_only_scored_beats_are_in(training: TrainingSet) -> None:
+    store, rows = training.stores[0], training.rows[0]
+    assert not np.isin(store.symbols[rows], np.frombuffer(b"F/fQ", np.uint8)).any()
+    everything = store.labels(training.task, "A")
+    assert len(rows) == (everything >= 0).sum()
+    np.testing.assert_array_equal(everything[rows], training.labels)
+
+
+def test_validation_inputs_are_the_frames_in_order(training: TrainingSet) -> None:
+    inputs = training.inputs(training.validation)
+    store, rows = training.stores[0], training.rows_of(training.validation)[0]
+    frames = store.frames(rows)[:, store.margin : store.margin + 64]
+    np.testing.assert_array_equal(
+        inputs["signal"], model_inputs(frames, store.rr[rows], training.config.input)["signal"]
+    )
+    np.testing.assert_array_equal(inputs["rr"], store.rr[rows])
+    assert inputs["signal"].shape == (training.validation.sum(), 1, 64, 1)
+
+
+def test_pieces_of_any_size_hold_the_same(training: TrainingSet) -> None:
+    store, rows = training.stores[0], training.rows[0][:50]
+    whole = next(input_chunks(store, rows, training.config.input, 50))
+    pieces = list(input_chunks(store, rows, training.config.input, 7))
+    assert [len(piece["signal"]) for piece in pieces] == [7] * 7 + [1]
+    np.testing.assert_array_equal(np.concatenate([piece["signal"] for piece in pieces]), whole["signal"])
+
+
+def test_a_class_without_a_training_example_is_an_error(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from heartzoo.data import training_set
+
+    def lonely(patients: np.ndarray, labels: np.ndarray, count: int) -> list[np.ndarray]:
+        """Everybody with a ventricular beat validates."""
+        return [np.isin(patients, patients[labels == 2])] * count
+
+    monkeypatch.setattr(training_set, "folds", lonely)
+    with pytest.raises(UserError, match="class PVC of beat-3 has no training example in synthetic-train") as raised:
+        load_training_set(config(), jobs=1)
+    assert "\n" not in str(raised.value)
+    assert "training.fold" in raised.value.remedy
+
+
+def test_more_folds_than_patients_is_an_error(cache: Path) -> None:
+    with pytest.raises(UserError, match=r"training.folds = 30, .* 24 patients"):
+        load_training_set(config(training={"folds": 30}), jobs=1)
+
+
+# Batches
+
+
+def test_a_batch_depends_on_seed_epoch_and_step_alone(training: TrainingSet) -> None:
+    batches = training.batches(7)
+    inputs, labels = batches.batch(2, 3)
+    batches.batch(0, 0)
+    again, labels_again = training.batches(7).batch(2, 3)
+    for name in ("signal", "rr"):
+        np.testing.assert_array_equal(inputs[name], again[name])
+    np.testing.assert_array_equal(labels, labels_again)
+    for seed, epoch, step in ((8, 2, 3), (7, 3, 3), (7, 2, 4)):
+        assert (training.batches(seed).batch(epoch, step)[0]["signal"] != inputs["signal"]).any()
+
+
+def test_batches_have_the_network_s_shape(training: TrainingSet) -> None:
+    inputs, labels = training.batches(0).batch(0, 0)
+    assert inputs["signal"].shape == (64, 1, 64, 1)
+    assert inputs["rr"].shape == (64, 2)
+    assert labels.shape == (64, 3)
+    assert {array.dtype for array in (*inputs.values(), labels)} == {np.dtype(np.float32)}
+    np.testing.assert_array_equal(labels.sum(axis=1), 1)
+    assert np.isfinite(inputs["signal"]).all()
+
+
+def test_batches_follow_the_shares_and_leave_validation_patients_out(cache: Path) -> None:
+    plain = config(training={"batch_size": 4000, "sampling": {"by": "class", "shares": [5, 3, 2]}})
+    data = load_training_set(plain, jobs=1)
+    inputs, labels = data.batches(0).batch(0, 0)
+    np.testing.assert_allclose(labels.mean(axis=0), [0.5, 0.3, 0.2], atol=0.04)
+    seen = {frame.tobytes() for frame in inputs["signal"]}
+    mine = {frame.tobytes() for frame in data.inputs(~data.validation)["signal"]}
+    validating = {frame.tobytes() for frame in data.inputs(data.validation)["signal"]}
+    assert seen <= mine
+    assert not seen & validating
+
+
+def test_without_rr_features_there_is_one_input(cache: Path) -> None:
+    data = load_training_set(config(input={"frame": 64}), jobs=1)
+    assert set(data.batches(0).batch(0, 0)[0]) == {"signal"}
+
+
+# Augmentation
+
+RAMPS = np.tile(np.arange(148.0, dtype=np.float32), (500, 1))  # a frame of 128 with 10 samples on both sides
+
+
+def changed(frames: np.ndarray, noise: tuple[np.ndarray, ...] = (), **changes: Any) -> np.ndarray:
+    found = augment(frames, CONTRACT, AugmentationConfig(**changes), noise, np.random.default_rng(0))
+    assert found.shape == (len(frames), 128)
+    assert found.dtype == np.float32
+    return found
+
+
+def test_nothing_asked_nothing_changed() -> None:
+    np.testing.assert_array_equal(changed(RAMPS[:, 10:-10]), RAMPS[:, 10:-10])
+
+
+def test_a_shift_only_moves() -> None:
+    found = changed(RAMPS, shift_s=0.1)
+    np.testing.assert_array_equal(np.diff(found, axis=1), 1.0)
+    assert set(found[:, 0].tolist()) == set(range(21))  # every shift from -10 to 10 samples
+
+
+def test_amplitude_stays_within_its_bounds() -> None:
+    factors = changed(np.ones((2000, 128), np.float32), amplitude=0.3)
+    assert (factors == factors[:, :1]).all()
+    assert 0.7 <= factors.min() < 0.72
+    assert 1.28 < factors.max() <= 1.3
+
+
+def test_wander_is_slow_and_bounded() -> None:
+    found = changed(np.zeros((500, 128), np.float32), wander_mv=0.5)
+    assert 0.3 < np.abs(found).max() <= 0.5
+    assert np.abs(np.diff(found, axis=1)).max() <= 0.5 * 2 * np.pi * 0.7 / 100
+
+
+def test_muscle_noise_is_fast_and_bounded() -> None:
+    found = changed(np.zeros((500, 128), np.float32), muscle_mv=0.2)
+    rms = found.std(axis=1)
+    assert 0.18 < rms.max() <= 0.2 + 1e-6
+    power = (np.abs(np.fft.rfft(found, axis=1)) ** 2).mean(axis=0)
+    frequency = np.fft.rfftfreq(128, 0.01)
+    assert power[frequency < 5].mean() < 0.1 * power[frequency > 15].mean()
+
+
+def test_white_noise_is_bounded() -> None:
+    rms = changed(np.zeros((500, 128), np.float32), white_mv=0.1).std(axis=1)
+    assert 0.08 < rms.max() < 0.13
+    assert rms.mean() == pytest.approx(0.05, abs=0.01)
+
+
+def test_recorded_noise_has_the_ratio_asked_for() -> None:
+    rng = np.random.default_rng(1)
+    frames = rng.normal(0.3, 1.0, (400, 128)).astype(np.float32)
+    noise = (rng.normal(2.0, 3.0, 5000), rng.normal(-1.0, 0.1, 3000))
+    for low, high in ((6.0, 6.0), (-6.0, 18.0)):
+        added = changed(frames, noise, nstdb_snr_db=[low, high], nstdb_share=1.0) - frames
+        snr = 20 * np.log10(frames.std(axis=1) / added.std(axis=1))
+        assert snr.min() == pytest.approx(low, abs=0.3)
+        assert snr.max() == pytest.approx(high, abs=0.3)
+        np.testing.assert_allclose(added.mean(axis=1), 0.0, atol=1e-5)
+
+
+def test_recorded_noise_comes_to_the_share_of_frames_asked_for() -> None:
+    frames = np.random.default_rng(1).normal(0, 1, (2000, 128)).astype(np.float32)
+    noise = (np.random.default_rng(2).normal(0, 1, 5000),)
+    same = (changed(frames, noise, nstdb_snr_db=[6.0, 6.0], nstdb_share=0.25) == frames).all(axis=1)
+    assert same.mean() == pytest.approx(0.75, abs=0.04)
+    np.testing.assert_array_equal(changed(frames, noise, nstdb_snr_db=[6.0, 6.0], nstdb_share=0.0), frames)
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 1000), flat=st.booleans())
+def test_everything_at_once_stays_finite(seed: int, flat: bool) -> None:
+    rng = np.random.default_rng(seed)
+    frames = np.zeros((8, 148), np.float32) if flat else rng.normal(0, 1, (8, 148)).astype(np.float32)
+    everything = AugmentationConfig(
+        amplitude=0.9, shift_s=0.1, wander_mv=1, muscle_mv=1, white_mv=1, nstdb_snr_db=(-6, 24), nstdb_share=0.5
+    )
+    found = augment(frames, CONTRACT, everything, (np.zeros(500), rng.normal(0, 1, 500)), rng)
+    assert np.isfinite(found).all()
+    assert np.isfinite(model_inputs(found, np.zeros((8, 0)), CONTRACT)["signal"]).all()
+
+
+@pytest.mark.data
+def test_training_noise_is_the_first_half_of_the_recordings(physionet_cache: Path) -> None:
+    from heartzoo.data.databases import get_database
+    from heartzoo.data.download import ensure
+    from heartzoo.data.records import read_signal
+    from heartzoo.data.signal import resample
+    from heartzoo.data.training_set import _noise
+
+    noisy = config(training={"augmentation": {"nstdb_snr_db": [0.0, 12.0]}})
+    noise = _noise(noisy)
+    folder = ensure(get_database("nstdb"), ["bw", "ma"])
+    assert len(noise) == 2
+    for name, stretch in zip(("bw", "ma"), noise, strict=True):
+        whole = resample(read_signal(folder / name, ("noise1",))[0], 360, 100)
+        assert len(stretch) == len(whole) // 2 + len(whole) % 2
+        np.testing.assert_allclose(stretch[:-100], whole[: len(stretch) - 100], atol=1e-9)

@@ -1,0 +1,142 @@
+"""R-R features: causal, bounded, and equal to a plain reading of their definition."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from statistics import median
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from heartzoo.data.rr import FEATURES, rr_features
+
+NAMES = list(FEATURES)
+FS = 360.0
+quick = settings(deadline=None, max_examples=50)
+# Gaps in samples at 360 Hz: usual, two marks on one sample, far too early, and a pause of 10 s and more.
+GAPS = st.one_of(st.integers(90, 700), st.sampled_from([0, 1, 30, 72, 1080, 3600, 20_000]))
+
+
+def beats(least: int = 1, most: int = 180) -> st.SearchStrategy[np.ndarray]:
+    lists = st.lists(GAPS, min_size=least - 1, max_size=most - 1)
+    return lists.map(lambda gaps: 50 + np.cumsum([0, *gaps]).astype(np.int64))
+
+
+def quantile(values: list[float], q: float) -> float:
+    ordered = sorted(values)
+    position = q * (len(ordered) - 1)
+    low = math.floor(position)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (position - low) * (ordered[high] - ordered[low])
+
+
+def reference(samples: list[int], fs: float) -> list[list[float]]:
+    """The features of every beat in the order of NAMES, straight from the text of the module."""
+    between = [min(max((b - a) / fs, 0.2), 3.0) for a, b in pairwise(samples)]
+    n = len(samples)
+    rows = []
+    for k in range(n):
+        pre = between[k - 1] if k else (between[0] if n > 1 else 0.8)
+        post = between[k] if k < n - 1 else (between[k - 1] if n > 1 else 0.8)
+        before = between[k - 2] if k >= 2 else pre
+        so_far = between[: max(k, 1)] if n > 1 else [0.8]
+        ratios = {
+            "pre_median": pre / median(so_far[-64:]),
+            "post_median": post / median(so_far[-64:]),
+            "pre_post": pre / post,
+            "pre_mean10": pre / (sum(so_far[-10:]) / len(so_far[-10:])),
+            "previous_pre": before / pre,
+            "pre_quantile70": pre / quantile(so_far[-128:], 0.7),
+            "pre_mean": pre / (sum(so_far) / len(so_far)),
+            "post_mean": post / (sum(so_far) / len(so_far)),
+        }
+        rows.append([min(max(math.log2(ratios[name]), -1.0), 1.0) for name in NAMES])
+    return rows
+
+
+@quick
+@given(samples=beats())
+def test_equal_to_the_definition(samples: np.ndarray) -> None:
+    found = rr_features(samples, FS, NAMES)
+    assert found.shape == (len(samples), len(NAMES))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, reference(samples.tolist(), FS), atol=2e-6)
+
+
+def test_equal_to_the_definition_over_a_long_record() -> None:
+    samples = np.cumsum(np.random.default_rng(1).integers(100, 600, 700))
+    np.testing.assert_allclose(rr_features(samples, FS, NAMES), reference(samples.tolist(), FS), atol=2e-6)
+
+
+@quick
+@given(samples=beats())
+def test_always_finite_and_bounded(samples: np.ndarray) -> None:
+    found = rr_features(samples, FS, NAMES)
+    assert np.isfinite(found).all()
+    assert np.abs(found).max() <= 1.0
+
+
+@quick
+@given(samples=beats(3), rest=beats(1), data=st.data())
+def test_known_after_the_beats_that_the_table_says(samples: np.ndarray, rest: np.ndarray, data: st.DataObject) -> None:
+    """A feature of beat k stays the same whatever follows after the one beat it waits for."""
+    k = data.draw(st.integers(0, len(samples) - 2))
+    for index, name in enumerate(NAMES):
+        delay = FEATURES[name].delay_beats
+        assert delay in (0, 1)
+        seen = samples[: k + 1 + delay]
+        other = np.concatenate([seen, seen[-1] + rest])
+        whole = rr_features(samples, FS, NAMES)[: k + 1, index]
+        np.testing.assert_array_equal(whole, rr_features(other, FS, NAMES)[: k + 1, index])
+        if delay == 0:
+            np.testing.assert_array_equal(whole, rr_features(seen, FS, NAMES)[:, index])
+
+
+@quick
+@given(samples=beats(), offset=st.integers(0, 10**6), factor=st.integers(2, 5))
+def test_only_the_intervals_count(samples: np.ndarray, offset: int, factor: int) -> None:
+    expected = rr_features(samples, FS, NAMES)
+    np.testing.assert_array_equal(rr_features(samples + offset, FS, NAMES), expected)
+    np.testing.assert_allclose(rr_features(samples * factor, FS * factor, NAMES), expected, atol=1e-6)
+
+
+def test_a_regular_rhythm_gives_zeros() -> None:
+    np.testing.assert_allclose(rr_features(np.arange(0, 100_000, 300), FS, NAMES), 0.0, atol=1e-6)
+
+
+def test_a_single_beat_gives_zeros() -> None:
+    assert not rr_features(np.array([1000]), FS, NAMES).any()
+
+
+def test_two_beats_know_one_interval() -> None:
+    assert not rr_features(np.array([1000, 1200]), FS, NAMES).any()
+
+
+def test_first_and_last_beat_borrow_the_neighbouring_interval() -> None:
+    samples = np.array([0, 360, 540, 900])
+    pre_post, previous_pre = rr_features(samples, FS, ["pre_post", "previous_pre"]).T
+    assert pre_post.tolist() == [0.0, 1.0, -1.0, 0.0]
+    assert previous_pre.tolist() == [0.0, 0.0, 1.0, -1.0]
+
+
+def test_twice_as_late_is_one_and_twice_as_early_minus_one() -> None:
+    regular = np.arange(0, 3600, 360)
+    late, early = np.append(regular, regular[-1] + 720), np.append(regular, regular[-1] + 180)
+    assert rr_features(late, FS, ["pre_median"])[-1, 0] == 1.0
+    assert rr_features(early, FS, ["pre_median"])[-1, 0] == -1.0
+
+
+def test_columns_come_in_the_order_asked_for() -> None:
+    samples = np.cumsum(np.random.default_rng(0).integers(100, 600, 50))
+    whole = rr_features(samples, FS, NAMES)
+    np.testing.assert_array_equal(rr_features(samples, FS, NAMES[::-1]), whole[:, ::-1])
+    assert rr_features(samples, FS, []).shape == (50, 0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_feature_states_its_formula(name: str) -> None:
+    assert FEATURES[name].formula.startswith("log2(")
+    assert ("post" in FEATURES[name].formula) == (FEATURES[name].delay_beats == 1)

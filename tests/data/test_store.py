@@ -1,0 +1,327 @@
+"""Prepared stores: complete, found again, never half-written."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import wfdb
+
+from heartzoo.config import InputConfig
+from heartzoo.data import store as store_module
+from heartzoo.data import synthetic
+from heartzoo.data.beats import cut_beats
+from heartzoo.data.databases import get_database
+from heartzoo.data.records import open_record
+from heartzoo.data.store import Store, prepare
+from heartzoo.errors import UserError
+from heartzoo.files import sha256
+from heartzoo.tasks import get_task
+
+DATABASE = get_database("synthetic")
+NAMES = ("syn00", "syn03", "syn07")
+CONTRACT = InputConfig(fs=100.0, frame=64, highpass_hz=0.5, rr_features=["pre_median", "pre_post"])
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of this test alone, with three records of 20 s; the folder of the records."""
+    monkeypatch.setenv("HEARTZOO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("HEARTZOO_MIRROR", raising=False)
+    folder = tmp_path / "cache" / DATABASE.name / DATABASE.version
+    synthetic.write(folder, NAMES, 20.0)
+    return folder
+
+
+def prepared(own: Path) -> list[str]:
+    """What is in the folder of prepared stores, locks left out."""
+    return sorted(path.name for path in (own.parents[1] / "prepared").glob("*") if not path.name.endswith(".lock"))
+
+
+def small(**changes: object) -> Store:
+    return prepare(DATABASE, NAMES, CONTRACT, **{"jobs": 1, **changes})  # type: ignore[arg-type]
+
+
+def rename_lead(own: Path, name: str) -> None:
+    path = own / f"{name}.hea"
+    path.write_text(path.read_text().replace(" MLII", " V1"))
+
+
+def test_every_beat_of_every_record_is_there(own: Path) -> None:
+    store = small(margin=3)
+    records = [open_record("synthetic", name) for name in NAMES]
+    cut = [cut_beats(record, CONTRACT, 3) for record in records]
+    assert len(store) == sum(len(record.samples) for record in records)
+    assert store.margin == 3
+    np.testing.assert_array_equal(store.frames(np.arange(len(store))), np.concatenate([c.frames for c in cut]))
+    np.testing.assert_array_equal(store.rr, np.concatenate([c.rr for c in cut]))
+    np.testing.assert_array_equal(store.samples, np.concatenate([r.samples for r in records]))
+    np.testing.assert_array_equal(store.symbols, np.concatenate([r.symbols for r in records]))
+    assert store.records.tolist() == [r.name for r in records for _ in r.samples]
+    assert store.patients.tolist() == store.records.tolist()
+    assert set(store.fs) == {250.0}
+    task = get_task("beat-3")
+    np.testing.assert_array_equal(store.labels(task, "A"), task.labels(store.symbols, "A"))
+
+
+def test_provenance_says_everything(own: Path) -> None:
+    provenance = small(margin=2).provenance
+    assert provenance["database"] == "synthetic"
+    assert provenance["version"] == DATABASE.version
+    assert provenance["requested"] == list(NAMES)
+    assert provenance["leads"] == ["MLII"]
+    assert provenance["margin"] == 2
+    assert InputConfig(**provenance["input"]) == CONTRACT
+    assert provenance["absent"] == []
+    assert provenance["skipped"] == {}
+    assert re.fullmatch(r"\d+\.\d+\.\d+.*", provenance["heartzoo"])
+    for record, name in zip(provenance["records"], NAMES, strict=True):
+        assert (record["name"], record["patient"], record["lead"]) == (name, name, "MLII")
+        assert record["calibrated"] is True
+        assert record["flat_frames"] == 0
+        assert sum(record["beats"].values()) == len(open_record("synthetic", name).samples)
+        assert record["sha256"] == {ext: sha256(own / f"{name}.{ext}") for ext in ("hea", "dat", "atr")}
+
+
+def test_the_number_of_processes_changes_nothing(own: Path, tmp_path: Path) -> None:
+    one, two = small(jobs=1, out=tmp_path / "one.h5"), small(jobs=2, out=tmp_path / "two.h5")
+    np.testing.assert_array_equal(one.frames(np.arange(len(one))), two.frames(np.arange(len(two))))
+    assert one.provenance == two.provenance
+
+
+def test_the_same_store_is_found_again(own: Path) -> None:
+    first = small()
+    written = first.path.stat().st_mtime_ns
+    assert small().path == first.path
+    assert first.path.stat().st_mtime_ns == written
+    assert prepared(own) == [first.path.name]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"margin": 1}, {"missing_lead": "skip"}, {"leads": ["V5", "MLII"]}],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_another_request_is_another_store(own: Path, changes: dict[str, object]) -> None:
+    assert small(**changes).path != small().path
+
+
+def test_another_contract_or_list_is_another_store(own: Path) -> None:
+    paths = {
+        small().path,
+        prepare(DATABASE, NAMES, CONTRACT.model_copy(update={"highpass_hz": None}), jobs=1).path,
+        prepare(DATABASE, NAMES[:2], CONTRACT, jobs=1).path,
+    }
+    assert len(paths) == 3
+
+
+def test_a_given_file_of_another_request_is_written_anew(own: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mine.h5"
+    assert small(out=out, margin=4).margin == 4
+    assert small(out=out, margin=0).margin == 0
+    assert prepared(own) == []
+
+
+def test_without_rr_features(own: Path) -> None:
+    store = prepare(DATABASE, NAMES, InputConfig(frame=32), jobs=1)
+    assert store.rr.shape == (len(store), 0)
+
+
+def test_chunked_reading_gives_what_memory_gives(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = small()
+    whole = store.frames(np.arange(len(store)))
+    monkeypatch.setattr(store_module, "MEMORY_BYTES", 0)
+    chunked = Store(store.path)
+    rng = np.random.default_rng(0)
+    for rows in (np.arange(len(store)), rng.integers(0, len(store), 200), np.array([5]), np.array([], np.int64)):
+        np.testing.assert_array_equal(chunked.frames(rows), whole[rows])
+    assert isinstance(chunked._frames, h5py.Dataset)
+
+
+def test_flat_frames_are_counted(own: Path) -> None:
+    (own / "syn03.dat").write_bytes(bytes((own / "syn03.dat").stat().st_size))
+    facts = {record["name"]: record for record in small().provenance["records"]}
+    assert facts["syn03"]["flat_frames"] == sum(facts["syn03"]["beats"].values())
+    assert facts["syn00"]["flat_frames"] == 0
+
+
+def test_uncalibrated_records_are_marked(own: Path) -> None:
+    header = own / "syn07.hea"
+    header.write_text(header.read_text().replace("200.0(0)/mV", "0"))
+    assert [record["calibrated"] for record in small().provenance["records"]] == [True, True, False]
+
+
+def test_a_beat_past_the_end_is_kept(own: Path) -> None:
+    wfdb.wrann("syn00", "atr", np.array([100, 5000]), symbol=["N", "V"], fs=250, write_dir=str(own))
+    store = small()
+    assert store.samples[store.records == "syn00"].tolist() == [100, 5000]
+
+
+# Records without the lead
+
+
+def test_a_record_without_the_lead_is_an_error(own: Path) -> None:
+    rename_lead(own, "syn03")
+    with pytest.raises(UserError, match="record syn03: expected a lead among MLII, found V1"):
+        small()
+    assert prepared(own) == []
+
+
+def test_a_record_without_the_lead_is_skipped_by_option(own: Path) -> None:
+    rename_lead(own, "syn03")
+    store = small(missing_lead="skip")
+    assert set(store.records) == {"syn00", "syn07"}
+    assert list(store.provenance["skipped"]) == ["syn03"]
+    assert "expected a lead among MLII, found V1" in store.provenance["skipped"]["syn03"]
+
+
+def test_skipping_every_record_is_an_error(own: Path) -> None:
+    with pytest.raises(UserError, match="every record was skipped"):
+        small(missing_lead="skip", leads=["V9"])
+    assert prepared(own) == []
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_damaged_record_is_an_error_even_when_skipping(own: Path, jobs: int) -> None:
+    (own / "syn07.dat").write_bytes(b"\0" * 100)
+    with pytest.raises(UserError, match=r"record syn07: syn07.dat is truncated"):
+        small(missing_lead="skip", jobs=jobs)
+    assert prepared(own) == []
+
+
+# Records that are not there
+
+
+def test_only_what_is_present(own: Path) -> None:
+    store = prepare(DATABASE, [*NAMES, "syn20"], CONTRACT, jobs=1, present_only=True)
+    assert set(store.records) == set(NAMES)
+    assert store.provenance["absent"] == ["syn20"]
+    with pytest.raises(UserError, match="none of the 1 records of synthetic is in the cache"):
+        prepare(DATABASE, ["syn20"], CONTRACT, present_only=True)
+
+
+def test_unknown_record(own: Path) -> None:
+    with pytest.raises(UserError, match="synthetic has no record 'syn99'"):
+        prepare(DATABASE, ["syn99"], CONTRACT)
+
+
+# Interruptions
+
+
+def test_a_full_disk_leaves_nothing(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(store_module, "_append", full)
+    with pytest.raises(UserError, match="the disk is full"):
+        small()
+    assert prepared(own) == []
+
+
+# A limit on the size of files makes HDF5 meet the failure itself: unguarded, it would crash the process.
+FILL_UP = """
+import errno, resource, signal
+from heartzoo.config import InputConfig
+from heartzoo.data import store
+from heartzoo.data.databases import get_database
+from heartzoo.errors import UserError
+from heartzoo.files import Sink
+class Full(Sink):
+    def check(self):
+        if self.error:
+            self.error.errno = errno.ENOSPC
+        super().check()
+store.Sink = Full
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+for limit in (0, 1_000, 20_000, 100_000, 180_000):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, most))
+    try:
+        store.prepare(get_database("synthetic"), ["syn00", "syn03", "syn07"], InputConfig(frame=512), jobs=1)
+    except UserError as error:
+        print(error)
+"""
+
+
+def test_a_disk_that_fills_up_while_hdf5_writes_leaves_nothing(own: Path) -> None:
+    ended = subprocess.run([sys.executable, "-c", FILL_UP], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert [line.startswith("the disk is full: cannot write ") for line in ended.stdout.splitlines()] == [True] * 5
+    assert prepared(own) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"not a store", b"\x89HDF\r\n\x1a\n" + bytes(500)])
+def test_a_damaged_store_is_written_anew(own: Path, content: bytes) -> None:
+    store = small()
+    size = len(store)
+    store.path.write_bytes(content)
+    with pytest.raises(UserError, match="is not a prepared store"):
+        Store(store.path)
+    assert len(small()) == size
+
+
+def test_a_cut_store_is_written_anew(own: Path) -> None:
+    path = small().path
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    again = small()
+    assert again.frames(np.arange(len(again))).shape == (len(again), 64)
+
+
+# What a process of its own does; it says when it has begun to write.
+PREPARE = """
+import sys, time
+from heartzoo.config import InputConfig
+from heartzoo.data import store
+from heartzoo.data.databases import get_database
+append, delay = store._append, float(sys.argv[1])
+def slowly(*arguments):
+    append(*arguments)
+    print("writing", flush=True)
+    time.sleep(delay)
+store._append = slowly
+contract = InputConfig(fs=100.0, frame=64, highpass_hz=0.5, rr_features=["pre_median", "pre_post"])
+print(len(store.prepare(get_database("synthetic"), ["syn00", "syn03", "syn07"], contract, jobs=1)))
+"""
+
+
+def start(delay: float) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", PREPARE, str(delay)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_two_processes_at_once_end_with_one_good_store(own: Path) -> None:
+    both = [start(0.3), start(0.3)]
+    ended = [process.communicate(timeout=120) for process in both]
+    assert [process.returncode for process in both] == [0, 0], ended
+    assert sorted(out.count("writing") for out, _ in ended) == [0, 3]  # the other waited and found it
+    store = small()
+    assert {int(out.split()[-1]) for out, _ in ended} == {len(store)}
+    assert prepared(own) == [store.path.name]
+
+
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_process_leaves_no_store(own: Path, kill: signal.Signals) -> None:
+    process = start(60.0)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "writing\n"
+    os.kill(process.pid, kill)
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    left = prepared(own)
+    assert not [name for name in left if not name.startswith(".part.")]
+    if kill == signal.SIGINT:
+        assert left == []
+    before = time.monotonic()
+    store = small()
+    assert time.monotonic() - before < 30  # the lock went with the process
+    assert prepared(own) == [store.path.name]

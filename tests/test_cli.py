@@ -1,0 +1,290 @@
+"""The command line: every mistake is one line on standard error and exit code 2; help comes without heavy imports."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from heartzoo.cli import main
+from heartzoo.config import Config
+
+Cli = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def cli(cache, monkeypatch, capsys, tmp_path) -> Cli:
+    """Runs a command in this process, in an empty folder; gives exit code, standard output and standard error."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("HEARTZOO_ZOO", str(tmp_path / "zoo"))
+    monkeypatch.setenv("HEARTZOO_MIRROR", str(tmp_path / "no-mirror"))
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["heartzoo", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        told = capsys.readouterr()
+        code = ended.value.code
+        return 0 if code is None else int(code), told.out, told.err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def files(tiny, tiny_zoo, tmp_path_factory) -> dict[str, Path]:
+    """Files that are not what a command takes, by name."""
+    import keras
+    import tensorflow as tf
+
+    folder = tmp_path_factory.mktemp("files")
+    text = tiny.read_text()
+
+    def wrote(name: str, content: str | bytes) -> Path:
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    model = keras.Sequential([keras.Input((1, 64, 1), batch_size=1), keras.layers.Flatten(), keras.layers.Dense(3)])
+    return {
+        "tiny": tiny,
+        "zoo": tiny_zoo,
+        "int8": tiny_zoo / "tiny" / "1.0.0" / "model.tflite",
+        "keras": tiny_zoo / "tiny" / "1.0.0" / "model.keras",
+        "folder": folder,
+        "absent": folder / "absent",
+        "text.tflite": wrote("text.tflite", "this is no model"),
+        "empty.tflite": wrote("empty.tflite", b""),
+        "cut.tflite": wrote("cut.tflite", (tiny_zoo / "tiny" / "1.0.0" / "model.tflite").read_bytes()[:5000]),
+        "float.tflite": wrote("float.tflite", tf.lite.TFLiteConverter.from_keras_model(model).convert()),
+        "text.keras": wrote("text.keras", "this is no model"),
+        "folder.tflite": wrote("folder.tflite/x", "").parent,
+        "wide": wrote("wide.yaml", text.replace("frame: 64", "frame: 128")),
+        "without-rr": wrote("without-rr.yaml", re.sub(r"rr_features: \[.*\]", "rr_features: []", text)),
+        "two-classes": wrote("two-classes.yaml", text.replace("beat-3", "beat-2")),
+        "random": wrote(
+            "random.yaml", text.replace("synthetic-train", "random-train").replace("synthetic-test", "random-test")
+        ),
+        "list": wrote("list.yaml", "- a\n- b\n"),
+        "broken": wrote("broken.yaml", "a: [b\n"),
+        "binary": wrote("binary.yaml", bytes(range(128, 256))),
+        "bad-beside": wrote("beside/model.tflite", b"x"),
+        "configuration": wrote("beside/configuration.json", "[]"),
+        "empty-run": wrote("empty-run/x", "").parent,
+        "damaged-run": wrote("damaged-run/config.yaml", "name: [").parent,
+        "newer-zoo": wrote("newer-zoo/index.json", '{"schema_version": 9, "models": []}').parent,
+    }
+
+
+# {name} stands for a file of the fixture above.
+MISTAKES = {
+    "no command": ("trian", "No such command 'trian'"),
+    "no option": ("list --patern x", "No such option: --patern"),
+    "no argument": ("evaluate", "Missing argument"),
+    "unknown model": ("info tinny --zoo {zoo}", "unknown model 'tinny'; did you mean 'tiny'"),
+    "unknown model to evaluate": ("evaluate tinny --zoo {zoo}", "unknown model 'tinny'; did you mean 'tiny'"),
+    "unknown version": ("info tiny@9.0.0 --zoo {zoo}", "tiny has no version '9.0.0'"),
+    "unknown dataset": ("evaluate tiny --zoo {zoo} --dataset mitbd", "unknown database 'mitbd'; did you mean 'mitdb'"),
+    "dataset without test split": ("evaluate tiny --zoo {zoo} --dataset nstdb", "nstdb has no test split"),
+    "unknown split": ("evaluate tiny --zoo {zoo} --split ds3", "unknown split 'ds3'; did you mean 'ds"),
+    "split of another dataset": (
+        "evaluate tiny --zoo {zoo} --dataset svdb --split ds2", "split ds2 belongs to mitdb, not to svdb",
+    ),
+    "unknown runtime": ("evaluate tiny --zoo {zoo} --runtime tflmm", "'tflmm' is not one of 'tflm', 'reference'"),
+    "jobs out of range": ("evaluate tiny --zoo {zoo} --jobs 0", "Invalid value for '--jobs'"),
+    "jobs no number": ("evaluate tiny --zoo {zoo} --jobs many", "Invalid value for '--jobs'"),
+    "keras runtime for tflite": ("evaluate {int8} --runtime keras", "a .tflite file does not run in Keras"),
+    "tflite runtime for keras": ("evaluate {keras} --runtime tflm", "runs in Keras only"),
+    "missing model file": ("evaluate {absent}.tflite", "no model file"),
+    "a folder for a model": ("evaluate {folder}", "no model file"),
+    "a folder named like a model": ("evaluate {folder.tflite}", "no model file"),
+    "nothing beside it": ("evaluate {text.tflite}", "has no configuration.json beside it; name its configuration"),
+    "damaged beside it": ("evaluate {bad-beside}", "is not a configuration.json of heartzoo"),
+    "not a tflite": ("evaluate {text.tflite} --config {tiny}", "text.tflite.* is not a .tflite|not a .tflite"),
+    "empty tflite": ("evaluate {empty.tflite} --config {tiny}", "not a .tflite"),
+    "cut tflite": ("evaluate {cut.tflite} --config {tiny}", "tflite"),
+    "float tflite": ("evaluate {float.tflite} --config {tiny}", "int8.*float32"),
+    "not a keras file": ("evaluate {text.keras} --config {tiny}", "cannot be loaded as a Keras model"),
+    "wrong frame": ("evaluate {int8} --config {wide}", "128.*64|64.*128"),
+    "wrong frame in Keras": ("evaluate {keras} --config {wide}", "128.*64|64.*128"),
+    "no rr wanted": ("evaluate {int8} --config {without-rr}", "expected.*found"),
+    "wrong number of classes": ("evaluate {int8} --config {two-classes}", "expected.*found"),
+    "random track on ds2": ("evaluate {int8} --config {random} --split ds2", "on the random split: it has seen"),
+    "random track on mitdb": ("evaluate {int8} --config {random} --dataset mitdb", "random split: it has seen"),
+    "configuration absent": ("train {absent}.yaml", "no configuration file"),
+    "configuration a folder": ("train {folder}", "cannot read .*: Is a directory"),
+    "configuration in a file": ("train {tiny}/x.yaml", "cannot read .*: Not a directory"),
+    "configuration a list": ("train {list}", "expected a mapping of keys, found list"),
+    "configuration no YAML": ("train {broken}", "is not YAML"),
+    "configuration no text": ("train {binary}", "is not YAML"),
+    "unknown key": ("train {tiny} --set training.epoch=3", "unknown key training.epoch; did you mean 'epochs'"),
+    "unknown section": ("train {tiny} --set trainig.epochs=3", "unknown key trainig; did you mean 'training'"),
+    "wrong type": ("train {tiny} --set training.epochs=many", "training.epochs: .*integer, found 'many'"),
+    "out of range": ("train {tiny} --set input.fs=10", "input.fs: .*greater than or equal to 50, found 10"),
+    "not a number": ("train {tiny} --set training.learning_rate=.nan", "training.learning_rate: .*found nan"),
+    "no value": ("train {tiny} --set training.epochs", "expected key=value"),
+    "into a value": ("train {tiny} --set name.x=3", "name is a value, not a section"),
+    "unknown task": ("train {tiny} --set task=beat-4", "unknown task 'beat-4'; did you mean 'beat-"),
+    "unknown architecture": ("train {tiny} --set model.architecture=resnet1", "did you mean 'resnet'"),
+    "unknown size": ("train {tiny} --set model.sizes.stems=3", "model.sizes.stems is not a size of resnet"),
+    "sizes that do not fit": ("train {tiny} --set model.sizes.depths=[1]", "resnet cannot be built with"),
+    "unknown feature": ("train {tiny} --set input.rr_features=[pre_postt]", "did you mean 'pre_post'"),
+    "training on a test split": ("train {tiny} --set data.train=[ds2]", "data.train names the test split ds2"),
+    "out is a file": ("train {tiny} --out {list}", "cannot write"),
+    "no run": ("export {empty-run}", "holds no run; train one"),
+    "absent run": ("export {absent}", "holds no run; train one"),
+    "damaged run": ("export {damaged-run}", "is not YAML"),
+    "a zoo of a newer heartzoo": ("list --zoo {newer-zoo}", "schema_version 9, this heartzoo reads 1; upgrade"),
+    "unknown database": ("data info mitbd", "unknown database 'mitbd'; did you mean 'mitdb'"),
+    "unknown record": ("data prepare synthetic --record syn99", "synthetic has no record 'syn99'"),
+    "split of another database": ("data prepare mitdb --split svdb-train", "split svdb-train belongs to svdb"),
+    "missing lead": ("data prepare synthetic --record syn00 --lead V9", "expected a lead among V9, found MLII"),
+    "wrong word": ("data prepare synthetic --missing-lead ignore", "expected error or skip"),
+    "no mirror": ("data download svdb --record 800", "the mirror has no folder"),
+    "too many records": ("data prepare icentia11k-continuous-ecg", "name some with --record"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_told_in_one_line(mistake, cli, files, tmp_path):
+    command, told = MISTAKES[mistake]
+    command = re.sub(r"\{([\w.-]+)\}", lambda match: str(files[match[1]]), command)
+    code, _, errors = cli(*command.split(" "))
+    lines = errors.splitlines()
+    assert code == 2
+    assert len(lines) == 1 and lines[0].startswith("heartzoo: "), errors
+    assert re.search(told, lines[0]), lines[0]
+    left = [path for path in (tmp_path / "here").rglob("*") if path.is_file() and not path.name.endswith(".lock")]
+    assert not left, "something was written"
+
+
+def test_a_damaged_run_is_told_when_it_is_resumed(cli, tiny, tiny_run, tmp_path):
+    import shutil
+
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    (run / "seed-0" / "state.json").write_text("{")
+    for command in (("train", tiny, "--out", run, "--resume"), ("export", run)):
+        code, _, errors = cli(*command)
+        assert code == 2 and errors.count("\n") == 1 and "state.json is damaged" in errors
+
+
+def test_a_wrong_backend_is_told(tiny, tmp_path):
+    import os
+
+    command = [sys.executable, "-m", "heartzoo", "train", str(tiny), "--out", str(tmp_path / "run")]
+    environment = {**os.environ, "KERAS_BACKEND": "jaxx"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "KERAS_BACKEND" in done.stderr
+
+
+def test_help_names_every_command_and_is_no_medical_device(cli):
+    code, text, _ = cli("--help")
+    assert code == 0 and "Not a medical device" in text
+    for command in ("train", "export", "evaluate", "list", "info", "data"):
+        assert re.search(rf"^  {command} +\w", text, re.MULTILINE), command
+    code, text, _ = cli("data", "--help")
+    for command in ("list", "download", "verify", "prepare", "info"):
+        assert re.search(rf"^  {command} +\w", text, re.MULTILINE), command
+    for command in ("train", "export", "evaluate", "list", "info"):
+        code, text, _ = cli(command, "--help")
+        assert code == 0 and f"heartzoo {command}" in text
+    code, _, errors = cli()
+    assert code == 2 and "Usage: heartzoo" in errors
+
+
+LOADED = """\
+import sys
+from heartzoo.cli import main
+sys.argv = ["heartzoo", *sys.argv[1:]]
+try:
+    main()
+except SystemExit as ended:
+    print("LOADED", ended.code, *sorted({"tensorflow", "keras", "jax", "torch"} & sys.modules.keys()))
+"""
+
+
+@pytest.mark.parametrize("command", ["--help", "list", "info tiny", "data list"])
+def test_what_needs_no_network_loads_no_keras(command, cache, tiny_zoo, monkeypatch):
+    monkeypatch.setenv("HEARTZOO_ZOO", str(tiny_zoo))
+    run = subprocess.run([sys.executable, "-c", LOADED, *command.split()], capture_output=True, text=True)
+    (line,) = (line for line in run.stdout.splitlines() if line.startswith("LOADED"))
+    assert line.split() in (["LOADED", "0"], ["LOADED", "None"]), run.stdout + run.stderr
+
+
+def test_list_and_info_show_the_published_figures(cli, tiny_zoo):
+    code, text, errors = cli("list", "--zoo", tiny_zoo)
+    assert (code, errors) == (0, "") and "tiny@1.0.0" in text and "beat-3" in text
+    assert "tiny" not in cli("list", "beat-*", "--zoo", tiny_zoo)[1]
+    code, text, errors = cli("info", "tiny", "--zoo", tiny_zoo)
+    assert (code, errors) == (0, "") and "not a medical device" in text
+    index = json.loads((tiny_zoo / "index.json").read_text())
+    for fact in index["models"][0]["files"].values():
+        assert fact["sha256"] in text.replace("\n", "")
+
+
+def test_data_list_and_info(cli):
+    code, text, _ = cli("data", "list")
+    assert code == 0 and all(name in text for name in ("mitdb", "svdb", "nstdb", "icentia11k", "synthetic"))
+    code, text, _ = cli("data", "info", "synthetic")
+    assert code == 0 and "32 records in" in text and "synthetic-test: 8 records, test" in text
+    code, text, _ = cli("data", "verify", "synthetic")
+    assert code == 0 and "0 missing" in text
+
+
+def test_data_prepare_writes_a_store(cli, tmp_path):
+    out = tmp_path / "store.h5"
+    code, text, _ = cli("data", "prepare", "synthetic", "--record", "syn00", "--record", "syn01", "--out", out)
+    assert code == 0 and "beats of 2 records" in text and out.is_file()
+    assert cli("data", "prepare", "synthetic", "--split", "synthetic-test", "--out", tmp_path)[0] == 2  # a folder
+
+
+def test_evaluate_writes_its_report_and_repeats_the_published_figures(cli, tiny_zoo):
+    code, text, errors = cli("evaluate", "tiny", "--zoo", tiny_zoo, "--out", "reports")
+    assert code == 0, errors
+    assert "Confusion matrix" in text and "the published figures, exactly" in text
+    assert "says nothing about patients" in text and "logged in" not in text
+    assert sorted(path.suffix for path in Path("reports").iterdir()) == [".json", ".png", ".svg"]
+    report = json.loads(next(Path("reports").glob("*.json")).read_text())
+    published = json.loads((tiny_zoo / "tiny" / "1.0.0" / "metrics.json").read_text())
+    assert report["evaluations"] == [published["evaluations"][0]]
+    assert not (tiny_zoo / "openings.jsonl").exists()
+
+
+@pytest.mark.parametrize("runtime", ["reference", "keras"])
+def test_evaluate_runs_other_runtimes_and_loose_files(runtime, cli, tiny_zoo, tmp_path):
+    file = "model.keras" if runtime == "keras" else "model.tflite"
+    code, text, errors = cli("evaluate", tiny_zoo / "tiny" / "1.0.0" / file, "--runtime", runtime, "--jobs", 1)
+    assert code == 0, errors
+    assert f"by {runtime}" in text.replace("\n", " ")
+    assert "exactly" not in text  # a file that is named by its path is compared with nothing
+
+
+def test_evaluate_logs_the_opening_of_a_test_split(cli, tiny_zoo, tmp_path, monkeypatch):
+    import shutil
+
+    # The synthetic test split stands in for a real one: no test opens DS2.
+    monkeypatch.setattr(Config, "track", property(lambda config: "strict"))
+    copy = shutil.copytree(tiny_zoo, tmp_path / "zoo")
+    for count in (1, 2):
+        code, text, errors = cli("evaluate", "tiny@1.0.0", "--zoo", copy, "--jobs", 1)
+        assert code == 0 and f"logged in {copy / 'openings.jsonl'}" in text.replace("\n", ""), errors
+        lines = [json.loads(line) for line in (copy / "openings.jsonl").read_text().splitlines()]
+        assert len(lines) == count and lines[-1]["model"] == "tiny@1.0.0"
+        assert (lines[-1]["split"], lines[-1]["precision"]) == ("synthetic-test", "int8")
+
+
+def test_train_and_export_say_what_comes_next(cli, tiny):
+    few = [word for setting in ("epochs=1", "steps_per_epoch=4") for word in ("--set", f"training.{setting}")]
+    code, text, errors = cli("train", tiny, *few, "--set", "seeds=[0]", "--out", "run")
+    assert code == 0 and text.splitlines()[-1] == "next: heartzoo export run", errors
+    code, text, errors = cli("export", "run", "--zoo", "zoo", "--version", "0.1.0")
+    assert code == 0 and text.splitlines()[-1] == "next: heartzoo evaluate tiny@0.1.0 --zoo zoo", errors
+    for name in ("model.tflite", "model.h", "metrics.json"):
+        assert f"zoo/tiny/0.1.0/{name}" in text

@@ -1,0 +1,224 @@
+"""The configuration: strict, every mistake told in one line with the nearest valid name, every key used."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from heartzoo.config import Config, load_config, parse_config
+from heartzoo.errors import UserError
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+SMALLEST: dict[str, Any] = {"name": "tiny", "task": "beat-3", "model": {"architecture": "resnet"}}
+
+
+def put(key: str, value: Any) -> dict[str, Any]:
+    """The smallest configuration with one more key."""
+    tree: dict[str, Any] = {name: dict(v) if isinstance(v, dict) else v for name, v in SMALLEST.items()}
+    *parents, last = key.split(".")
+    section = tree
+    for parent in parents:
+        section = section.setdefault(parent, {})
+    section[last] = value
+    return tree
+
+
+def leaves(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every key that is not a section, with its field."""
+    for name, field in model.model_fields.items():
+        inner = [t for t in (field.annotation, *get_args(field.annotation)) if isinstance(t, type)]
+        sections = [t for t in inner if issubclass(t, BaseModel)]
+        if sections:
+            yield from leaves(sections[0], f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", field
+
+
+def test_smallest_configuration_has_every_default() -> None:
+    config = parse_config(SMALLEST, "test")
+    assert (config.track, config.data.test, config.input.fs, config.input.frame) == ("strict", ["ds2"], 100.0, 512)
+    assert parse_config(config.model_dump(mode="json"), "again") == config
+
+
+# What is put where, and the words of the one line that follows.
+MISTAKES = [
+    ("trainin", {}, ("unknown key trainin", "did you mean 'training'")),
+    ("training.epoch", 5, ("unknown key training.epoch", "did you mean 'epochs'")),
+    ("training.augmentation.amplitud", 0.1, ("training.augmentation.amplitud", "did you mean 'amplitude'")),
+    ("data.lead", ["MLII"], ("unknown key data.lead", "did you mean 'leads'")),
+    ("training.epochs", "many", ("training.epochs", "valid integer", "'many'")),
+    ("training.epochs", 2.5, ("training.epochs", "valid integer", "2.5")),
+    ("training.epochs", [1], ("training.epochs", "valid integer")),
+    ("training.epochs", None, ("training.epochs", "valid integer", "None")),
+    ("training.epochs", 0, ("training.epochs", "greater than or equal to 1")),
+    ("training.learning_rate", 0, ("training.learning_rate", "greater than 0")),
+    ("training.learning_rate", float("nan"), ("training.learning_rate", "finite number")),
+    ("training.learning_rate", float("inf"), ("training.learning_rate", "finite number")),
+    ("training.augmentation.amplitude", 1.5, ("training.augmentation.amplitude", "less than 1")),
+    ("training.augmentation.nstdb_snr_db", [6], ("training.augmentation.nstdb_snr_db",)),
+    ("training.fold", 5, ("training.fold = 5", "5 folds")),
+    ("training.loss", "mse", ("training.loss", "'cross-entropy'", "'mse'")),
+    ("training.sampling.shares", [1, 2], ("training.sampling.shares", "2 numbers", "3 classes")),
+    ("training.sampling.shares", [1, 0, 1], ("training.sampling.shares", "greater than 0")),
+    ("training", 5, ("training",)),
+    ("input.fs", 10, ("input.fs", "greater than or equal to 50")),
+    ("input.frame", 0, ("input.frame",)),
+    ("input.epsilon", 0, ("input.epsilon",)),
+    ("input.rr_features", ["pre_medain"], ("'pre_medain'", "did you mean 'pre_median'")),
+    ("data.train", ["ds3"], ("unknown split 'ds3'", "ds1")),
+    ("data.train", ["ds2"], ("data.train names the test split ds2",)),
+    ("data.train", ["ds1", "ds2-no202"], ("test split ds2-no202",)),
+    ("data.train", ["ds1", "svdb-test"], ("test split svdb-test",)),
+    ("data.train", ["random-test"], ("test split random-test",)),
+    ("data.train", ["svdb-train"], ("not one of the tracks",)),
+    ("data.train", ["ds1", "random-train"], ("not one of the tracks",)),
+    ("data.train", [], ("not one of the tracks",)),
+    ("data.train", "ds1", ("data.train", "list")),
+    ("data.test", ["ds-2"], ("unknown split 'ds-2'", "did you mean 'ds2'")),
+    ("data.mapping", "C", ("data.mapping", "'A' or 'B'")),
+    ("task", "beat-4", ("unknown task 'beat-4'", "beat-3")),
+    ("task", 3, ("task", "string")),
+    ("name", "Not A Name", ("name", "'Not A Name'")),
+    ("name", "../up", ("name", "'../up'")),
+    ("seeds", [], ("seeds", "at least 1")),
+    ("model.sizes", {"filters": "x"}, ("model.sizes.filters", "'x'")),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "words"), MISTAKES, ids=[f"{key}={value}" for key, value, _ in MISTAKES])
+def test_mistakes_get_one_clear_line(key: str, value: object, words: tuple[str, ...]) -> None:
+    with pytest.raises(UserError) as raised:
+        parse_config(put(key, value), "tiny.yaml")
+    line = str(raised.value)
+    assert "\n" not in line
+    for word in words:
+        assert word in line
+
+
+@pytest.mark.parametrize("key", ["name", "task", "model"])
+def test_what_has_no_default_must_be_given(key: str) -> None:
+    with pytest.raises(UserError, match=f"{key} is missing"):
+        parse_config({name: value for name, value in SMALLEST.items() if name != key}, "tiny.yaml")
+
+
+def test_unknown_architecture_or_size_names_the_nearest() -> None:
+    from heartzoo import models
+
+    with pytest.raises(UserError, match="did you mean 'resnet'"):
+        models.build("resent", (1, 64, 1), 3)
+    with pytest.raises(UserError, match=r"model.sizes.filter is not a size of resnet; did you mean 'filters'"):
+        models.build("resnet", (1, 64, 1), 3, filter=[8])
+
+
+def test_tracks() -> None:
+    tracks = {
+        ("ds1",): "strict",
+        ("svdb-train", "ds1"): "extended",
+        ("random-train",): "random",
+        ("synthetic-train",): "synthetic",
+    }
+    for train, track in tracks.items():
+        assert parse_config(put("data.train", list(train)), "test").track == track
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "tiny.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_overrides(tmp_path: Path) -> None:
+    path = written(tmp_path, yaml.safe_dump(SMALLEST))
+    overrides = (
+        "training.epochs=3",
+        "training.learning_rate=5e-4",
+        "training.sampling.shares=[3, 1, 1]",
+        "input.highpass_hz=0.5",
+        "training.schedule={kind: constant}",
+        "model.sizes.filters=[4, 8]",
+        "data.leads=null",
+    )
+    config = load_config(path, overrides)
+    assert config.training.epochs == 3
+    assert config.training.learning_rate == 5e-4
+    assert config.training.sampling.shares == [3, 1, 1]
+    assert config.input.highpass_hz == 0.5
+    assert config.training.schedule.kind == "constant"
+    assert config.model.sizes == {"filters": [4, 8]}
+    assert config.data.leads is None
+    assert load_config(path, ["training.epochs=3", "training.epochs=4"]).training.epochs == 4
+    assert load_config(path) == parse_config(SMALLEST, "test")
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("training.epochs", "expected key=value"),
+        ("=5", "expected key=value"),
+        ("training.epoch=5", "did you mean 'epochs'"),
+        ("training.epochs=x", "training.epochs"),
+        ("training.epochs.more=1", "epochs"),
+        ("name.first=1", "name is a value"),
+        ("seeds=[1", "not YAML"),
+        ("task=beat-33", "beat-3"),
+    ],
+)
+def test_wrong_overrides_get_one_clear_line(tmp_path: Path, override: str, words: str) -> None:
+    with pytest.raises(UserError) as raised:
+        load_config(written(tmp_path, yaml.safe_dump(SMALLEST)), [override])
+    assert words in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["", "- a\n- b\n", "just a word", "a: [1\nb: 2", "\0", "a: b: c"])
+def test_files_that_are_no_configuration_get_one_clear_line(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UserError, match=r"tiny\.yaml") as raised:
+        load_config(written(tmp_path, text))
+    assert "\n" not in str(raised.value)
+
+
+def test_absent_files_and_folders_get_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no configuration file"):
+        load_config(tmp_path / "absent.yaml")
+    with pytest.raises(UserError, match="cannot read"):
+        load_config(tmp_path)
+    (tmp_path / "binary.yaml").write_bytes(bytes(range(128, 256)))
+    with pytest.raises(UserError, match="not YAML"):
+        load_config(tmp_path / "binary.yaml")
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_the_configurations_load_under_their_own_names(path: Path) -> None:
+    config = load_config(path)
+    assert config.name == path.stem
+    assert config.summary
+    assert config.origin
+
+
+def test_there_are_configurations() -> None:
+    assert {path.stem for path in CONFIGS} >= {"arr-5-res-sm", "beat-2-eff-sm", "beat-3-eff-sm", "demo"}
+
+
+@pytest.mark.parametrize("key", [key for key, _ in leaves(Config)])
+def test_every_key_is_described_and_read(key: str, attributes: set[str]) -> None:
+    assert dict(leaves(Config))[key].description
+    assert key.rsplit(".", 1)[-1] in attributes
+
+
+@pytest.fixture(scope="module")
+def attributes() -> set[str]:
+    """Names of all attributes that the package reads, the configuration's own module left out."""
+    sources = [path for path in (ROOT / "heartzoo").rglob("*.py") if path.name != "config.py"]
+    return {
+        node.attr
+        for path in sources
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+    }

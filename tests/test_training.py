@@ -1,0 +1,227 @@
+"""A training that is killed or interrupted goes on as if nothing had happened; a run that must not go on is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from heartzoo.config import Config, EarlyStoppingConfig, TrainingConfig, load_config
+from heartzoo.data import splits
+from heartzoo.data.training_set import load_training_set
+from heartzoo.errors import UserError
+from heartzoo.training import Validation, best_epoch, finished, load_model, read_history, train
+
+EPOCHS = 6
+LONG = [f"training.epochs={EPOCHS}", "training.steps_per_epoch=60", "seeds=[3]"]
+SHORT = ["training.epochs=1", "training.steps_per_epoch=4", "seeds=[0]"]
+
+
+def settings(overrides: list[str]) -> list[str]:
+    return [word for override in overrides for word in ("--set", override)]
+
+
+def start_training(config: Path, out: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "heartzoo", "train", str(config), *settings(LONG), "--out", str(out), *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_epoch(process: subprocess.Popen[str], folder: Path, epoch: int) -> None:
+    """Return as soon as an epoch has been finished, while the next ones are under way."""
+    end = time.monotonic() + 300
+    while len(read_history(folder)) < epoch:
+        assert process.poll() is None and time.monotonic() < end, process.communicate()
+        time.sleep(0.01)
+
+
+def weights(folder: Path) -> list[np.ndarray]:
+    return load_model(folder / "best.keras").get_weights()
+
+
+def checkpoint(folder: Path) -> dict[str, np.ndarray]:
+    """Every array of the last epoch's checkpoint, the optimizer's among them."""
+    found = {}
+    (path,) = folder.glob("last.*.weights.h5")
+    with h5py.File(path) as file:
+        file.visititems(lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
+    return found
+
+
+def assert_same(one: Path, other: Path) -> None:
+    """Two seeds' folders hold the same figures, the same best weights, the same last weights and optimizer."""
+    assert json.loads((one / "state.json").read_text()) == json.loads((other / "state.json").read_text())
+    pairs = list(zip(weights(one), weights(other), strict=True))
+    assert pairs and all(np.array_equal(a, b) for a, b in pairs)
+    mine, its = checkpoint(one), checkpoint(other)
+    assert mine.keys() == its.keys() and any("optimizer" in name for name in mine)
+    assert all(np.array_equal(mine[name], its[name]) for name in mine)
+    assert sorted(p.name for p in one.iterdir()) == sorted(p.name for p in other.iterdir())
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tiny, synthetic_cache, tmp_path_factory) -> Path:
+    """The seed's folder of a run that nobody disturbed."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("HEARTZOO_CACHE", str(synthetic_cache))
+        return train(load_config(tiny, LONG), tmp_path_factory.mktemp("undisturbed")) / "seed-3"
+
+
+@pytest.mark.parametrize("how", ["kill -9", "Ctrl-C"])
+def test_a_disturbed_run_resumes_to_the_same_weights(how, cache, tiny, undisturbed, tmp_path):
+    process = start_training(tiny, tmp_path)
+    wait_for_epoch(process, tmp_path / "seed-3", 2)
+    process.send_signal(signal.SIGKILL if how == "kill -9" else signal.SIGINT)
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == (-signal.SIGKILL if how == "kill -9" else 130)
+    assert "Traceback" not in told
+    assert 2 <= len(read_history(tmp_path / "seed-3")) < EPOCHS
+    (tmp_path / "seed-3" / ".part.1.last.9.weights.h5").write_text("what a kill during a write leaves")
+    train(load_config(tiny, LONG), tmp_path, resume=True)
+    assert_same(tmp_path / "seed-3", undisturbed)
+
+
+def test_a_finished_run_is_left_as_it_is(cache, tiny, tiny_run, tmp_path):
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    train(load_config(tiny), run, resume=True)
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_an_existing_run_is_not_overwritten(cache, tiny, tiny_run):
+    with pytest.raises(UserError, match="already holds a run; go on with it by --resume"):
+        train(load_config(tiny), tiny_run)
+
+
+def test_a_run_is_not_resumed_with_another_configuration(cache, tiny, tiny_run):
+    with pytest.raises(UserError, match="holds a run of another configuration"):
+        train(load_config(tiny, ["training.learning_rate=0.02"]), tiny_run, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "told"),
+    [
+        ("state.json", b"{", "state.json is damaged"),
+        ("state.json", b"[]", "state.json is damaged"),
+        ("state.json", b'{"history": [3]}', "state.json is damaged"),
+        ("last.2.weights.h5", b"no HDF5", "last.2.weights.h5 is missing or damaged"),
+        ("last.2.weights.h5", None, "last.2.weights.h5 is missing or damaged"),
+    ],
+)
+def test_a_damaged_run_is_told(file, content, told, cache, tiny, tiny_run, tmp_path):
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    longer = (run / "config.yaml").read_text().replace("epochs: 2", "epochs: 3", 1)
+    (run / "config.yaml").write_text(longer)
+    if content is None:
+        (run / "seed-0" / file).unlink()
+    else:
+        (run / "seed-0" / file).write_bytes(content)
+    with pytest.raises(UserError, match=told):
+        train(load_config(run / "config.yaml"), run, resume=True)
+
+
+@pytest.mark.parametrize("override", ["model.sizes.depths=[1]", "model.architecture=resnett", "training.folds=40"])
+def test_a_mistake_leaves_no_run_behind(override, cache, tiny, tmp_path):
+    with pytest.raises(UserError):
+        train(load_config(tiny, [override]), tmp_path / "run")
+    train(load_config(tiny, SHORT), tmp_path / "run")  # not: a run of another configuration
+
+
+def test_a_class_without_examples_is_named(cache, tiny, monkeypatch, tmp_path):
+    bare = splits.Split("synthetic-train", "synthetic", ("syn00", "syn01", "syn02", "syn03"))
+    monkeypatch.setitem(splits.SPLITS, "synthetic-train", bare)
+    config = load_config(tiny, ["task=arrhythmia-5", "training.folds=2"])
+    with pytest.raises(UserError, match=r"class [NSVFQ, ]+ of arrhythmia-5 has no training example in synthetic-train"):
+        train(config, tmp_path / "run")
+    assert not (tmp_path / "run" / "config.yaml").exists()
+
+
+def test_validation_patients_train_nothing(cache, tiny):
+    data = load_training_set(load_config(tiny))
+    training, validating = set(data.patients[~data.validation]), set(data.patients[data.validation])
+    assert training and validating and not training & validating
+    assert not data.calibration()[data.validation].any() and data.calibration().sum() == 60
+
+
+@pytest.mark.parametrize("loss", ["weighted", "focal"])
+def test_other_losses_train(loss, cache, tiny, tmp_path):
+    overrides = [*SHORT, f"training.loss={loss}", "training.sampling={by: patient, shares: [5, 1, 1]}"]
+    train(load_config(tiny, overrides), tmp_path)
+    (figures,) = read_history(tmp_path / "seed-0")
+    assert 0 < figures["loss"] < 100 and set(figures) == {"loss", "val_loss", "val_accuracy", "val_macro_f1"}
+
+
+def test_a_loss_that_is_not_finite_ends_the_training_in_one_line(cache, tiny, tmp_path):
+    with pytest.raises(UserError, match=r"the loss is not finite in epoch 1; lower training.learning_rate"):
+        train(load_config(tiny, [*SHORT, "training.learning_rate=1.0e+30"]), tmp_path)
+    assert read_history(tmp_path / "seed-0") == []
+
+
+def history(metric: str, values: list[float]) -> list[dict[str, float]]:
+    return [{metric: value} for value in values]
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "best"),
+    [
+        ("val_loss", [3, 1, 2, 1], 1),  # of equal epochs the first
+        ("val_macro_f1", [0.3, 0.1, 0.5, 0.5], 2),
+        ("val_accuracy", [0.9], 0),
+    ],
+)
+def test_the_best_epoch_is_the_first_of_the_best(metric, values, best):
+    assert best_epoch(history(metric, values), EarlyStoppingConfig(metric=metric)) == best
+
+
+def test_training_ends_with_its_epochs_or_its_patience():
+    rule = EarlyStoppingConfig(metric="val_loss", patience=2)
+    training = TrainingConfig(epochs=5, early_stopping=rule)
+    assert not finished([], training)
+    assert not finished(history("val_loss", [2, 1, 1.5]), training)
+    assert finished(history("val_loss", [2, 1, 1.5, 1.4]), training)
+    assert finished(history("val_loss", [5, 4, 3, 2, 1]), training)
+
+
+def test_validation_figures_follow_from_the_logits(cache, tiny):
+    config: Config = load_config(tiny)
+    data = load_training_set(config)
+    validation = Validation(data)
+    perfect = 50.0 * np.eye(3)[validation.labels]
+    figures = validation.score(perfect)
+    assert figures["val_loss"] < 1e-9 and figures["val_accuracy"] == figures["val_macro_f1"] == 1
+    # all alike: the loss is that of chance, the accuracy the share of the first class
+    figures = validation.score(np.zeros((len(validation.labels), 3)))
+    assert figures["val_loss"] == pytest.approx(np.log(3))
+    assert figures["val_accuracy"] == pytest.approx((validation.labels == 0).mean())
+
+
+JAX = """\
+import sys
+from pathlib import Path
+from heartzoo.config import load_config
+from heartzoo.training import read_history, train
+run = train(load_config(Path(sys.argv[1]), sys.argv[3:]), Path(sys.argv[2]))
+import keras
+assert keras.backend.backend() == "jax", keras.backend.backend()
+assert "tensorflow" not in sys.modules
+print(len(read_history(run / "seed-0")))
+"""
+
+
+def test_it_trains_on_jax_without_tensorflow(cache, tiny, tmp_path):
+    if find_spec("jax") is None:
+        pytest.skip("jax is not installed")
+    command = [sys.executable, "-c", JAX, tiny, tmp_path / "run", *SHORT]
+    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.strip() == "1", done.stderr
+    assert load_model(tmp_path / "run" / "seed-0" / "best.keras").count_params() > 0  # and TensorFlow reads its file

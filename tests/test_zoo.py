@@ -1,0 +1,289 @@
+"""The zoo finds, checks and loads its entries; what is published here is whole, valid and logged."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import heartzoo
+from heartzoo import cards, metrics_file, zoo
+from heartzoo.config import load_config
+from heartzoo.data.beats import cut_beats
+from heartzoo.data.records import open_record
+from heartzoo.data.splits import get_split
+from heartzoo.errors import UserError
+from heartzoo.files import sha256
+from heartzoo.openings import log_openings
+
+ROOT = Path(__file__).parents[1]
+ZOO = ROOT / "zoo"
+PUBLISHED = [f"{model['name']}@{model['version']}" for model in zoo.read_index(ZOO)]
+
+
+@pytest.fixture
+def copy(tiny_zoo, tmp_path) -> Path:
+    """A copy of the tiny zoo that a test may damage."""
+    return shutil.copytree(tiny_zoo, tmp_path / "zoo")
+
+
+def files_of(entry: zoo.Entry) -> dict[str, bytes]:
+    return {name: (entry.folder / name).read_bytes() for name in entry.files}
+
+
+def test_models_are_listed_by_pattern(tiny_zoo, tmp_path):
+    assert heartzoo.list_models(zoo=tiny_zoo) == ["tiny"] == heartzoo.list_models("t?n*", tiny_zoo)
+    assert heartzoo.list_models("beat-*", tiny_zoo) == [] == heartzoo.list_models(zoo=tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("tinny", "unknown model 'tinny'; did you mean 'tiny'. Valid: tiny"),
+        ("", "unknown model ''"),
+        ("tiny@1.0.1", "tiny has no version '1.0.1'; did you mean '1.0.0'. Valid: 1.0.0"),
+        ("tiny@../1.0.0", "tiny has no version"),
+    ],
+)
+def test_an_unknown_model_or_version_names_the_nearest(name, told, tiny_zoo):
+    with pytest.raises(UserError, match=told):
+        zoo.find(name, tiny_zoo)
+
+
+def test_the_newest_version_is_by_number_not_by_letter(copy):
+    entry = zoo.find("tiny", copy)
+    for version in ("1.9.0", "1.10.0"):
+        zoo.publish(copy, "tiny", version, files_of(entry))
+    assert zoo.find("tiny", copy).version == "1.10.0" and zoo.next_version(copy, "tiny") == "1.11.0"
+    assert zoo.next_version(copy, "other") == "1.0.0"
+
+
+def test_a_damaged_file_is_detected_and_stays_so_when_another_version_is_published(copy):
+    entry = zoo.find("tiny", copy)
+    files = files_of(entry)
+    content = bytearray(files["model.tflite"])
+    content[-1] ^= 1
+    (entry.folder / "model.tflite").write_bytes(content)
+    (entry.folder / "model.keras").unlink()
+    zoo.publish(copy, "tiny", "1.1.0", files)
+    for load in (zoo.load_tflite, zoo.load):
+        with pytest.raises(UserError, match="is missing or is not the file that was published"):
+            load("tiny@1.0.0", zoo=copy)
+    assert zoo.load_tflite("tiny@1.1.0", zoo=copy)
+    with pytest.raises(UserError, match=r"has no file 'model.tfl'; did you mean 'model.tflite'"):
+        entry.path("model.tfl")
+
+
+@pytest.mark.parametrize(
+    ("index", "told"),
+    [
+        ("{", "is not a zoo index"),
+        ("[]", "is not a zoo index"),
+        ('{"schema_version": 1}', "is not a zoo index"),
+        ('{"schema_version": 1, "models": 3}', "is not a zoo index"),
+        ('{"schema_version": 1, "models": [{"name": "tiny"}]}', "is not a zoo index"),
+        ('{"schema_version": 1, "models": ["tiny"]}', "is not a zoo index"),
+        ('{"schema_version": 1, "models": [{"name": "a", "version": "x"}]}', "is not a zoo index"),
+        ('{"schema_version": 2, "models": []}', "has schema_version 2, this heartzoo reads 1; upgrade heartzoo"),
+        ("\N{REPLACEMENT CHARACTER}\0", "is not a zoo index"),
+    ],
+)
+def test_a_damaged_or_newer_index_is_told(index, told, copy):
+    files = files_of(zoo.find("tiny", copy))
+    (copy / "index.json").write_text(index, encoding="utf-8")
+    attempts: list[Callable[[], Any]] = [
+        lambda: zoo.list_models(zoo=copy),
+        lambda: zoo.find("tiny", copy),
+        lambda: zoo.publish(copy, "new", "1.0.0", files),
+    ]
+    for attempt in attempts:
+        with pytest.raises(UserError, match=told):
+            attempt()
+    assert (copy / "index.json").read_text(encoding="utf-8") == index and not (copy / "new").exists()
+
+
+def test_the_index_can_be_made_anew_from_the_entries(copy):
+    before = (copy / "index.json").read_bytes()
+    (copy / "index.json").unlink()
+    (copy / "tiny" / "notes").mkdir()
+    zoo.write_index(copy)
+    assert (copy / "index.json").read_bytes() == before
+
+
+def test_publishing_refuses_what_exists_and_cleans_up_after_the_killed(copy):
+    files = files_of(zoo.find("tiny", copy))
+    with pytest.raises(UserError, match="exists and is never overwritten"):
+        zoo.publish(copy, "tiny", "1.0.0", {"configuration.json": b"{}"})
+    assert files_of(zoo.find("tiny@1.0.0", copy)) == files
+    for leftover in ("tiny/.part.1.1.0", "other/.part.1.0.0"):
+        (copy / leftover).mkdir(parents=True)
+        (copy / leftover / "model.tflite").write_bytes(b"half")
+    zoo.publish(copy, "tiny", "1.2.0", files)
+    assert not list(copy.glob("*/.part.*"))
+    assert [model["version"] for model in zoo.read_index(copy)] == ["1.0.0", "1.2.0"]
+
+
+def test_a_zoo_that_cannot_be_is_told(tmp_path):
+    (tmp_path / "zoo").write_text("a file")
+    with pytest.raises(UserError, match="cannot write"):
+        zoo.publish(tmp_path / "zoo", "tiny", "1.0.0", {"configuration.json": b"{}"})
+
+
+def test_load_and_load_tflite_give_the_published_networks(cache, tiny_zoo):
+    model, tflite = heartzoo.load("tiny", tiny_zoo), heartzoo.load_tflite("tiny@1.0.0", zoo=tiny_zoo)
+    assert tflite.classes == ("NSR", "PAC", "PVC")
+    record = open_record("synthetic", "syn26")
+    examples = cut_beats(record, tflite.config.input)
+    logits = tflite.predict(examples.frames, examples.rr)
+    assert logits.shape == (len(record.samples), 3) and logits.dtype == np.float32
+    # the same normalised frames, in the float network
+    frames = examples.frames.astype(np.float64)
+    normal = (frames - frames.mean(1, keepdims=True)) / (frames.std(1, keepdims=True) + tflite.config.input.epsilon)
+    inputs = {"signal": normal[:, None, :, None].astype(np.float32), "rr": examples.rr}
+    float_logits = model.predict_on_batch(inputs)
+    assert (np.asarray(float_logits).argmax(1) == logits.argmax(1)).mean() > 0.9
+    assert tflite.label_beats(record) == [tflite.classes[index] for index in logits.argmax(1)]
+    for arguments, told in (
+        ((examples.frames[:, 1:], examples.rr), "expected"),
+        ((examples.frames,), "expected rr"),
+        ((examples.frames * np.nan, examples.rr), "NaN"),
+    ):
+        with pytest.raises(UserError, match=told):
+            tflite.predict(*arguments)
+
+
+INFO = """\
+import sys
+from pathlib import Path
+import heartzoo
+found = heartzoo.info("tiny", Path(sys.argv[1]))
+assert found["metrics"]["model"] == "tiny" and found["configuration"]["classes"] == ["NSR", "PAC", "PVC"]
+assert heartzoo.list_models("t*", Path(sys.argv[1])) == ["tiny"]
+assert heartzoo.load_tflite("tiny", zoo=Path(sys.argv[1])).classes
+print(*sorted({"keras", "tensorflow", "jax", "torch"} & sys.modules.keys()))
+"""
+
+
+def test_info_and_int8_inference_need_neither_keras_nor_tensorflow(tiny_zoo):
+    done = subprocess.run([sys.executable, "-c", INFO, tiny_zoo], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.strip() == "", done.stderr + done.stdout
+
+
+def test_the_zoo_in_use_is_the_one_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("HEARTZOO_ZOO", str(tmp_path))
+    assert zoo.zoo_folder() == tmp_path
+    monkeypatch.delenv("HEARTZOO_ZOO")
+    assert zoo.zoo_folder().name in ("zoo", "published")
+
+
+# The log of openings
+
+
+@pytest.fixture
+def opened(tiny_zoo) -> metrics_file.Evaluation:
+    """A result that claims to be of a real test split."""
+    return zoo.find("tiny", tiny_zoo).metrics.evaluations[0].model_copy(update={"track": "strict", "split": "ds2"})
+
+
+def test_an_opening_is_appended_to_the_log_of_the_zoo_in_use(opened, tmp_path):
+    for model in ("tiny@1.0.0", "other@2.0.0"):
+        assert log_openings(tmp_path / "my-zoo", model, [opened]) == tmp_path / "my-zoo" / "openings.jsonl"
+    lines = [json.loads(line) for line in (tmp_path / "my-zoo" / "openings.jsonl").read_text().splitlines()]
+    assert [line["model"] for line in lines] == ["tiny@1.0.0", "other@2.0.0"]
+    for line in lines:
+        assert (line["split"], line["precision"], line["file_sha256"]) == ("ds2", "int8", opened.file_sha256)
+        assert line["figures"]["macro_f1"] == opened.macro_f1 and line["date"].startswith("20")
+
+
+def test_an_opening_is_logged_in_the_cache_where_the_zoo_cannot_be_written(opened, tmp_path, monkeypatch):
+    monkeypatch.setenv("HEARTZOO_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "zoo").mkdir()
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != tmp_path / "zoo")
+    assert log_openings(tmp_path / "zoo", "tiny@1.0.0", [opened]) == tmp_path / "cache" / "openings.jsonl"
+    assert not list((tmp_path / "zoo").iterdir())
+
+
+def test_training_splits_and_synthetic_results_are_no_openings(opened, tmp_path):
+    closed = [opened.model_copy(update={"split": "ds1"}), opened.model_copy(update={"track": "synthetic"})]
+    assert log_openings(tmp_path / "zoo", "tiny@1.0.0", closed) is None and not (tmp_path / "zoo").exists()
+
+
+# What is published here
+
+
+@pytest.fixture(params=PUBLISHED)
+def published(request) -> zoo.Entry:
+    return zoo.find(request.param, ZOO)
+
+
+def test_published_files_are_those_of_the_index(published):
+    on_disk = {path.name for path in published.folder.iterdir() if not path.name.startswith(".")}
+    assert on_disk == set(published.files)
+    for name, fact in published.files.items():
+        path = published.folder / name
+        assert (path.stat().st_size, sha256(path)) == (fact["bytes"], fact["sha256"]), f"{name} has changed"
+
+
+def test_published_metrics_are_valid_and_of_these_files(published):
+    metrics = metrics_file.read(published.folder / "metrics.json")
+    assert (metrics.model, metrics.version) == (published.name, published.version)
+    assert metrics.task == published.configuration["task"] and metrics.classes == published.configuration["classes"]
+    files = {"int8": "model.tflite", "float32": "model.keras"}
+    for evaluation in metrics.evaluations:
+        assert evaluation.file_sha256 == published.files[files[evaluation.precision]]["sha256"]
+        if evaluation.precision == "int8":
+            assert evaluation.runtime in ("tflm", "reference")
+    assert metrics.cost.tflite_bytes == published.files["model.tflite"]["bytes"]
+
+
+def test_published_int8_is_within_a_point_of_float(published):
+    figures: dict[tuple[str, str], float] = {
+        (e.precision, e.split): cards.headline(e, published.metrics.task)[0] for e in published.metrics.evaluations
+    }
+    splits = {split for _, split in figures}
+    assert splits and all(figures["int8", split] > figures["float32", split] - 0.01 for split in splits)
+
+
+def test_published_configurations_are_those_of_configs(published):
+    if zoo.find(published.name, ZOO).version != published.version:
+        pytest.skip("configs/ holds the configuration of the newest version")
+    config = load_config(ROOT / "configs" / f"{published.name}.yaml")
+    assert config.model_dump(mode="json") == published.configuration["config"]
+
+
+def test_every_published_opening_of_a_test_split_is_logged(published):
+    lines = [json.loads(line) for line in (ZOO / "openings.jsonl").read_text(encoding="utf-8").splitlines()]
+    logged = {(line["file_sha256"], line["split"]) for line in lines}
+    evaluated = {(e.file_sha256, e.split) for e in published.metrics.evaluations if get_split(e.split).test}
+    assert evaluated and evaluated <= logged
+
+
+def test_nothing_published_was_trained_on_non_commercial_data(published):
+    assert not any("icentia" in split for split in published.configuration["splits"]["train"])
+
+
+def test_the_table_of_models_in_the_readme_is_current():
+    if not PUBLISHED or not (ROOT / "README.md").is_file():
+        pytest.skip("there is no README.md, or nothing is published yet")
+    _, _, rest = (ROOT / "README.md").read_text(encoding="utf-8").partition(cards.BEGIN)
+    table, end, _ = rest.partition(cards.END)
+    assert end and table.strip() == cards.models_table(ZOO), "run `python -m heartzoo.cards README.md`"
+
+
+def test_the_table_is_put_between_the_markers(tiny_zoo, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{cards.BEGIN}\nold\n{cards.END}\nafter\n")
+    cards.update_page(page, tiny_zoo)
+    text = page.read_text()
+    assert text.startswith(f"before\n{cards.BEGIN}\n| model |") and text.endswith(f"{cards.END}\nafter\n")
+    assert "zoo/tiny/1.0.0/README.md" in text and "old" not in text
+    page.write_text("no markers")
+    with pytest.raises(UserError, match="has no lines"):
+        cards.update_page(page, tiny_zoo)
