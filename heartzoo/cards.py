@@ -96,6 +96,7 @@ def card(configuration: dict[str, Any], metrics: Metrics) -> str:
         "## Cost",
         _cost(metrics),
         "## Limits",
+        *([configuration["limits"]] if configuration["limits"] else []),
         "Trained on one lead of two-lead Holter recordings of a few dozen people; other leads, electrodes, populations "
         "and noise may give other results. Supraventricular beats are where it fails most: see the table by class. The "
         "figures are at annotated R peaks; a detector adds its own errors. The design of heartzoo's networks was "

@@ -31,7 +31,9 @@ class DataConfig(Section):
 
     train: list[str] = Field(default=["ds1"], description="training splits; they decide the track")
     test: list[str] = Field(default=["ds2"], description="test splits, opened by export and evaluate only")
-    leads: list[str] | None = Field(default=None, description="leads by preference; default the database's")
+    leads: Annotated[list[str], Field(min_length=1)] | None = Field(
+        default=None, description="leads by preference; default the database's"
+    )
     missing_lead: Literal["error", "skip"] = Field(default="error", description="what a record without the lead does")
     mapping: Literal["A", "B"] = Field(default="A", description="beat mapping: A de Chazal 2004, B WFDB bxb")
 
@@ -48,6 +50,11 @@ class DataConfig(Section):
             if get_split(name).test:
                 raise UserError(f"data.train names the test split {name}", "train on a training split")
         track(self.train)
+        if len(set(self.train)) < len(self.train):
+            raise UserError(f"data.train = {self.train} names a split twice", "name each once")
+        for name in self.test:
+            if not get_split(name).test:
+                raise UserError(f"data.test names the training split {name}", "test on a test split")
         return self
 
 
@@ -105,6 +112,13 @@ class AugmentationConfig(Section):
         default=None, description="real bw and ma noise (first half of nstdb's recordings) at an SNR in this range, dB"
     )
     nstdb_share: Fraction = Field(default=0.5, description="fraction of the frames that get nstdb noise")
+
+    @field_validator("nstdb_snr_db")
+    @classmethod
+    def _low_to_high(cls, range_db: tuple[float, float] | None) -> tuple[float, float] | None:
+        if range_db and range_db[0] > range_db[1]:
+            raise UserError(f"augmentation.nstdb_snr_db = {list(range_db)} runs from high to low", "swap its ends")
+        return range_db
 
 
 class ScheduleConfig(Section):
@@ -172,6 +186,7 @@ class Config(Section):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")] = Field(description="name in the zoo")
     summary: str = Field(default="", description="one sentence for the table of models")
+    limits: str = Field(default="", description="weaknesses seen, for the model's card")
     origin: str = Field(default="", description="what the network and recipe re-implement, for the model's card")
     task: str = Field(description="beat-2, beat-3 or arrhythmia-5")
     data: DataConfig = DataConfig()
@@ -179,7 +194,9 @@ class Config(Section):
     model: ModelConfig
     training: TrainingConfig = TrainingConfig()
     export: ExportConfig = ExportConfig()
-    seeds: Annotated[list[int], Field(min_length=1)] = Field(default=[0], description="one run each")
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = Field(
+        default=[0], description="one run each"
+    )
 
     @field_validator("task")
     @classmethod
@@ -196,6 +213,13 @@ class Config(Section):
                 "give one share a class",
             )
         return self
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, seeds: list[int]) -> list[int]:
+        if len(set(seeds)) < len(seeds):
+            raise UserError(f"seeds = {seeds} names a seed twice", "name each once")
+        return seeds
 
     @property
     def track(self) -> str:

@@ -45,6 +45,7 @@ def configuration(
         "version": model_version,
         "summary": config.summary,
         "origin": config.origin,
+        "limits": config.limits,
         "notice": NOTICE,
         "task": task.name,
         "classes": list(task.classes),

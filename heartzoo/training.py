@@ -1,13 +1,18 @@
 """Training: compile, fit, validate, checkpoint, resume. Runs on any Keras backend.
 
 A run's folder holds ``config.yaml`` and for each seed ``seed-<n>/`` with ``state.json`` (the history),
-``last.<epoch>.weights.h5`` (the last finished epoch, optimizer included) and ``best.keras`` (the epoch that early
+``last.<epoch>.npz`` (the last finished epoch, optimizer included) and ``best.keras`` (the epoch that early
 stopping prefers).
 """
 
 from __future__ import annotations
 
+import io
 import json
+import sys
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +50,7 @@ def train(config: Config, out: Path, resume: bool = False) -> Path:
     Raises:
         UserError: ``out`` holds a run and ``resume`` is false, or a run of another configuration; data are missing.
     """
-    with lock(out / "run"):
+    with lock(out / "run"), _without_tensorflow():
         _check_run(config, out, resume)
         build_model(config)  # before minutes of preparation
         data = load_training_set(config)
@@ -55,6 +60,19 @@ def train(config: Config, out: Path, resume: bool = False) -> Path:
         for seed in config.seeds:
             train_seed(config, data, out / f"seed-{seed}", seed)
     return out
+
+
+@contextmanager
+def _without_tensorflow() -> Iterator[None]:
+    """Keep Keras on another backend from importing TensorFlow, as it does under any backend where it is installed."""
+    if keras.backend.backend() == "tensorflow" or "tensorflow" in sys.modules:
+        yield
+        return
+    sys.modules["tensorflow"] = None  # type: ignore[assignment]  # an import raises ImportError
+    try:
+        yield
+    finally:
+        del sys.modules["tensorflow"]
 
 
 def train_seed(config: Config, data: TrainingSet, out: Path, seed: int) -> None:
@@ -208,8 +226,10 @@ def save_epoch(model: keras.Model, out: Path, history: History, rule: EarlyStopp
     """Write the checkpoint of a finished epoch. ``state.json`` comes last: it makes the epoch count."""
     epoch = len(history)
     last = _last(out, epoch)
-    with atomic_path(last) as temporary:
-        model.save_weights(temporary)
+    # Made in memory: HDF5, which save_weights would write, takes the process down with it on a full disk.
+    content = io.BytesIO()
+    np.savez(content, *(np.asarray(variable) for variable in _state(model)))
+    write_bytes(last, content.getvalue())
     if best_epoch(history, rule) == epoch - 1:
         with atomic_path(out / "best.keras") as temporary:
             model.save(temporary)
@@ -220,15 +240,22 @@ def save_epoch(model: keras.Model, out: Path, history: History, rule: EarlyStopp
 
 
 def _last(out: Path, epoch: int) -> Path:
-    return out / f"last.{epoch}.weights.h5"
+    return out / f"last.{epoch}.npz"
+
+
+def _state(model: keras.Model) -> list[keras.Variable]:
+    """Everything an epoch changes: weights, statistics, the optimizer's moments and step count."""
+    return [*model.weights, *model.optimizer.variables]
 
 
 def _load_epoch(model: keras.Model, path: Path) -> None:
     """Load the weights and the optimizer's state of a finished epoch."""
     model.optimizer.build(model.trainable_variables)
     try:
-        model.load_weights(path)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        with np.load(path) as content:
+            for i, variable in enumerate(_state(model)):
+                variable.assign(content[f"arr_{i}"])
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} is missing or damaged", f"remove {path.parent} and train that seed anew") from error
 
 

@@ -87,7 +87,13 @@ MISTAKES = [
     ("task", 3, ("task", "string")),
     ("name", "Not A Name", ("name", "'Not A Name'")),
     ("name", "../up", ("name", "'../up'")),
+    ("data.test", ["ds1"], ("data.test names the training split ds1",)),
+    ("data.train", ["ds1", "ds1"], ("names a split twice",)),
+    ("data.leads", [], ("data.leads", "at least 1")),
+    ("training.augmentation.nstdb_snr_db", [24, 6], ("from high to low",)),
     ("seeds", [], ("seeds", "at least 1")),
+    ("seeds", [-1], ("seeds.0", "greater than or equal to 0")),
+    ("seeds", [1, 1], ("names a seed twice",)),
     ("model.sizes", {"filters": "x"}, ("model.sizes.filters", "'x'")),
 ]
 

@@ -254,8 +254,8 @@ def test_published_int8_is_within_a_point_of_float(published):
 def test_published_configurations_are_those_of_configs(published):
     if zoo.find(published.name, ZOO).version != published.version:
         pytest.skip("configs/ holds the configuration of the newest version")
-    config = load_config(ROOT / "configs" / f"{published.name}.yaml")
-    assert config.model_dump(mode="json") == published.configuration["config"]
+    # a key that came later counts by its default
+    assert load_config(ROOT / "configs" / f"{published.name}.yaml") == published.config
 
 
 def test_every_published_opening_of_a_test_split_is_logged(published):

@@ -28,7 +28,7 @@ def main() -> None:
     # TensorFlow's start-up messages tell a user nothing.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        sys.exit(app(standalone_mode=False))
+        sys.exit(app(prog_name="heartzoo", standalone_mode=False))
     except UserError as error:
         _refuse(str(error))
     except BrokenPipeError:  # the reader of our output has gone, as in `heartzoo list | head -1`
