@@ -252,7 +252,8 @@ def check_free(zoo: Path, name: str, version: str) -> None:
     """
     if not VERSION.match(version):
         raise UserError(f"{version!r} is not a version like 1.0.0", "name one with --version")
-    if (zoo / name / version).exists():
+    listed = any((entry["name"], entry["version"]) == (name, version) for entry in read_index(zoo))
+    if listed or (zoo / name / version).exists():
         raise UserError(f"{name}@{version} exists and is never overwritten", "name a new --version")
 
 
