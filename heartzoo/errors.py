@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class UserError(Exception):
@@ -23,6 +26,22 @@ class UserError(Exception):
     def __reduce__(self) -> tuple[type[UserError], tuple[str, str]]:
         # Keeps both parts when a worker process hands the error to its parent.
         return UserError, (self.problem, self.remedy)
+
+
+def look_up(table: Mapping[str, T], name: str, kind: str) -> T:
+    """The entry of a table by its name.
+
+    Args:
+        table: the entries.
+        name: the wanted name.
+        kind: what the entries are, for the error.
+
+    Raises:
+        UserError: there is none of that name; the nearest is named.
+    """
+    if name not in table:
+        raise UserError(f"unknown {kind} {name!r}", nearest(name, table))
+    return table[name]
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:

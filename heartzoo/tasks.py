@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from heartzoo.errors import UserError, nearest
+from heartzoo.errors import look_up
 
 # Every symbol that marks a QRS complex, whether or not a mapping lists it: R-R intervals are taken over all of them.
 BEAT_SYMBOLS = "NLRBAaJSVrFejnE/fQ?"
@@ -74,6 +74,4 @@ def get_task(name: str) -> Task:
     Raises:
         UserError: there is none of that name; the nearest is named.
     """
-    if name not in TASKS:
-        raise UserError(f"unknown task {name!r}", nearest(name, TASKS))
-    return TASKS[name]
+    return look_up(TASKS, name, "task")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from heartzoo.errors import UserError, nearest
+from heartzoo.errors import look_up
 
 
 @dataclass(frozen=True)
@@ -129,6 +129,4 @@ def get_database(name: str) -> Database:
     Raises:
         UserError: there is none of that name; the nearest is named.
     """
-    if name not in DATABASES:
-        raise UserError(f"unknown database {name!r}", nearest(name, DATABASES))
-    return DATABASES[name]
+    return look_up(DATABASES, name, "database")

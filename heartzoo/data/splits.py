@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from heartzoo.data.databases import DATABASES
-from heartzoo.errors import UserError, nearest
+from heartzoo.errors import UserError, look_up
 
 RANDOM_SPLIT_SEED = 0
 RANDOM_TEST_FRACTION = 0.2
@@ -107,9 +107,7 @@ def get_split(name: str) -> Split:
     Raises:
         UserError: there is none of that name; the nearest is named.
     """
-    if name not in SPLITS:
-        raise UserError(f"unknown split {name!r}", nearest(name, SPLITS))
-    return SPLITS[name]
+    return look_up(SPLITS, name, "split")
 
 
 def track(train_splits: list[str]) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any
 
-from heartzoo.errors import UserError, nearest
+from heartzoo.errors import UserError, look_up, nearest
 
 if TYPE_CHECKING:
     import keras
@@ -86,6 +86,4 @@ def build(
 
 
 def _lookup(architecture: str) -> Architecture:
-    if architecture not in ARCHITECTURES:
-        raise UserError(f"unknown architecture {architecture!r}", nearest(architecture, list(ARCHITECTURES)))
-    return ARCHITECTURES[architecture]
+    return look_up(ARCHITECTURES, architecture, "architecture")
