@@ -31,7 +31,11 @@ def settings(overrides: list[str]) -> list[str]:
 
 
 def start_training(config: Path, out: Path, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "heartzoo", "train", str(config), *settings(LONG), "--out", str(out), *arguments]
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "  # a background shell ignores it
+        "from heartzoo.cli import main; main()"
+    )
+    command = [sys.executable, "-c", program, "train", str(config), *settings(LONG), "--out", str(out), *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

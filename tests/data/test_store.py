@@ -279,7 +279,8 @@ def test_a_cut_store_is_written_anew(own: Path) -> None:
 
 # What a process of its own does; it says when it has begun to write.
 PREPARE = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell ignores it
 from heartzoo.config import InputConfig
 from heartzoo.data import store
 from heartzoo.data.databases import get_database
