@@ -10,6 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from joblib.externals.loky import get_reusable_executor
+
 from heartzoo.config import InputConfig
 from heartzoo.data.databases import get_database
 from heartzoo.data.download import ensure
@@ -26,6 +28,8 @@ def main() -> None:
         start = time.perf_counter()
         store = prepare(database, records, InputConfig(), jobs=2, out=Path(folder) / "mitdb.h5")
         seconds = time.perf_counter() - start
+    # Workers count in RUSAGE_CHILDREN once they have ended, not before.
+    get_reusable_executor().shutdown(wait=True)
     # ru_maxrss is in KiB on Linux; the children's figure is that of the largest worker.
     peak = (
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + 2 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
