@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy import signal as dsp
 
 from heartzoo.config import AugmentationConfig, InputConfig, SamplingConfig
+from heartzoo.data.augmentation import Noise, augment
 from heartzoo.data.signal import standardise
 from heartzoo.data.store import Store
 
 Inputs = dict[str, np.ndarray]
+# Examples made at a time: few enough that an array of them is memory used before, not new pages from the system, which
+# cost more than the arithmetic while a training step runs beside.
+BLOCK = 64
 
 
 def draw_probabilities(labels: np.ndarray, patients: np.ndarray, classes: int, sampling: SamplingConfig) -> np.ndarray:
@@ -88,7 +91,7 @@ class TrainingBatches:
         classes: number of classes.
         contract: the preprocessing contract.
         augmentation: random changes.
-        noise: for ``nstdb_snr_db``, real noise at the model's sampling rate, one array a recording, in mV.
+        noise: where augmentation cuts noise from.
         batch_size: examples in a batch.
         seed: seed of all draws.
     """
@@ -100,7 +103,7 @@ class TrainingBatches:
     classes: int
     contract: InputConfig
     augmentation: AugmentationConfig
-    noise: tuple[np.ndarray, ...]
+    noise: Noise
     batch_size: int
     seed: int
 
@@ -116,9 +119,13 @@ class TrainingBatches:
         """The batch of an epoch's step: inputs, and one-hot labels of shape (batch, classes), float32."""
         rng = np.random.default_rng([self.seed, epoch, step])
         chosen = np.searchsorted(self._cumulative, rng.random(self.batch_size) * self._cumulative[-1], side="right")
+        blocks = [self._inputs(chosen[first : first + BLOCK], rng) for first in range(0, len(chosen), BLOCK)]
+        inputs = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+        return inputs, np.eye(self.classes, dtype=np.float32)[self.labels[chosen]]
+
+    def _inputs(self, chosen: np.ndarray, rng: np.random.Generator) -> Inputs:
         frames, rr = self._read(chosen)
-        frames = augment(frames, self.contract, self.augmentation, self.noise, rng)
-        return model_inputs(frames, rr, self.contract), np.eye(self.classes, dtype=np.float32)[self.labels[chosen]]
+        return model_inputs(augment(frames, self.contract, self.augmentation, self.noise, rng), rr, self.contract)
 
     def _read(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         offsets = self._offsets
@@ -129,69 +136,3 @@ class TrainingBatches:
             indices = rows[chosen[mine] - low]
             frames[mine], rr[mine] = store.frames(indices), store.rr[indices]
         return frames, rr
-
-
-def augment(
-    frames: np.ndarray,
-    contract: InputConfig,
-    augmentation: AugmentationConfig,
-    noise: tuple[np.ndarray, ...],
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """Change frames at random and cut them to the model's length.
-
-    Args:
-        frames: shape (n, frame + 2 * margin), in mV; the margin is what ``shift_s`` needs.
-        contract: gives the sampling rate and the frame length.
-        augmentation: what to do.
-        noise: real noise recordings, in mV at the model's sampling rate.
-        rng: the source of chance.
-
-    Returns:
-        float32, shape (n, frame).
-    """
-    a, n, length = augmentation, len(frames), contract.frame
-    margin = (frames.shape[1] - length) // 2
-    shifts = rng.integers(-margin, margin + 1, n)
-    frames = frames[np.arange(n)[:, None], margin + shifts[:, None] + np.arange(length)]
-    if a.amplitude:
-        frames = frames * rng.uniform(1 - a.amplitude, 1 + a.amplitude, (n, 1))
-    if a.wander_mv:
-        frames = frames + _wander(n, length, contract.fs, a.wander_mv, rng)
-    if a.muscle_mv:
-        frames = frames + _muscle(n, length, contract.fs, a.muscle_mv, rng)
-    if a.white_mv:
-        frames = frames + rng.uniform(0, a.white_mv, (n, 1)) * rng.standard_normal((n, length))
-    if a.nstdb_snr_db is not None:
-        frames = _add_recorded_noise(frames, noise, a.nstdb_snr_db, a.nstdb_share, rng)
-    return frames.astype(np.float32)
-
-
-def _wander(n: int, length: int, fs: float, amplitude: float, rng: np.random.Generator) -> np.ndarray:
-    time = np.arange(length) / fs
-    frequency, phase = rng.uniform(0.05, 0.7, (n, 1)), rng.uniform(0, 2 * np.pi, (n, 1))
-    return rng.uniform(0, amplitude, (n, 1)) * np.sin(2 * np.pi * frequency * time + phase)
-
-
-def _muscle(n: int, length: int, fs: float, rms: float, rng: np.random.Generator) -> np.ndarray:
-    sos = dsp.butter(2, 10.0, "highpass", fs=fs, output="sos")
-    noise = dsp.sosfilt(sos, rng.standard_normal((n, length)), axis=1)
-    return rng.uniform(0, rms, (n, 1)) * noise / noise.std(axis=1, keepdims=True)
-
-
-def _add_recorded_noise(
-    frames: np.ndarray,
-    noise: tuple[np.ndarray, ...],
-    snr_db: tuple[float, float],
-    share: float,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    n, length = frames.shape
-    source = rng.integers(0, len(noise), (n,))
-    room = np.array([len(recording) - length for recording in noise])
-    start = (rng.random(n) * room[source]).astype(int)
-    stretch = np.stack([noise[s][b : b + length] for s, b in zip(source, start, strict=True)])
-    stretch = stretch - stretch.mean(axis=1, keepdims=True)
-    ratio = 10 ** (-rng.uniform(*snr_db, (n, 1)) / 20)
-    scale = ratio * frames.std(axis=1, keepdims=True) / np.maximum(stretch.std(axis=1, keepdims=True), 1e-6)
-    return frames + np.where(rng.random((n, 1)) < share, scale, 0.0) * stretch

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from heartzoo.config import Config
+from heartzoo.data.augmentation import Noise
 from heartzoo.data.batches import Inputs, TrainingBatches, draw_probabilities, input_chunks
 from heartzoo.data.databases import get_database
 from heartzoo.data.download import ensure
@@ -56,7 +57,7 @@ class TrainingSet:
             classes=len(self.task.classes),
             contract=self.config.input,
             augmentation=self.config.training.augmentation,
-            noise=_noise(self.config),
+            noise=_noise(self.config, seed),
             batch_size=self.config.training.batch_size,
             seed=seed,
         )
@@ -132,14 +133,16 @@ def _require_classes(labels: np.ndarray, task: Task, config: Config) -> None:
         )
 
 
-def _noise(config: Config) -> tuple[np.ndarray, ...]:
-    """The first half of nstdb's baseline wander and muscle noise; the second half is kept for testing."""
+def _noise(config: Config, seed: int) -> Noise:
+    """Made noise and, where asked for, the first half of nstdb's baseline wander and muscle noise: the second tests."""
+    fs = config.input.fs
     if config.training.augmentation.nstdb_snr_db is None:
-        return ()
+        return Noise.make(fs, seed)
     database = get_database("nstdb")
     folder = ensure(database, ("bw", "ma"))
-    noise = []
+    recorded = []
     for name in ("bw", "ma"):
         signal, header, _ = read_signal(folder / name, database.leads)
-        noise.append(resample(signal[: len(signal) // 2], header.fs, config.input.fs))
-    return tuple(noise)
+        recorded.append(resample(signal[: len(signal) // 2], header.fs, fs))
+    shortest = min(map(len, recorded))
+    return Noise.make(fs, seed, np.stack([signal[:shortest] for signal in recorded]).astype(np.float32))

@@ -10,13 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heartzoo.config import AugmentationConfig, Config, InputConfig, SamplingConfig, parse_config
-from heartzoo.data.batches import augment, draw_probabilities, input_chunks, model_inputs
+from heartzoo.config import Config, SamplingConfig, parse_config
+from heartzoo.data.batches import draw_probabilities, input_chunks, model_inputs
 from heartzoo.data.splits import get_split
 from heartzoo.data.training_set import TrainingSet, load_training_set
 from heartzoo.errors import UserError
-
-CONTRACT = InputConfig(fs=100.0, frame=128)
 
 
 def config(**sections: dict[str, Any] | str) -> Config:
@@ -206,89 +204,6 @@ def test_without_rr_features_there_is_one_input(cache: Path) -> None:
     assert set(data.batches(0).batch(0, 0)[0]) == {"signal"}
 
 
-# Augmentation
-
-RAMPS = np.tile(np.arange(148.0, dtype=np.float32), (500, 1))  # a frame of 128 with 10 samples on both sides
-
-
-def changed(frames: np.ndarray, noise: tuple[np.ndarray, ...] = (), **changes: Any) -> np.ndarray:
-    found = augment(frames, CONTRACT, AugmentationConfig(**changes), noise, np.random.default_rng(0))
-    assert found.shape == (len(frames), 128)
-    assert found.dtype == np.float32
-    return found
-
-
-def test_nothing_asked_nothing_changed() -> None:
-    np.testing.assert_array_equal(changed(RAMPS[:, 10:-10]), RAMPS[:, 10:-10])
-
-
-def test_a_shift_only_moves() -> None:
-    found = changed(RAMPS, shift_s=0.1)
-    np.testing.assert_array_equal(np.diff(found, axis=1), 1.0)
-    assert set(found[:, 0].tolist()) == set(range(21))  # every shift from -10 to 10 samples
-
-
-def test_amplitude_stays_within_its_bounds() -> None:
-    factors = changed(np.ones((2000, 128), np.float32), amplitude=0.3)
-    assert (factors == factors[:, :1]).all()
-    assert 0.7 <= factors.min() < 0.72
-    assert 1.28 < factors.max() <= 1.3
-
-
-def test_wander_is_slow_and_bounded() -> None:
-    found = changed(np.zeros((500, 128), np.float32), wander_mv=0.5)
-    assert 0.3 < np.abs(found).max() <= 0.5
-    assert np.abs(np.diff(found, axis=1)).max() <= 0.5 * 2 * np.pi * 0.7 / 100
-
-
-def test_muscle_noise_is_fast_and_bounded() -> None:
-    found = changed(np.zeros((500, 128), np.float32), muscle_mv=0.2)
-    rms = found.std(axis=1)
-    assert 0.18 < rms.max() <= 0.2 + 1e-6
-    power = (np.abs(np.fft.rfft(found, axis=1)) ** 2).mean(axis=0)
-    frequency = np.fft.rfftfreq(128, 0.01)
-    assert power[frequency < 5].mean() < 0.1 * power[frequency > 15].mean()
-
-
-def test_white_noise_is_bounded() -> None:
-    rms = changed(np.zeros((500, 128), np.float32), white_mv=0.1).std(axis=1)
-    assert 0.08 < rms.max() < 0.13
-    assert rms.mean() == pytest.approx(0.05, abs=0.01)
-
-
-def test_recorded_noise_has_the_ratio_asked_for() -> None:
-    rng = np.random.default_rng(1)
-    frames = rng.normal(0.3, 1.0, (400, 128)).astype(np.float32)
-    noise = (rng.normal(2.0, 3.0, 5000), rng.normal(-1.0, 0.1, 3000))
-    for low, high in ((6.0, 6.0), (-6.0, 18.0)):
-        added = changed(frames, noise, nstdb_snr_db=[low, high], nstdb_share=1.0) - frames
-        snr = 20 * np.log10(frames.std(axis=1) / added.std(axis=1))
-        assert snr.min() == pytest.approx(low, abs=0.3)
-        assert snr.max() == pytest.approx(high, abs=0.3)
-        np.testing.assert_allclose(added.mean(axis=1), 0.0, atol=1e-5)
-
-
-def test_recorded_noise_comes_to_the_share_of_frames_asked_for() -> None:
-    frames = np.random.default_rng(1).normal(0, 1, (2000, 128)).astype(np.float32)
-    noise = (np.random.default_rng(2).normal(0, 1, 5000),)
-    same = (changed(frames, noise, nstdb_snr_db=[6.0, 6.0], nstdb_share=0.25) == frames).all(axis=1)
-    assert same.mean() == pytest.approx(0.75, abs=0.04)
-    np.testing.assert_array_equal(changed(frames, noise, nstdb_snr_db=[6.0, 6.0], nstdb_share=0.0), frames)
-
-
-@settings(deadline=None, max_examples=25)
-@given(seed=st.integers(0, 1000), flat=st.booleans())
-def test_everything_at_once_stays_finite(seed: int, flat: bool) -> None:
-    rng = np.random.default_rng(seed)
-    frames = np.zeros((8, 148), np.float32) if flat else rng.normal(0, 1, (8, 148)).astype(np.float32)
-    everything = AugmentationConfig(
-        amplitude=0.9, shift_s=0.1, wander_mv=1, muscle_mv=1, white_mv=1, nstdb_snr_db=(-6, 24), nstdb_share=0.5
-    )
-    found = augment(frames, CONTRACT, everything, (np.zeros(500), rng.normal(0, 1, 500)), rng)
-    assert np.isfinite(found).all()
-    assert np.isfinite(model_inputs(found, np.zeros((8, 0)), CONTRACT)["signal"]).all()
-
-
 @pytest.mark.data
 def test_training_noise_is_the_first_half_of_the_recordings(physionet_cache: Path) -> None:
     from heartzoo.data.databases import get_database
@@ -298,10 +213,11 @@ def test_training_noise_is_the_first_half_of_the_recordings(physionet_cache: Pat
     from heartzoo.data.training_set import _noise
 
     noisy = config(training={"augmentation": {"nstdb_snr_db": [0.0, 12.0]}})
-    noise = _noise(noisy)
+    noise = _noise(noisy, seed=0).recorded
     folder = ensure(get_database("nstdb"), ["bw", "ma"])
+    assert noise is not None
     assert len(noise) == 2
     for name, stretch in zip(("bw", "ma"), noise, strict=True):
         whole = resample(read_signal(folder / name, ("noise1",))[0], 360, 100)
         assert len(stretch) == len(whole) // 2 + len(whole) % 2
-        np.testing.assert_allclose(stretch[:-100], whole[: len(stretch) - 100], atol=1e-9)
+        np.testing.assert_allclose(stretch[:-100], whole[: len(stretch) - 100], atol=1e-6)

@@ -1,0 +1,110 @@
+"""Random changes of training frames: shift, amplitude, baseline wander, and muscle, white and recorded noise.
+
+Noise comes in stretches cut from longer recordings, made or real, because making it anew for every batch would cost
+more than a training step of a small network leaves idle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from scipy import signal as dsp
+
+from heartzoo.config import AugmentationConfig, InputConfig
+
+NOISE_SAMPLES = 2**18
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Recordings of noise at the model's sampling rate, each of shape (recordings, samples), float32.
+
+    Attributes:
+        white: Gaussian white noise of root mean square 1.
+        muscle: Gaussian noise above 10 Hz, of root mean square 1.
+        recorded: real noise in mV; None where there is none.
+    """
+
+    white: np.ndarray
+    muscle: np.ndarray
+    recorded: np.ndarray | None = None
+
+    @classmethod
+    def make(cls, fs: float, seed: int, recorded: np.ndarray | None = None) -> Noise:
+        """Make white and muscle noise.
+
+        Args:
+            fs: sampling rate in Hz.
+            seed: seed of the noise.
+            recorded: real noise to put beside it.
+        """
+        white, source = np.random.default_rng(seed).standard_normal((2, 1, NOISE_SAMPLES), np.float32)
+        sos = dsp.butter(2, 10.0, "highpass", fs=fs, output="sos")
+        muscle = dsp.sosfilt(sos, source, axis=1)
+        return cls(white, (muscle / muscle.std()).astype(np.float32), recorded)
+
+
+def augment(
+    frames: np.ndarray,
+    contract: InputConfig,
+    augmentation: AugmentationConfig,
+    noise: Noise,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Change frames at random and cut them to the model's length.
+
+    Args:
+        frames: float32, shape (n, frame + 2 * margin), in mV; the margin is what ``shift_s`` needs.
+        contract: gives the sampling rate and the frame length.
+        augmentation: what to do.
+        noise: where noise is cut from; it needs ``recorded`` for ``nstdb_snr_db``.
+        rng: the source of chance.
+
+    Returns:
+        float32, shape (n, frame).
+    """
+    a, n, length = augmentation, len(frames), contract.frame
+    margin = (frames.shape[1] - length) // 2
+    first = rng.integers(0, 2 * margin + 1, n)
+    frames = sliding_window_view(frames, length, axis=1)[np.arange(n), first]  # a copy: the caller's stay
+    if a.amplitude:
+        frames *= _uniform(1 - a.amplitude, 1 + a.amplitude, n, rng)
+    if a.wander_mv:
+        frames += _wander(n, length, contract.fs, a.wander_mv, rng)
+    if a.muscle_mv:
+        frames += _uniform(0, a.muscle_mv, n, rng) * _stretches(noise.muscle, n, length, rng)
+    if a.white_mv:
+        frames += _uniform(0, a.white_mv, n, rng) * _stretches(noise.white, n, length, rng)
+    if a.nstdb_snr_db is not None and noise.recorded is not None:
+        frames += _recorded_noise(frames, noise.recorded, a.nstdb_snr_db, a.nstdb_share, rng)
+    return frames
+
+
+def _uniform(low: float, high: float, n: int, rng: np.random.Generator) -> np.ndarray:
+    """A number for each frame, float32, shape (n, 1)."""
+    return rng.uniform(low, high, (n, 1)).astype(np.float32)
+
+
+def _stretches(recordings: np.ndarray, n: int, length: int, rng: np.random.Generator) -> np.ndarray:
+    """Stretches of ``length`` samples from anywhere in the recordings, shape (n, length)."""
+    windows = sliding_window_view(recordings, length, axis=1)
+    return windows[rng.integers(0, windows.shape[0], n), rng.integers(0, windows.shape[1], n)]
+
+
+def _wander(n: int, length: int, fs: float, amplitude: float, rng: np.random.Generator) -> np.ndarray:
+    time = np.arange(length, dtype=np.float32) / np.float32(fs)
+    angular_frequency, phase = 2 * np.pi * _uniform(0.05, 0.7, n, rng), _uniform(0, 2 * np.pi, n, rng)
+    return _uniform(0, amplitude, n, rng) * np.sin(angular_frequency * time + phase)
+
+
+def _recorded_noise(
+    frames: np.ndarray, recordings: np.ndarray, snr_db: tuple[float, float], share: float, rng: np.random.Generator
+) -> np.ndarray:
+    n, length = frames.shape
+    stretch = _stretches(recordings, n, length, rng)
+    stretch = stretch - stretch.mean(axis=1, keepdims=True)
+    ratio = 10 ** (-_uniform(*snr_db, n, rng) / 20)
+    scale = ratio * frames.std(axis=1, keepdims=True) / np.maximum(stretch.std(axis=1, keepdims=True), 1e-6)
+    return np.where(rng.random((n, 1)) < share, scale, np.float32(0)) * stretch
