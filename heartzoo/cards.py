@@ -189,8 +189,13 @@ def _record_table(e: Evaluation) -> str:
 
 def _seeds(configuration: dict[str, Any], metrics: Metrics) -> str:
     training = configuration["training"]
+    rule = (
+        f"chosen by {training['chosen_by']} on validation patients"
+        if training["chosen_by"]
+        else "the first one: everybody trained, nobody was left to choose on"
+    )
     lines = [
-        f"Shipped: seed {training['shipped_seed']}, chosen by {training['chosen_by']} on validation patients.",
+        f"Shipped: seed {training['shipped_seed']}, {rule}.",
         "",
         "| figure | split | file | mean | spread | each |",
         "| --- | --- | --- | --- | --- | --- |",

@@ -161,11 +161,13 @@ class TrainingConfig(Section):
     folds: Annotated[int, Field(ge=2, le=50)] = Field(
         default=5, description="patient-grouped folds of the training data"
     )
-    fold: Annotated[int, Field(ge=0)] = Field(default=0, description="the fold that validates")
+    fold: Annotated[int, Field(ge=0)] | None = Field(
+        default=0, description="the fold that validates; null: everybody trains and the last epoch is kept"
+    )
 
     @model_validator(mode="after")
     def _fold_exists(self) -> TrainingConfig:
-        if self.fold >= self.folds:
+        if self.fold is not None and self.fold >= self.folds:
             raise UserError(
                 f"training.fold = {self.fold}, but there are {self.folds} folds", f"take 0 to {self.folds - 1}"
             )

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from heartzoo import cards, cheader, contract, zoo
+from heartzoo.checkpoints import best_epoch, finished, load_model, read_history
 from heartzoo.config import Config, load_config
 from heartzoo.data.batches import model_inputs
 from heartzoo.data.databases import get_database
@@ -28,7 +29,6 @@ from heartzoo.progress import console
 from heartzoo.quantization import to_int8
 from heartzoo.runtime import TfliteModel, arena_bytes
 from heartzoo.tasks import get_task
-from heartzoo.training import best_epoch, finished, load_model, read_history
 
 GOLDEN_RECORD = "syn24"
 GOLDEN_COUNT = 10
@@ -45,7 +45,7 @@ class Candidate:
 
 
 def export(run: Path, version: str | None = None, root: Path | None = None, large_header: bool = False) -> zoo.Entry:
-    """Quantize every seed of a finished run, evaluate, and publish the seed that validation prefers.
+    """Quantize every seed of a finished run, evaluate, and publish one of them, the seed that validation prefers.
 
     An interrupted export begins again and reuses the evaluations that it had finished.
 
@@ -92,7 +92,7 @@ def _candidate(config: Config, run: Path, seed: int, calibration: dict[str, np.n
     folder = run / f"seed-{seed}"
     console.print(f"convert {config.name}, seed {seed}, to int8")
     history = read_history(folder)
-    validation = history[best_epoch(history, config.training.early_stopping)]
+    validation = history[best_epoch(history, config.training)]
     model = load_model(folder / "best.keras")
     path = folder / "model.keras"
     if not path.is_file():  # without the optimizer; saved once, as every saving has other bytes
@@ -102,7 +102,9 @@ def _candidate(config: Config, run: Path, seed: int, calibration: dict[str, np.n
 
 
 def _choose(config: Config, candidates: list[Candidate]) -> Candidate:
-    """The seed that does best on the validation patients by the metric that early stopping watches."""
+    """The seed that does best on the validation patients by the watched metric; without validation the first."""
+    if config.training.fold is None:
+        return candidates[0]
     metric = config.training.early_stopping.metric
     sign = -1 if metric == "val_loss" else 1
     return max(candidates, key=lambda candidate: sign * candidate.validation[metric])
@@ -155,7 +157,7 @@ def _files(
     )
     choice = {
         "shipped_seed": shipped.seed,
-        "chosen_by": config.training.early_stopping.metric,
+        "chosen_by": None if config.training.fold is None else config.training.early_stopping.metric,
         "validation": {str(candidate.seed): candidate.validation for candidate in candidates},
     }
     configuration = contract.configuration(config, version, data, facts, choice)

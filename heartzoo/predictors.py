@@ -52,7 +52,7 @@ def keras_subject(config: Config, path: Path, seed: int | None) -> Subject:
     Raises:
         UserError: the file cannot be loaded, or is a model for another input or number of classes.
     """
-    from heartzoo.training import load_model
+    from heartzoo.checkpoints import load_model
 
     model = load_model(path)
     expected = (None, 1, config.input.frame, 1), (None, len(get_task(config.task).classes))

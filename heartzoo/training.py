@@ -1,16 +1,11 @@
-"""Training: compile, fit, validate, checkpoint, resume. Runs on any Keras backend.
+"""Training: compile, fit, validate, resume. Runs on any Keras backend.
 
-A run's folder holds ``config.yaml`` and for each seed ``seed-<n>/`` with ``state.json`` (the history),
-``last.<epoch>.npz`` (the last finished epoch, optimizer included) and ``best.keras`` (the epoch that early
-stopping prefers).
+A run's folder holds ``config.yaml`` and for each seed ``seed-<n>/``: see :mod:`heartzoo.checkpoints`.
 """
 
 from __future__ import annotations
 
-import io
-import json
 import sys
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,21 +14,20 @@ from typing import Any
 import keras
 import numpy as np
 import yaml
-from keras import ops
 from rich.progress import Progress, TaskID
 
-from heartzoo import models
-from heartzoo.config import Config, EarlyStoppingConfig, TrainingConfig, load_config
+from heartzoo import models, recipes
+from heartzoo.checkpoints import History, best_epoch, finished, load_epoch, read_history, save_epoch
+from heartzoo.config import Config, load_config
 from heartzoo.data.batches import Inputs, TrainingBatches
 from heartzoo.data.training_set import TrainingSet, load_training_set
 from heartzoo.errors import UserError
-from heartzoo.files import atomic_path, lock, write_bytes, write_json
+from heartzoo.files import lock, write_bytes
 from heartzoo.metrics import confusion_matrix, macro_f1, macro_f1_nsv
 from heartzoo.progress import console, progress
 from heartzoo.tasks import get_task
 
 PREDICT_BATCH = 512
-History = list[dict[str, float]]
 
 
 def train(config: Config, out: Path, resume: bool = False) -> Path:
@@ -90,16 +84,16 @@ def train_seed(config: Config, data: TrainingSet, out: Path, seed: int) -> None:
     keras.utils.set_random_seed(seed)
     model, batches = build_model(config), data.batches(seed)
     model.compile(
-        optimizer=keras.optimizers.Adam(_schedule(config.training)),
-        loss=_loss(config.training, batches),
+        optimizer=recipes.optimizer(config.training),
+        loss=recipes.loss(config.training, batches.class_shares),
         # XLA makes these networks slower under TensorFlow on a CPU; JAX always compiles.
         jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
     )
     for leftover in out.glob(".part.*"):  # of a killed training: the run's lock is ours
         leftover.unlink(missing_ok=True)
     if history:
-        _load_epoch(model, _last(out, len(history)))
-    validation = Validation(data)
+        load_epoch(model, out, len(history))
+    validation = None if config.training.fold is None else Validation(data)
     with progress() as bar:
         total = config.training.epochs * config.training.steps_per_epoch
         done = len(history) * config.training.steps_per_epoch
@@ -186,7 +180,7 @@ class RunKeeper(keras.callbacks.Callback):
         out: Path,
         seed: int,
         history: History,
-        validation: Validation,
+        validation: Validation | None,
         bar: Progress,
         task: TaskID,
     ) -> None:
@@ -207,88 +201,21 @@ class RunKeeper(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Validate, keep the epoch, and end the training where the rule says so."""
-        figures = {"loss": float((logs or {})["loss"]), **self.validation(self.model)}
+        figures = {"loss": float((logs or {})["loss"])}
+        if self.validation is not None:
+            figures |= self.validation(self.model)
         if not np.isfinite(list(figures.values())).all():
             raise UserError(
                 f"{self.config.name}, seed {self.seed}: the loss is not finite in epoch {epoch + 1}",
                 "lower training.learning_rate",
             )
         self.history.append(figures)
-        save_epoch(self.model, self.out, self.history, self.config.training.early_stopping)
-        best = best_epoch(self.history, self.config.training.early_stopping)
+        save_epoch(self.model, self.out, self.history, self.config.training)
+        best = best_epoch(self.history, self.config.training)
         shown = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
         console.print(f"epoch {epoch + 1:3d}  {shown}{'  *' if best == epoch else ''}", soft_wrap=True)
         if finished(self.history, self.config.training):
             self.model.stop_training = True
-
-
-def save_epoch(model: keras.Model, out: Path, history: History, rule: EarlyStoppingConfig) -> None:
-    """Write the checkpoint of a finished epoch. ``state.json`` comes last: it makes the epoch count."""
-    epoch = len(history)
-    last = _last(out, epoch)
-    # Made in memory: HDF5, which save_weights would write, takes the process down with it on a full disk.
-    content = io.BytesIO()
-    np.savez(content, *(np.asarray(variable) for variable in _state(model)))
-    write_bytes(last, content.getvalue())
-    if best_epoch(history, rule) == epoch - 1:
-        with atomic_path(out / "best.keras") as temporary:
-            model.save(temporary)
-    write_json(out / "state.json", {"history": history})
-    for old in out.glob("last.*"):
-        if old != last:
-            old.unlink()
-
-
-def _last(out: Path, epoch: int) -> Path:
-    return out / f"last.{epoch}.npz"
-
-
-def _state(model: keras.Model) -> list[keras.Variable]:
-    """Everything an epoch changes: weights, statistics, the optimizer's moments and step count."""
-    return [*model.weights, *model.optimizer.variables]
-
-
-def _load_epoch(model: keras.Model, path: Path) -> None:
-    """Load the weights and the optimizer's state of a finished epoch."""
-    model.optimizer.build(model.trainable_variables)
-    try:
-        with np.load(path) as content:
-            for i, variable in enumerate(_state(model)):
-                variable.assign(content[f"arr_{i}"])
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} is missing or damaged", f"remove {path.parent} and train that seed anew") from error
-
-
-def read_history(out: Path) -> History:
-    """Figures of the finished epochs of a seed's folder; empty where there are none.
-
-    Raises:
-        UserError: ``state.json`` is damaged.
-    """
-    path = out / "state.json"
-    if not path.is_file():
-        return []
-    try:
-        return [
-            {name: float(value) for name, value in figures.items()}
-            for figures in json.loads(path.read_text())["history"]
-        ]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is damaged", f"remove {out} and train that seed anew") from error
-
-
-def best_epoch(history: History, rule: EarlyStoppingConfig) -> int:
-    """Index of the epoch that is kept: the first with the best value of the watched metric."""
-    values = np.array([figures[rule.metric] for figures in history])
-    return int(values.argmin() if rule.metric == "val_loss" else values.argmax())
-
-
-def finished(history: History, training: TrainingConfig) -> bool:
-    """Whether training has had its last epoch."""
-    if not history:
-        return False
-    waited = len(history) - 1 - best_epoch(history, training.early_stopping)
-    return len(history) >= training.epochs or waited >= training.early_stopping.patience
 
 
 def _check_run(config: Config, out: Path, resume: bool) -> None:
@@ -300,53 +227,3 @@ def _check_run(config: Config, out: Path, resume: bool) -> None:
         raise UserError(f"{out} already holds a run", "go on with it by --resume, or name another --out")
     if load_config(path) != config:
         raise UserError(f"{out} holds a run of another configuration", "resume it with its own, or name another --out")
-
-
-def load_model(path: Path) -> keras.Model:
-    """Load a ``.keras`` file in safe mode.
-
-    Raises:
-        UserError: it is absent, no Keras file, or holds code.
-    """
-    if not path.is_file():
-        raise UserError(f"no model file {path}", "train first, or name another")
-    try:
-        return keras.saving.load_model(path, safe_mode=True, compile=False)
-    except (ValueError, TypeError, KeyError, OSError) as error:
-        raise UserError(
-            f"{path} cannot be loaded as a Keras model ({str(error).splitlines()[0]})", "export it again"
-        ) from error
-
-
-def _schedule(training: TrainingConfig) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    rule, steps = training.schedule, training.steps_per_epoch
-    if rule.kind == "cosine":
-        return keras.optimizers.schedules.CosineDecay(
-            training.learning_rate, training.epochs * steps, alpha=rule.final_fraction
-        )
-    if rule.kind == "cosine-restarts":
-        return keras.optimizers.schedules.CosineDecayRestarts(
-            training.learning_rate,
-            rule.first_restart_epochs * steps,
-            t_mul=rule.period_factor,
-            m_mul=rule.peak_factor,
-            alpha=rule.final_fraction,
-        )
-    return training.learning_rate
-
-
-def _loss(training: TrainingConfig, batches: TrainingBatches) -> Any:
-    drawn = np.bincount(batches.labels, weights=batches.probabilities, minlength=batches.classes)
-    weights = (1 / drawn) / (1 / drawn).mean()
-    if training.loss == "focal":
-        return keras.losses.CategoricalFocalCrossentropy(
-            alpha=weights.tolist(), gamma=training.focal_gamma, from_logits=True
-        )
-    if training.loss == "weighted":
-
-        def weighted_cross_entropy(labels: Any, logits: Any) -> Any:
-            losses = ops.categorical_crossentropy(labels, logits, from_logits=True)
-            return ops.mean(losses * ops.sum(labels * ops.convert_to_tensor(weights, "float32"), axis=-1))
-
-        return weighted_cross_entropy
-    return keras.losses.CategoricalCrossentropy(from_logits=True)

@@ -153,7 +153,7 @@ def load(name: str, zoo: Path | None = None) -> keras.Model:
     Raises:
         UserError: no such model, or its file is damaged.
     """
-    from heartzoo.training import load_model
+    from heartzoo.checkpoints import load_model
 
     return load_model(find(name, zoo).path("model.keras"))
 

@@ -21,13 +21,14 @@ import scipy.signal
 import wfdb
 
 from heartzoo import cheader, metrics_file, zoo
-from heartzoo.config import parse_config
+from heartzoo.config import load_config, parse_config
 from heartzoo.data.batches import model_inputs
 from heartzoo.data.beats import cut_beats
 from heartzoo.data.records import open_record
 from heartzoo.errors import UserError
 from heartzoo.export import describe, export
 from heartzoo.runtime import TfliteModel, default_runtime
+from heartzoo.training import train
 
 FILES = ["README.md", "configuration.json", "metrics.json", "model.h", "model.keras", "model.tflite"]
 needs_tflm = pytest.mark.skipif(default_runtime() != "tflm", reason="the tflite-micro wheel is not installed")
@@ -281,6 +282,15 @@ def test_a_version_that_is_none_is_refused(version, run, tmp_path):
         with pytest.raises(UserError, match=r"is not a version like 1\.0\.0"):
             export(run, version, tmp_path / "zoo")
     assert not (tmp_path / "zoo").exists()
+
+
+def test_without_validation_patients_the_first_seed_is_shipped_and_the_card_says_so(cache, tiny, tmp_path):
+    run = train(load_config(tiny, ["training.fold=null", "seeds=[4, 2]"]), tmp_path / "run")
+    entry = export(run, root=tmp_path / "zoo")
+    assert entry.configuration["training"]["shipped_seed"] == 4
+    assert entry.configuration["training"]["chosen_by"] is None
+    assert entry.configuration["splits"]["validation_patients"] == []
+    assert "Shipped: seed 4, the first one: everybody trained" in (entry.folder / "README.md").read_text()
 
 
 def test_an_unfinished_run_is_refused(run, tmp_path):

@@ -20,7 +20,7 @@ LAYERS = (
     "config tasks metrics flatbuffer",
     "data",
     "models",
-    "training compression quantization",
+    "checkpoints recipes training compression quantization",
     "runtime interpreters evaluation metrics_file openings predictors contract cheader",
     "zoo plots tables cards",
     "export",
@@ -33,11 +33,15 @@ RANK["heartzoo"] = len(LAYERS) - 1
 NEVER = {
     "heartzoo.models": ("heartzoo.data",),
     "heartzoo.training": ("tensorflow",),
+    "heartzoo.recipes": ("tensorflow",),
+    "heartzoo.checkpoints": ("tensorflow",),
     "heartzoo.evaluation": ("heartzoo.models", "keras", "tensorflow"),
 }
 # Keras takes seconds to load: the other modules do it inside the function that needs it. TensorFlow: no exception.
 LOAD_KERAS = (
     "heartzoo.models",
+    "heartzoo.checkpoints",
+    "heartzoo.recipes",
     "heartzoo.training",
     "heartzoo.compression",
     "heartzoo.quantization",

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from heartzoo import models
+from heartzoo.checkpoints import load_model
 from heartzoo.config import load_config, parse_config
 from heartzoo.errors import UserError
 from heartzoo.flatbuffer import inspect
 from heartzoo.models.registry import size_names
 from heartzoo.quantization import to_int8
 from heartzoo.runtime import TfliteModel, default_runtime
-from heartzoo.training import build_model, load_model
+from heartzoo.training import build_model
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = {path.stem: path for path in sorted((ROOT / "configs").glob("*.yaml"))}

@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from heartzoo.checkpoints import best_epoch, finished, load_model, read_history
 from heartzoo.config import Config, EarlyStoppingConfig, TrainingConfig, load_config
 from heartzoo.data import splits
 from heartzoo.data.training_set import load_training_set
 from heartzoo.errors import UserError
-from heartzoo.training import Validation, best_epoch, finished, load_model, read_history, train
+from heartzoo.training import Validation, train
 
 EPOCHS = 6
 LONG = [f"training.epochs={EPOCHS}", "training.steps_per_epoch=60", "seeds=[3]"]
@@ -182,7 +183,8 @@ def history(metric: str, values: list[float]) -> list[dict[str, float]]:
     ],
 )
 def test_the_best_epoch_is_the_first_of_the_best(metric, values, best):
-    assert best_epoch(history(metric, values), EarlyStoppingConfig(metric=metric)) == best
+    training = TrainingConfig(early_stopping=EarlyStoppingConfig(metric=metric))
+    assert best_epoch(history(metric, values), training) == best
 
 
 def test_training_ends_with_its_epochs_or_its_patience():
@@ -192,6 +194,18 @@ def test_training_ends_with_its_epochs_or_its_patience():
     assert not finished(history("val_loss", [2, 1, 1.5]), training)
     assert finished(history("val_loss", [2, 1, 1.5, 1.4]), training)
     assert finished(history("val_loss", [5, 4, 3, 2, 1]), training)
+
+
+def test_without_validation_everybody_trains_and_the_last_epoch_is_kept(cache, tiny, tmp_path):
+    config = load_config(tiny, ["training.fold=null", "training.early_stopping.patience=1", "seeds=[0]"])
+    data = load_training_set(config)
+    assert not data.validation.any()
+    seed = train(config, tmp_path) / "seed-0"
+    history = read_history(seed)
+    assert [set(figures) for figures in history] == [{"loss"}] * config.training.epochs
+    assert finished(history, config.training) and best_epoch(history, config.training) == len(history) - 1
+    last = list(checkpoint(seed).values())[: len(weights(seed))]
+    assert all(np.array_equal(kept, value) for kept, value in zip(weights(seed), last, strict=True))
 
 
 def test_validation_figures_follow_from_the_logits(cache, tiny):
@@ -211,7 +225,8 @@ JAX = """\
 import sys
 from pathlib import Path
 from heartzoo.config import load_config
-from heartzoo.training import read_history, train
+from heartzoo.checkpoints import read_history
+from heartzoo.training import train
 run = train(load_config(Path(sys.argv[1]), sys.argv[3:]), Path(sys.argv[2]))
 import keras
 assert keras.backend.backend() == "jax", keras.backend.backend()

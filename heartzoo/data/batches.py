@@ -107,6 +107,11 @@ class TrainingBatches:
     batch_size: int
     seed: int
 
+    @property
+    def class_shares(self) -> np.ndarray:
+        """Share of each class among the examples drawn, shape (classes,)."""
+        return np.bincount(self.labels, weights=self.probabilities, minlength=self.classes)
+
     @cached_property
     def _cumulative(self) -> np.ndarray:
         return np.cumsum(self.probabilities)

@@ -117,7 +117,10 @@ def load_training_set(config: Config, jobs: int = 2) -> TrainingSet:
         patients.append(np.char.add(f"{database.name}/", store.patients[scored]))
     training = config.training
     every_label, every_patient = np.concatenate(labels), np.concatenate(patients)
-    validation = folds(every_patient, every_label, training.folds)[training.fold]
+    if training.fold is None:
+        validation = np.zeros(len(every_label), bool)
+    else:
+        validation = folds(every_patient, every_label, training.folds)[training.fold]
     _require_classes(every_label[~validation], task, config)
     return TrainingSet(config, task, tuple(stores), tuple(rows), every_label, every_patient, validation)
 
@@ -126,9 +129,10 @@ def _require_classes(labels: np.ndarray, task: Task, config: Config) -> None:
     counts = np.bincount(labels, minlength=len(task.classes))
     empty = [name for name, count in zip(task.classes, counts, strict=True) if count == 0]
     if empty:
+        fold = config.training.fold
         raise UserError(
             f"class {', '.join(empty)} of {task.name} has no training example in {' + '.join(config.data.train)} "
-            f"(fold {config.training.fold} validates)",
+            f"({'nobody' if fold is None else f'fold {fold}'} validates)",
             "take another training.fold, other training splits or another task",
         )
 

@@ -1,0 +1,114 @@
+"""A seed's folder, ``seed-<n>/`` of a run.
+
+It holds ``state.json`` (the history), ``last.<epoch>.npz`` (the last finished epoch, optimizer included) and
+``best.keras`` (the network that is kept: of the epoch that early stopping prefers, without validation of the last).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from heartzoo.config import TrainingConfig
+from heartzoo.errors import UserError
+from heartzoo.files import atomic_path, write_bytes, write_json
+
+History = list[dict[str, float]]
+
+
+def save_epoch(model: keras.Model, out: Path, history: History, training: TrainingConfig) -> None:
+    """Write the checkpoint of a finished epoch. ``state.json`` comes last: it makes the epoch count."""
+    epoch = len(history)
+    last = _last(out, epoch)
+    # Made in memory: HDF5, which save_weights would write, takes the process down with it on a full disk.
+    content = io.BytesIO()
+    np.savez(content, *(np.asarray(variable) for variable in _state(model)))
+    write_bytes(last, content.getvalue())
+    if best_epoch(history, training) == epoch - 1:
+        with atomic_path(out / "best.keras") as temporary:
+            model.save(temporary)
+    write_json(out / "state.json", {"history": history})
+    for old in out.glob("last.*"):
+        if old != last:
+            old.unlink()
+
+
+def _last(out: Path, epoch: int) -> Path:
+    return out / f"last.{epoch}.npz"
+
+
+def _state(model: keras.Model) -> list[keras.Variable]:
+    """Everything an epoch changes: weights, statistics, the optimizer's moments and step count."""
+    return [*model.weights, *model.optimizer.variables]
+
+
+def load_epoch(model: keras.Model, out: Path, epoch: int) -> None:
+    """Load the weights and the optimizer's state of a finished epoch, counted from 1.
+
+    Raises:
+        UserError: the checkpoint is missing or damaged.
+    """
+    path = _last(out, epoch)
+    model.optimizer.build(model.trainable_variables)
+    try:
+        with np.load(path) as content:
+            for i, variable in enumerate(_state(model)):
+                variable.assign(content[f"arr_{i}"])
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} is missing or damaged", f"remove {path.parent} and train that seed anew") from error
+
+
+def read_history(out: Path) -> History:
+    """Figures of the finished epochs of a seed's folder; empty where there are none.
+
+    Raises:
+        UserError: ``state.json`` is damaged.
+    """
+    path = out / "state.json"
+    if not path.is_file():
+        return []
+    try:
+        return [
+            {name: float(value) for name, value in figures.items()}
+            for figures in json.loads(path.read_text())["history"]
+        ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is damaged", f"remove {out} and train that seed anew") from error
+
+
+def best_epoch(history: History, training: TrainingConfig) -> int:
+    """Index of the epoch that is kept: the first with the best watched metric; without validation the last."""
+    if training.fold is None:
+        return len(history) - 1
+    metric = training.early_stopping.metric
+    values = np.array([figures[metric] for figures in history])
+    return int(values.argmin() if metric == "val_loss" else values.argmax())
+
+
+def finished(history: History, training: TrainingConfig) -> bool:
+    """Whether training has had its last epoch."""
+    if not history:
+        return False
+    waited = len(history) - 1 - best_epoch(history, training)
+    return len(history) >= training.epochs or waited >= training.early_stopping.patience
+
+
+def load_model(path: Path) -> keras.Model:
+    """Load a ``.keras`` file in safe mode.
+
+    Raises:
+        UserError: it is absent, no Keras file, or holds code.
+    """
+    if not path.is_file():
+        raise UserError(f"no model file {path}", "train first, or name another")
+    try:
+        return keras.saving.load_model(path, safe_mode=True, compile=False)
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        raise UserError(
+            f"{path} cannot be loaded as a Keras model ({str(error).splitlines()[0]})", "export it again"
+        ) from error

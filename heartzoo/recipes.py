@@ -1,0 +1,55 @@
+"""What a recipe names, made: optimizer, learning-rate schedule and loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from heartzoo.config import TrainingConfig
+
+
+def optimizer(training: TrainingConfig) -> keras.optimizers.Optimizer:
+    """The optimizer of a recipe, with its learning-rate schedule."""
+    return keras.optimizers.Adam(_schedule(training))
+
+
+def _schedule(training: TrainingConfig) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    rule, steps = training.schedule, training.steps_per_epoch
+    if rule.kind == "cosine":
+        return keras.optimizers.schedules.CosineDecay(
+            training.learning_rate, training.epochs * steps, alpha=rule.final_fraction
+        )
+    if rule.kind == "cosine-restarts":
+        return keras.optimizers.schedules.CosineDecayRestarts(
+            training.learning_rate,
+            rule.first_restart_epochs * steps,
+            t_mul=rule.period_factor,
+            m_mul=rule.peak_factor,
+            alpha=rule.final_fraction,
+        )
+    return training.learning_rate
+
+
+def loss(training: TrainingConfig, drawn: np.ndarray) -> Any:
+    """The loss of a recipe, on one-hot labels and logits.
+
+    Args:
+        training: the recipe.
+        drawn: share of each class in the batches, shape (classes,).
+    """
+    weights = (1 / drawn) / (1 / drawn).mean()
+    if training.loss == "focal":
+        return keras.losses.CategoricalFocalCrossentropy(
+            alpha=weights.tolist(), gamma=training.focal_gamma, from_logits=True
+        )
+    if training.loss == "weighted":
+
+        def weighted_cross_entropy(labels: Any, logits: Any) -> Any:
+            losses = ops.categorical_crossentropy(labels, logits, from_logits=True)
+            return ops.mean(losses * ops.sum(labels * ops.convert_to_tensor(weights, "float32"), axis=-1))
+
+        return weighted_cross_entropy
+    return keras.losses.CategoricalCrossentropy(from_logits=True)
