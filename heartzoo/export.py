@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from heartzoo import cards, cheader, contract, zoo
+from heartzoo import cards, cheader, contract, publishing, zoo
 from heartzoo.checkpoints import best_epoch, finished, load_model, read_history
 from heartzoo.config import Config, load_config
 from heartzoo.data.batches import model_inputs
@@ -63,8 +63,8 @@ def export(run: Path, version: str | None = None, root: Path | None = None, larg
     """
     root = root or zoo.zoo_folder()
     config = _finished_config(run)
-    version = version or zoo.next_version(root, config.name)
-    zoo.check_free(root, config.name, version)
+    version = version or publishing.next_version(root, config.name)
+    publishing.check_free(root, config.name, version)
     data = load_training_set(config)
     calibration = data.inputs(data.calibration())
     candidates = [_candidate(config, run, seed, calibration) for seed in config.seeds]
@@ -72,7 +72,7 @@ def export(run: Path, version: str | None = None, root: Path | None = None, larg
     label = f"{config.name}@{version}"
     results = {c.seed: _evaluations(config, c, run, root, label) for c in candidates}
     files = _files(config, version, data, candidates, shipped, results, large_header)
-    return zoo.publish(root, config.name, version, files)
+    return publishing.publish(root, config.name, version, files)
 
 
 def _finished_config(run: Path) -> Config:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import mean, stdev
@@ -214,7 +215,9 @@ def _check_agreement(stated: Mapping[str, Any], computed: Mapping[str, Any], pre
 def _same(stated: Any, computed: Any) -> bool:
     if stated is None or computed is None:
         return stated is computed
-    return np.allclose(stated, computed, rtol=0, atol=TOLERANCE)
+    if np.ndim(computed):
+        return np.shape(stated) == np.shape(computed) and np.allclose(stated, computed, rtol=0, atol=TOLERANCE)
+    return math.isclose(stated, computed, rel_tol=0.0, abs_tol=TOLERANCE)
 
 
 def _explain(path: Path, error: ValidationError) -> UserError:

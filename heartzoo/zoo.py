@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
-from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heartzoo.errors import UserError, nearest
-from heartzoo.files import lock, sha256, write_json, writing
+from heartzoo.files import sha256
 
 if TYPE_CHECKING:
     import keras
@@ -110,7 +107,7 @@ def find(name: str, zoo: Path | None = None) -> Entry:
     versions = {entry["version"]: entry for entry in entries if entry["name"] == model}
     if not versions:
         raise UserError(f"unknown model {model!r}", nearest(model, {entry["name"] for entry in entries}))
-    version = version or max(versions, key=_version_key)
+    version = version or max(versions, key=version_key)
     if version not in versions:
         raise UserError(f"{model} has no version {version!r}", nearest(version, versions))
     return Entry(model, version, folder / model / version, versions[version]["files"])
@@ -238,94 +235,12 @@ def read_index(zoo: Path) -> list[dict[str, Any]]:
             )
         models: list[dict[str, Any]] = list(index["models"])
         for model in models:
-            _version_key(model["version"]), model["name"], model["task"], model["files"].items()
+            version_key(model["version"]), model["name"], model["task"], model["files"].items()
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is not a zoo index", "restore it") from error
     return models
 
 
-def check_free(zoo: Path, name: str, version: str) -> None:
-    """Refuse a version that is not semantic or that exists already.
-
-    Raises:
-        UserError: either.
-    """
-    if not VERSION.match(version):
-        raise UserError(f"{version!r} is not a version like 1.0.0", "name one with --version")
-    listed = any((entry["name"], entry["version"]) == (name, version) for entry in read_index(zoo))
-    if listed or (zoo / name / version).exists():
-        raise UserError(f"{name}@{version} exists and is never overwritten", "name a new --version")
-
-
-def next_version(zoo: Path, name: str) -> str:
-    """1.0.0 for a new model, else the newest version with its minor number raised."""
-    present = [path.name for path in (zoo / name).glob("*") if VERSION.match(path.name)]
-    if not present:
-        return "1.0.0"
-    major, minor, _ = _version_key(max(present, key=_version_key))
-    return f"{major}.{minor + 1}.0"
-
-
-def publish(zoo: Path, name: str, version: str, files: dict[str, bytes]) -> Entry:
-    """Put a new version into a zoo: all of its files at once, then the index.
-
-    Args:
-        zoo: the zoo's folder; made if absent.
-        name: the model's name.
-        version: a version that does not exist yet.
-        files: file name -> content.
-
-    Returns:
-        The new entry.
-
-    Raises:
-        UserError: the version exists, or the disk is full; nothing is left behind then.
-    """
-    folder = zoo / name / version
-    staging = zoo / name / f".part.{version}"
-    with lock(zoo / "index.json"), writing(folder):
-        check_free(zoo, name, version)
-        known = read_index(zoo)
-        for leftover in zoo.glob("*/.part.*"):  # of killed exports: nobody else publishes while the lock is ours
-            shutil.rmtree(leftover, ignore_errors=True)
-        try:
-            staging.mkdir(parents=True)
-            for file, content in files.items():
-                (staging / file).write_bytes(content)
-            staging.rename(folder)
-            write_index(zoo, known)
-        except BaseException:
-            for remains in (staging, folder):
-                shutil.rmtree(remains, ignore_errors=True)
-            with suppress(OSError):
-                folder.parent.rmdir()  # where it is empty
-            raise
-    return find(f"{name}@{version}", zoo)
-
-
-def write_index(zoo: Path, known: Sequence[dict[str, Any]] = ()) -> None:
-    """Write ``index.json`` from the entries on disk. It holds nothing that they do not.
-
-    Args:
-        zoo: the zoo's folder.
-        known: entries whose hashes are kept as they are, so that files damaged since stay so.
-    """
-    kept = {(model["name"], model["version"]): model for model in known}
-    models = []
-    for path in sorted(zoo.glob("*/*/configuration.json")):
-        if model := kept.get((path.parent.parent.name, path.parent.name)):
-            models.append(model)
-        elif VERSION.match(path.parent.name):
-            task = json.loads(path.read_text())["task"]
-            files = {
-                file.name: {"bytes": file.stat().st_size, "sha256": sha256(file)}
-                for file in sorted(path.parent.iterdir())
-                if file.is_file() and not file.name.startswith(".")
-            }
-            models.append({"name": path.parent.parent.name, "version": path.parent.name, "task": task, "files": files})
-    models.sort(key=lambda model: (model["name"], _version_key(model["version"])))
-    write_json(zoo / "index.json", {"schema_version": INDEX_SCHEMA_VERSION, "models": models})
-
-
-def _version_key(version: str) -> tuple[int, ...]:
+def version_key(version: str) -> tuple[int, ...]:
+    """Sorts versions: 1.10.0 after 1.9.0."""
     return tuple(int(part) for part in version.split("."))

@@ -20,7 +20,7 @@ import pytest
 import scipy.signal
 import wfdb
 
-from heartzoo import cheader, metrics_file, zoo
+from heartzoo import cheader, metrics_file, publishing, zoo
 from heartzoo.config import load_config, parse_config
 from heartzoo.data.batches import model_inputs
 from heartzoo.data.beats import cut_beats
@@ -332,7 +332,7 @@ def test_a_killed_export_leaves_no_version_and_the_next_one_works(run, entry, tm
 DIES = """\
 import os, signal, sys
 from pathlib import Path
-from heartzoo import zoo
+from heartzoo import publishing
 def dying(path, content, write=Path.write_bytes):
     write(path, content[: len(content) // 2] if path.name == "model.h" else content)
     if path.name == "model.h":
@@ -340,7 +340,7 @@ def dying(path, content, write=Path.write_bytes):
 source, root = Path(sys.argv[1]), Path(sys.argv[2])
 files = {path.name: path.read_bytes() for path in sorted(source.iterdir())}
 Path.write_bytes = dying
-zoo.publish(root, "tiny", "1.0.0", files)
+publishing.publish(root, "tiny", "1.0.0", files)
 """
 
 
@@ -351,7 +351,7 @@ def test_a_kill_while_the_files_are_written_leaves_no_version(entry, tmp_path):
     assert zoo.list_models(zoo=root) == [] and not (root / "tiny" / "1.0.0").exists()
     assert list((root / "tiny").iterdir()), "this kill came too early to show anything"
     files = {path.name: path.read_bytes() for path in entry.folder.iterdir()}
-    found = zoo.publish(root, "tiny", "2.0.0", files)
+    found = publishing.publish(root, "tiny", "2.0.0", files)
     assert published(found.folder) == files and [path.name for path in (root / "tiny").iterdir()] == ["2.0.0"]
 
 
@@ -369,5 +369,5 @@ def test_a_full_disk_leaves_nothing(entry, tiny_zoo, tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "write_bytes", full)
     for name in ("tiny", "other"):
         with pytest.raises(UserError, match="the disk is full: cannot write"):
-            zoo.publish(root, name, "1.1.0", files)
+            publishing.publish(root, name, "1.1.0", files)
     assert published(root) == before and not (root / "other").exists()

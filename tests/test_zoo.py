@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import heartzoo
-from heartzoo import cards, metrics_file, zoo
+from heartzoo import cards, metrics_file, publishing, zoo
 from heartzoo.config import load_config
 from heartzoo.data.beats import cut_beats
 from heartzoo.data.records import open_record
@@ -60,9 +60,9 @@ def test_an_unknown_model_or_version_names_the_nearest(name, told, tiny_zoo):
 def test_the_newest_version_is_by_number_not_by_letter(copy):
     entry = zoo.find("tiny", copy)
     for version in ("1.9.0", "1.10.0"):
-        zoo.publish(copy, "tiny", version, files_of(entry))
-    assert zoo.find("tiny", copy).version == "1.10.0" and zoo.next_version(copy, "tiny") == "1.11.0"
-    assert zoo.next_version(copy, "other") == "1.0.0"
+        publishing.publish(copy, "tiny", version, files_of(entry))
+    assert zoo.find("tiny", copy).version == "1.10.0" and publishing.next_version(copy, "tiny") == "1.11.0"
+    assert publishing.next_version(copy, "other") == "1.0.0"
 
 
 def test_a_damaged_file_is_detected_and_stays_so_when_another_version_is_published(copy):
@@ -72,7 +72,7 @@ def test_a_damaged_file_is_detected_and_stays_so_when_another_version_is_publish
     content[-1] ^= 1
     (entry.folder / "model.tflite").write_bytes(content)
     (entry.folder / "model.keras").unlink()
-    zoo.publish(copy, "tiny", "1.1.0", files)
+    publishing.publish(copy, "tiny", "1.1.0", files)
     for load in (zoo.load_tflite, zoo.load):
         with pytest.raises(UserError, match="is missing or is not the file that was published"):
             load("tiny@1.0.0", zoo=copy)
@@ -101,7 +101,7 @@ def test_a_damaged_or_newer_index_is_told(index, told, copy):
     attempts: list[Callable[[], Any]] = [
         lambda: zoo.list_models(zoo=copy),
         lambda: zoo.find("tiny", copy),
-        lambda: zoo.publish(copy, "new", "1.0.0", files),
+        lambda: publishing.publish(copy, "new", "1.0.0", files),
     ]
     for attempt in attempts:
         with pytest.raises(UserError, match=told):
@@ -113,19 +113,19 @@ def test_the_index_can_be_made_anew_from_the_entries(copy):
     before = (copy / "index.json").read_bytes()
     (copy / "index.json").unlink()
     (copy / "tiny" / "notes").mkdir()
-    zoo.write_index(copy)
+    publishing.write_index(copy)
     assert (copy / "index.json").read_bytes() == before
 
 
 def test_publishing_refuses_what_exists_and_cleans_up_after_the_killed(copy):
     files = files_of(zoo.find("tiny", copy))
     with pytest.raises(UserError, match="exists and is never overwritten"):
-        zoo.publish(copy, "tiny", "1.0.0", {"configuration.json": b"{}"})
+        publishing.publish(copy, "tiny", "1.0.0", {"configuration.json": b"{}"})
     assert files_of(zoo.find("tiny@1.0.0", copy)) == files
     for leftover in ("tiny/.part.1.1.0", "other/.part.1.0.0"):
         (copy / leftover).mkdir(parents=True)
         (copy / leftover / "model.tflite").write_bytes(b"half")
-    zoo.publish(copy, "tiny", "1.2.0", files)
+    publishing.publish(copy, "tiny", "1.2.0", files)
     assert not list(copy.glob("*/.part.*"))
     assert [model["version"] for model in zoo.read_index(copy)] == ["1.0.0", "1.2.0"]
 
@@ -133,7 +133,7 @@ def test_publishing_refuses_what_exists_and_cleans_up_after_the_killed(copy):
 def test_a_zoo_that_cannot_be_is_told(tmp_path):
     (tmp_path / "zoo").write_text("a file")
     with pytest.raises(UserError, match="cannot write"):
-        zoo.publish(tmp_path / "zoo", "tiny", "1.0.0", {"configuration.json": b"{}"})
+        publishing.publish(tmp_path / "zoo", "tiny", "1.0.0", {"configuration.json": b"{}"})
 
 
 def test_load_and_load_tflite_give_the_published_networks(cache, tiny_zoo):
