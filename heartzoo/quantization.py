@@ -49,7 +49,7 @@ def to_int8(model: keras.Model, calibration: Inputs) -> bytes:
 
 
 def _converter(tf: Any, model: keras.Model, representative: Callable[[], Iterator[dict[str, np.ndarray]]]) -> Any:
-    converter = tf.lite.TFLiteConverter.from_keras_model(_with_batch_of_one(model))
+    converter = tf.lite.TFLiteConverter.from_keras_model(_with_batch_of_one(_fusable(model)))
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = representative
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
@@ -63,6 +63,42 @@ def _quiet() -> Iterator[None]:
     with captured_stderr(), redirect_stdout(StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         yield
+
+
+def _fusable(model: keras.Model) -> keras.Model:
+    """The same function with each batch norm that no convolution can absorb written as a 1x1 depthwise convolution.
+
+    The converter would write such a batch norm as a multiplication and an addition; the convolution is one operator and
+    takes the ReLU after it in.
+    """
+
+    def clone(layer: keras.Layer) -> keras.Layer:
+        if _is_free(layer):
+            return keras.layers.DepthwiseConv2D((1, 1), name=layer.name)
+        return layer.from_config(layer.get_config())
+
+    def call(layer: keras.Layer, *arguments: Any, mask: None = None, **options: Any) -> Any:
+        return layer(*arguments, **options)  # a batch norm is called with a mask, which a convolution does not take
+
+    if not any(_is_free(layer) for layer in model.layers):
+        return model
+    copy = keras.models.clone_model(model, clone_function=clone, call_function=call)
+    for layer in model.layers:
+        weights = layer.get_weights()
+        if _is_free(layer):
+            gamma, beta, mean, variance = weights
+            scale = gamma / np.sqrt(variance + layer.epsilon)
+            weights = [scale[None, None, :, None], beta - scale * mean]
+        copy.get_layer(layer.name).set_weights(weights)
+    return copy
+
+
+def _is_free(layer: keras.Layer) -> bool:
+    """Whether a layer is a batch norm over an image that does not follow a convolution."""
+    if not isinstance(layer, keras.layers.BatchNormalization) or len(layer.input.shape) != 4:
+        return False
+    before = layer.input._keras_history.operation
+    return not isinstance(before, keras.layers.Conv2D | keras.layers.DepthwiseConv2D)
 
 
 def _with_batch_of_one(model: keras.Model) -> keras.Model:

@@ -28,7 +28,7 @@ EXAMPLES = 24
 LAYERS = {
     "InputLayer", "Conv2D", "DepthwiseConv2D", "Dense", "BatchNormalization", "ReLU", "Add", "Multiply", "Concatenate",
     "Dropout", "GlobalAveragePooling2D", "MaxPooling2D", "AveragePooling2D", "Activation",
-    "LeakyReLU", "Flatten", "Reshape",
+    "LeakyReLU", "Flatten", "Reshape", "ZeroPadding2D", "Rescaling",
 }  # fmt: skip
 # parameters and multiply-accumulates of the published architectures
 KNOWN = {"beat-2-eff-sm": (27_886, 866_624), "beat-3-eff-sm": (41_001, 963_264)}
@@ -136,6 +136,26 @@ def test_known_sizes(network):
 
 def test_the_default_efficientnetv2_is_heartkits_three_class_network():
     assert models.build("efficientnetv2", (1, 512, 1), 3).count_params() == 41_001
+
+
+@pytest.mark.parametrize(
+    ("architecture", "samples", "classes", "sizes", "parameters"),
+    [
+        ("baseline_cnn", 187, 5, {}, 363_525),
+        ("enhanced_cnn", 187, 5, {}, 193_093),
+        ("dualpath_resnet", 187, 5, {}, 1_690_693),
+        ("cnn_187", 187, 5, {}, 120_453),
+        ("cnn_187", 187, 5, {"filters": (64, 128, 64), "hidden": 96}, 192_645),
+        ("rhythm_cnn", 2049, 3, {"blocks": 8, "filters": 2, "halve_every": 8}, 4_455),
+        ("rhythm_cnn", 2049, 3, {"blocks": 13, "filters": 2, "halve_every": 8}, 7_093),
+        ("rhythm_cnn", 2049, 3, {"blocks": 11, "filters": 2, "halve_every": 4}, 11_833),
+        ("rhythm_cnn", 2049, 3, {"blocks": 13, "filters": 2, "halve_every": 4}, 20_289),
+        ("rhythm_cnn", 2049, 3, {"blocks": 13, "filters": 4, "halve_every": 4}, 73_343),
+        ("rhythm_cnn", 2049, 3, {"blocks": 13, "filters": 8, "halve_every": 4}, 277_755),
+    ],
+)
+def test_published_parameter_counts(architecture, samples, classes, sizes, parameters):
+    assert models.build(architecture, (1, samples, 1), classes, **sizes).count_params() == parameters
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

@@ -1,6 +1,15 @@
 """Architectures, one file per family. Importing this package imports Keras."""
 
-from heartzoo.models import efficientnetv2, resnet  # noqa: F401  (importing registers them)
+from heartzoo.models import (  # noqa: F401  (importing registers them)
+    baseline_cnn,
+    cnn_187,
+    dualpath_resnet,
+    efficientnetv2,
+    enhanced_cnn,
+    nin_187,
+    resnet,
+    rhythm_cnn,
+)
 from heartzoo.models.registry import build, list_architectures, register
 
 __all__ = ["build", "list_architectures", "register"]
