@@ -83,11 +83,33 @@ def read_history(out: Path) -> History:
 
 def best_epoch(history: History, training: TrainingConfig) -> int:
     """Index of the epoch that is kept: the first with the best watched metric; without validation the last."""
-    if training.fold is None:
-        return len(history) - 1
-    metric = training.early_stopping.metric
-    values = np.array([figures[metric] for figures in history])
-    return int(values.argmin() if metric == "val_loss" else values.argmax())
+    return len(history) - 1 if training.fold is None else _best(history, training)
+
+
+def _best(history: History, training: TrainingConfig) -> int:
+    """Index of the best epoch so far by the watched metric; without validation by the training loss."""
+    rule = training.early_stopping
+    metric = "loss" if training.fold is None else rule.metric
+    sign = -1 if metric.endswith("loss") else 1
+    best = 0
+    for epoch, figures in enumerate(history):
+        if sign * (figures[metric] - history[best][metric]) > rule.min_delta:
+            best = epoch
+    return best
+
+
+def plateaus(history: History, training: TrainingConfig) -> int:
+    """How often ``decay_epochs`` epochs have passed without a better one: how often a plateau schedule has decayed.
+
+    It follows from the history alone, so a resumed training has the rate of the undisturbed one.
+    """
+    found, since = 0, 0
+    for epoch in range(1, len(history)):
+        if _best(history[: epoch + 1], training) == epoch:
+            since = epoch
+        elif epoch - since >= training.schedule.decay_epochs:
+            found, since = found + 1, epoch
+    return found
 
 
 def finished(history: History, training: TrainingConfig) -> bool:

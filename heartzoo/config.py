@@ -90,10 +90,11 @@ class ModelConfig(Section):
 class SamplingConfig(Section):
     """How training batches are drawn."""
 
-    by: Literal["example", "class", "patient"] = Field(
+    by: Literal["example", "class", "patient", "class-example"] = Field(
         default="class",
         description="example: every beat alike; class: class by shares, then a patient that has it, then a beat; "
-        "patient: patient, then class by shares among those it has, then a beat",
+        "patient: patient, then class by shares among those it has, then a beat; "
+        "class-example: class by shares, then one of its beats (a weighted random sampler)",
     )
     shares: list[Positive] | None = Field(default=None, description="relative class shares; default equal")
 
@@ -124,21 +125,34 @@ class AugmentationConfig(Section):
 class ScheduleConfig(Section):
     """Learning rate over training steps."""
 
-    kind: Literal["constant", "cosine", "cosine-restarts"] = Field(default="cosine", description="shape")
+    kind: Literal["constant", "cosine", "cosine-restarts", "exponential", "step", "plateau"] = Field(
+        default="cosine",
+        description="shape; exponential: smoothly by decay_factor in decay_epochs; step: by decay_factor after every "
+        "decay_epochs; plateau: by decay_factor after decay_epochs without a better value of early_stopping.metric",
+    )
     first_restart_epochs: Count = Field(default=10, description="length of the first cosine period, epochs (restarts)")
     period_factor: Annotated[float, Field(ge=1.0)] = Field(default=2.0, description="growth of the period (restarts)")
     peak_factor: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
         default=1.0, description="growth of the peak (restarts)"
     )
-    final_fraction: Fraction = Field(default=0.0, description="lowest learning rate as a fraction of the first")
+    final_fraction: Fraction = Field(
+        default=0.0, description="lowest learning rate as a fraction of the first (cosine, cosine-restarts)"
+    )
+    decay_factor: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
+        default=0.1, description="what the learning rate is multiplied by (exponential, step, plateau)"
+    )
+    decay_epochs: Count = Field(
+        default=10, description="epochs from one decay to the next (exponential, step, plateau)"
+    )
 
 
 class EarlyStoppingConfig(Section):
     """When training ends before its last epoch, and which epoch's weights are kept."""
 
-    metric: Literal["val_loss", "val_macro_f1", "val_accuracy"] = Field(
+    metric: Literal["val_loss", "val_macro_f1", "val_accuracy", "val_mean_recall"] = Field(
         default="val_loss", description="what is watched"
     )
+    min_delta: NonNegative = Field(default=0.0, description="a value counts as better if it is by more than this")
     patience: Count = Field(default=20, description="epochs without improvement before training ends")
 
 
@@ -153,7 +167,9 @@ class TrainingConfig(Section):
         description="weighted and focal weigh classes inversely to how often they are drawn",
     )
     focal_gamma: NonNegative = Field(default=2.0, description="focusing exponent of the focal loss")
-    learning_rate: Positive = Field(default=1e-3, description="first learning rate of Adam")
+    optimizer: Literal["adam", "adamw"] = Field(default="adam", description="adamw decays weights, adam does not")
+    weight_decay: NonNegative = Field(default=0.0, description="decoupled weight decay (adamw)")
+    learning_rate: Positive = Field(default=1e-3, description="first learning rate")
     schedule: ScheduleConfig = ScheduleConfig()
     early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()
     sampling: SamplingConfig = SamplingConfig()
@@ -164,6 +180,15 @@ class TrainingConfig(Section):
     fold: Annotated[int, Field(ge=0)] | None = Field(
         default=0, description="the fold that validates; null: everybody trains and the last epoch is kept"
     )
+
+    @model_validator(mode="after")
+    def _decays_by_adamw(self) -> TrainingConfig:
+        if self.weight_decay and self.optimizer != "adamw":
+            raise UserError(
+                f"training.weight_decay = {self.weight_decay:g} with optimizer {self.optimizer}, which has none",
+                "take optimizer: adamw",
+            )
+        return self
 
     @model_validator(mode="after")
     def _fold_exists(self) -> TrainingConfig:

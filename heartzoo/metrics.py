@@ -144,6 +144,12 @@ def macro_f1(cm: np.ndarray) -> np.ndarray:
     return np.asarray(class_scores(cm).f1.mean(-1))
 
 
+def mean_recall(cm: np.ndarray) -> np.ndarray:
+    """Mean sensitivity over all classes (balanced accuracy), for matrices of shape (..., k, k)."""
+    recall: np.ndarray = class_scores(cm).se.mean(-1)
+    return recall
+
+
 def macro_f1_present(cm: np.ndarray) -> np.ndarray:
     """Mean F1 over those scored classes that have a true beat, 0 where none has: shapes as :func:`macro_f1`."""
     scores = class_scores(cm)

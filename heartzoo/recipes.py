@@ -13,6 +13,8 @@ from heartzoo.config import TrainingConfig
 
 def optimizer(training: TrainingConfig) -> keras.optimizers.Optimizer:
     """The optimizer of a recipe, with its learning-rate schedule."""
+    if training.optimizer == "adamw":
+        return keras.optimizers.AdamW(_schedule(training), weight_decay=training.weight_decay)
     return keras.optimizers.Adam(_schedule(training))
 
 
@@ -30,7 +32,11 @@ def _schedule(training: TrainingConfig) -> float | keras.optimizers.schedules.Le
             m_mul=rule.peak_factor,
             alpha=rule.final_fraction,
         )
-    return training.learning_rate
+    if rule.kind in ("exponential", "step"):
+        return keras.optimizers.schedules.ExponentialDecay(
+            training.learning_rate, rule.decay_epochs * steps, rule.decay_factor, staircase=rule.kind == "step"
+        )
+    return training.learning_rate  # plateau: training lowers it between epochs
 
 
 def loss(training: TrainingConfig, drawn: np.ndarray) -> Any:

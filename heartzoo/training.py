@@ -17,13 +17,13 @@ import yaml
 from rich.progress import Progress, TaskID
 
 from heartzoo import models, recipes
-from heartzoo.checkpoints import History, best_epoch, finished, load_epoch, read_history, save_epoch
+from heartzoo.checkpoints import History, best_epoch, finished, load_epoch, plateaus, read_history, save_epoch
 from heartzoo.config import Config, load_config
 from heartzoo.data.batches import Inputs, TrainingBatches
 from heartzoo.data.training_set import TrainingSet, load_training_set
 from heartzoo.errors import UserError
 from heartzoo.files import lock, write_bytes
-from heartzoo.metrics import confusion_matrix, macro_f1, macro_f1_nsv
+from heartzoo.metrics import confusion_matrix, macro_f1, macro_f1_nsv, mean_recall
 from heartzoo.progress import console, progress
 from heartzoo.tasks import get_task
 
@@ -144,7 +144,8 @@ class Validation:
     """The validation patients' examples, and how well a model does on them.
 
     ``val_loss`` weighs examples as the training draws them, so that it does not follow the commonest class alone;
-    ``val_accuracy`` and ``val_macro_f1`` (the task's headline: over N, S and V for five classes) count every beat once.
+    ``val_accuracy``, ``val_mean_recall`` and ``val_macro_f1`` (the task's headline: over N, S and V for five classes)
+    count every beat once.
     """
 
     def __init__(self, data: TrainingSet) -> None:
@@ -167,6 +168,7 @@ class Validation:
         return {
             "val_loss": float(-(self.weights * log_p[np.arange(len(log_p)), self.labels]).sum()),
             "val_accuracy": float(np.trace(matrix) / matrix.sum()),
+            "val_mean_recall": float(mean_recall(matrix)),
             "val_macro_f1": float(self.headline(matrix)),
         }
 
@@ -189,7 +191,14 @@ class RunKeeper(keras.callbacks.Callback):
         self.validation, self.bar, self.task = validation, bar, task
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Seed dropout by epoch, so that a resumed run drops what the undisturbed one would have dropped."""
+        """Seed dropout by epoch, so that a resumed run drops what the undisturbed one would have dropped.
+
+        A plateau schedule's rate is set here for the same reason.
+        """
+        training = self.config.training
+        if training.schedule.kind == "plateau":
+            decays = plateaus(self.history, training)
+            self.model.optimizer.learning_rate = training.learning_rate * training.schedule.decay_factor**decays
         for layer in self.model.layers:
             generator = getattr(layer, "seed_generator", None)
             if generator is not None:

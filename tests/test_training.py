@@ -12,11 +12,13 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
-from heartzoo.checkpoints import best_epoch, finished, load_model, read_history
-from heartzoo.config import Config, EarlyStoppingConfig, TrainingConfig, load_config
+from heartzoo import recipes
+from heartzoo.checkpoints import best_epoch, finished, load_model, plateaus, read_history
+from heartzoo.config import Config, EarlyStoppingConfig, TrainingConfig, load_config, parse_config
 from heartzoo.data import splits
 from heartzoo.data.training_set import load_training_set
 from heartzoo.errors import UserError
@@ -24,6 +26,7 @@ from heartzoo.training import Validation, train
 
 EPOCHS = 6
 LONG = [f"training.epochs={EPOCHS}", "training.steps_per_epoch=60", "seeds=[3]"]
+NETWORK = {"architecture": "resnet"}
 SHORT = ["training.epochs=1", "training.steps_per_epoch=4", "seeds=[0]"]
 
 
@@ -161,7 +164,13 @@ def test_other_losses_train(loss, cache, tiny, tmp_path):
     overrides = [*SHORT, f"training.loss={loss}", "training.sampling={by: patient, shares: [5, 1, 1]}"]
     train(load_config(tiny, overrides), tmp_path)
     (figures,) = read_history(tmp_path / "seed-0")
-    assert 0 < figures["loss"] < 100 and set(figures) == {"loss", "val_loss", "val_accuracy", "val_macro_f1"}
+    assert 0 < figures["loss"] < 100 and set(figures) == {
+        "loss",
+        "val_loss",
+        "val_accuracy",
+        "val_mean_recall",
+        "val_macro_f1",
+    }
 
 
 def test_a_loss_that_is_not_finite_ends_the_training_in_one_line(cache, tiny, tmp_path):
@@ -185,6 +194,63 @@ def history(metric: str, values: list[float]) -> list[dict[str, float]]:
 def test_the_best_epoch_is_the_first_of_the_best(metric, values, best):
     training = TrainingConfig(early_stopping=EarlyStoppingConfig(metric=metric))
     assert best_epoch(history(metric, values), training) == best
+
+
+def test_a_value_is_better_only_by_more_than_the_least_difference():
+    training = TrainingConfig(early_stopping=EarlyStoppingConfig(metric="val_loss", min_delta=0.1, patience=2))
+    assert best_epoch(history("val_loss", [1.0, 0.95, 0.85, 0.8]), training) == 2
+    assert finished(history("val_loss", [1.0, 0.95, 0.91]), training)
+
+
+def test_a_plateau_schedule_decays_after_epochs_without_a_better_one():
+    rule = {"kind": "plateau", "decay_epochs": 2, "decay_factor": 0.5}
+    training = TrainingConfig.model_validate({"schedule": rule, "early_stopping": {"metric": "val_macro_f1"}})
+    flat_from = {1: 0, 2: 0, 3: 1, 4: 1, 5: 2, 6: 2, 7: 3}
+    for epochs, decays in flat_from.items():
+        assert plateaus(history("val_macro_f1", [0.5] * epochs), training) == decays
+    assert plateaus(history("val_macro_f1", [0.5, 0.4, 0.6, 0.5, 0.7, 0.1]), training) == 0
+    assert plateaus(history("val_macro_f1", [0.5, 0.4, 0.6, 0.5, 0.5, 0.7, 0.1]), training) == 1
+    assert plateaus(history("loss", [3, 2, 2, 2, 1]), training.model_copy(update={"fold": None})) == 1
+
+
+@pytest.mark.parametrize(
+    ("rule", "rates"),
+    [
+        ({"kind": "constant"}, [1, 1, 1]),
+        ({"kind": "exponential", "decay_factor": 0.25, "decay_epochs": 2}, [1, 0.5, 0.25]),
+        ({"kind": "step", "decay_factor": 0.25, "decay_epochs": 2}, [1, 1, 0.25]),
+        ({"kind": "cosine", "final_fraction": 0.2}, [1, 0.6, 0.2]),
+        (
+            {"kind": "cosine-restarts", "first_restart_epochs": 1, "period_factor": 1, "peak_factor": 0.5},
+            [1, 0.5, 0.25],
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_a_schedule_says_the_rate_of_each_step(rule, rates, name):
+    training = TrainingConfig(epochs=2, steps_per_epoch=50, learning_rate=0.01, schedule=rule, optimizer=name)
+    optimizer = recipes.optimizer(training)
+    optimizer.build([keras.Variable(np.zeros(1))])
+    found = []
+    for step in (0, 50, 100):
+        optimizer.iterations.assign(step)
+        found.append(float(optimizer.learning_rate) / 0.01)
+    assert found == pytest.approx(rates, abs=1e-6)
+    assert type(optimizer).__name__.lower() == name
+
+
+def test_a_plateau_s_rate_is_that_of_the_history_after_a_resume_too(cache, tiny, tmp_path):
+    flat = ["training.schedule={kind: plateau, decay_epochs: 1, decay_factor: 0.5}", "seeds=[0]"]
+    flat += ["training.early_stopping={metric: val_macro_f1, min_delta: 1.0, patience: 9}", "training.epochs=3"]
+    seed = train(load_config(tiny, flat), tmp_path) / "seed-0"
+    rates = [array for array in checkpoint(seed).values() if array.shape == () and array.dtype == np.float32]
+    # two flat epochs came before the third
+    assert any(rate == pytest.approx(0.01 * 0.5**1) for rate in rates)
+
+
+def test_weights_decay_with_adamw_alone():
+    with pytest.raises(UserError, match=r"weight_decay = 0.1 with optimizer adam.*take optimizer: adamw"):
+        parse_config({"name": "x", "task": "beat-3", "model": NETWORK, "training": {"weight_decay": 0.1}}, "x")
 
 
 def test_training_ends_with_its_epochs_or_its_patience():

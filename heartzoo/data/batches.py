@@ -42,6 +42,8 @@ def draw_probabilities(labels: np.ndarray, patients: np.ndarray, classes: int, s
     present = counts > 0
     if sampling.by == "example":
         weights = np.ones(len(labels))
+    elif sampling.by == "class-example":
+        weights = (shares / np.maximum(counts.sum(axis=0), 1))[labels]
     elif sampling.by == "class":
         # class by share, then one of its patients, then one of that patient's beats of the class
         cell = shares / np.maximum(present.sum(axis=0), 1) * present

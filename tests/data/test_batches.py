@@ -60,6 +60,12 @@ def test_by_class_the_class_then_its_patient_then_his_beat() -> None:
     assert draw("class").tolist() == pytest.approx([1 / 24] * 4 + [1 / 6, 1 / 6, 1 / 6, 1 / 3])
 
 
+def test_by_class_example_the_class_then_any_of_its_beats() -> None:
+    p = draw("class-example", [2, 1, 1])
+    assert of_class(p) == pytest.approx([0.5, 0.25, 0.25])
+    assert p.tolist() == pytest.approx([0.1] * 4 + [0.125] * 2 + [0.1, 0.25])
+
+
 def test_by_patient_the_patient_then_his_class_then_its_beat() -> None:
     p = draw("patient")
     assert p[PATIENTS == "a"].sum() == pytest.approx(0.5)
@@ -72,7 +78,7 @@ def test_by_patient_the_patient_then_his_class_then_its_beat() -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(
-    by=st.sampled_from(["example", "class", "patient"]),
+    by=st.sampled_from(["example", "class", "patient", "class-example"]),
     shares=st.one_of(st.none(), st.lists(st.floats(0.01, 100), min_size=4, max_size=4)),
     examples=st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abcde")), min_size=1, max_size=60),
 )
