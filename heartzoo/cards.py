@@ -29,7 +29,7 @@ PRECISIONS = {"int8": "int8", "float32": "float"}
 
 def headline(evaluation: Evaluation, task: str) -> tuple[float, tuple[float, float]]:
     """The task's headline figure of an evaluation and its 95 % interval."""
-    name = TASKS[task].headline
+    name = TASKS[task].headline(evaluation.track)
     return getattr(evaluation, name), getattr(evaluation, f"{name}_ci95")
 
 
@@ -45,7 +45,7 @@ def models_table(zoo: Path) -> str:
         first = next(e for e in metrics.evaluations if e.precision == "int8")
         parent = next(e for e in metrics.evaluations if e.precision == "float32" and e.split == first.split)
         figure, (low, high) = headline(first, metrics.task)
-        over = " (N/S/V)" if TASKS[metrics.task].headline == "macro_f1_nsv" else ""
+        over = " (N/S/V)" if TASKS[metrics.task].headline(first.track) == "macro_f1_nsv" else ""
         cost = metrics.cost
         lines.append(
             f"| [{name}](zoo/{name}/{entry.version}/README.md) {entry.version} | {metrics.task} | {first.track}, "
@@ -131,12 +131,12 @@ def _results(metrics: Metrics) -> str:
     ]
     for e in metrics.evaluations:
         figure, (low, high) = headline(e, metrics.task)
-        patients = e.patient_macro_f1 if e.patient_macro_f1_nsv is None else e.patient_macro_f1_nsv
+        patients = getattr(e, f"patient_{TASKS[metrics.task].headline(e.track)}")
         lines.append(
             f"| {e.split} | {PRECISIONS[e.precision]} | {e.runtime} | {e.n:,} | {e.accuracy:.4f} | "
             f"{figure:.4f} ({low:.3f}-{high:.3f}) | {patients:.4f} |"
         )
-    if metrics.classes == list(TASKS["arrhythmia-5"].classes):
+    if TASKS[metrics.task].headline(metrics.evaluations[0].track) == "macro_f1_nsv":
         lines.append(
             "\nMacro-F1 over N, S and V; true F and Q beats are left out, a scored beat called F or Q is an error."
         )

@@ -13,6 +13,7 @@ from heartzoo._version import __version__
 from heartzoo.config import Config, InputConfig
 from heartzoo.data.databases import DATABASES
 from heartzoo.data.rr import FEATURES, LONGEST_S, SHORTEST_S, SINGLE_BEAT_S
+from heartzoo.data.signal import BEAT_LENGTH, WINDOW_S
 from heartzoo.data.splits import get_split
 from heartzoo.data.training_set import TrainingSet
 from heartzoo.flatbuffer import ModelFacts, TensorFacts
@@ -77,8 +78,9 @@ def preprocessing(config: Config) -> dict[str, Any]:
     return {
         "fs": contract.fs,
         "frame": contract.frame,
-        "beat_index": contract.frame // 2,
-        "epsilon_mv": contract.epsilon,
+        "cut": contract.cut,
+        "beat_index": 0 if contract.cut == "r-peak" else contract.frame // 2,
+        "epsilon_mv": None if contract.cut == "r-peak" else contract.epsilon,
         "highpass_hz": contract.highpass_hz,
         "leads": {name: config.data.leads or list(database.leads) for name, database in databases.items()},
         "recording_fs": {name: database.fs for name, database in databases.items()},
@@ -107,10 +109,7 @@ def _steps(contract: InputConfig) -> list[str]:
     steps += [
         "Beats: every annotation whose symbol is one of preprocessing.beat_symbols, at its sample s of the recording; "
         f"its position after resampling is c = floor(s * {contract.fs:g} / recording_fs + 0.5).",
-        f"Frame: x[c - {contract.frame // 2} : c + {contract.frame - contract.frame // 2}] in float32; indices outside "
-        "the record take the first or last sample.",
-        f"Normalise: (frame - mean) / (standard deviation + {contract.epsilon:g} mV), mean and population standard "
-        "deviation of the frame in float64, result in float32.",
+        *(_from_r_peak(contract) if contract.cut == "r-peak" else _centred(contract)),
     ]
     if contract.rr_features:
         steps.append(
@@ -131,6 +130,27 @@ def _steps(contract: InputConfig) -> list[str]:
     return steps
 
 
+def _centred(contract: InputConfig) -> list[str]:
+    return [
+        f"Frame: x[c - {contract.frame // 2} : c + {contract.frame - contract.frame // 2}] in float32; indices outside "
+        "the record take the first or last sample.",
+        f"Normalise: (frame - mean) / (standard deviation + {contract.epsilon:g} mV), mean and population standard "
+        "deviation of the frame in float64, result in float32.",
+    ]
+
+
+def _from_r_peak(contract: InputConfig) -> list[str]:
+    width = round(WINDOW_S * contract.fs)
+    return [
+        f"Windows: the resampled signal x falls into windows of {width} samples (the last may be shorter); a beat "
+        "belongs to window w = floor(c / width), at most the last. T = the median distance of neighbouring beats that "
+        "both belong to w; of all neighbouring beats of the record where w has no two.",
+        f"Frame: sample i of {contract.frame} is (x[c + i] - low) / (high - low), limited to 0 ... 1, with low and "
+        f"high the smallest and largest value of window w; 0 from i = floor({BEAT_LENGTH:g} T) on, beyond the record, "
+        "and where the window is flat; float32. No further normalisation.",
+    ]
+
+
 def _evaluation_rules() -> list[str]:
     return [
         "Rows of a confusion matrix are the truth; Se = TP/(TP+FN), +P = TP/(TP+FP), F1 = 2 TP/(2 TP+FP+FN), 0/0 is 0.",
@@ -145,6 +165,10 @@ def _evaluation_rules() -> list[str]:
 def delay(contract: InputConfig) -> dict[str, Any]:
     """How long after the R peak a decision can be made."""
     beats = max((FEATURES[name].delay_beats for name in contract.rr_features), default=0)
+    if contract.cut == "r-peak":
+        rule = "a frame is scaled by the whole 10 s window of its R peak, so it is the window's end that counts"
+        seconds = WINDOW_S + contract.frame / contract.fs + RESAMPLING_REACH / contract.fs
+        return {"seconds": seconds, "following_beats": beats, "rule": rule}
     # resample_poly's filter reaches ten samples of the slower rate to either side: the target's, where it downsamples.
     after = contract.frame - contract.frame // 2 + RESAMPLING_REACH
     rule = "the later of the two; seconds hold half a frame and the reach of the resampling filter"

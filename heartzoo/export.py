@@ -181,7 +181,7 @@ def _seed_results(config: Config, results: dict[int, list[Evaluation]]) -> list[
     """Mean and spread over seeds of the headline and of each class's F1, on every test split and its parts."""
     if len(results) < 2:
         return []
-    headline = get_task(config.task).headline
+    headline = get_task(config.task).headline(config.track)
     found = []
     for position, example in enumerate(next(iter(results.values()))):
         condition = example.model_dump(include={"precision", "runtime", "dataset", "split", "track"})

@@ -176,7 +176,7 @@ class PublishedModel:
 
         Args:
             frames: shape (n, frame), in mV at the model's sampling rate, the beat at ``frame // 2``; they are
-                normalised here.
+                normalised here. A model whose configuration says ``cut: r-peak`` takes frames scaled to 0-1.
             rr: R-R features, shape (n, features), for a model that takes them.
 
         Returns:
@@ -185,9 +185,9 @@ class PublishedModel:
         Raises:
             UserError: a wrong shape, NaN values, or R-R features missing or not taken.
         """
-        from heartzoo.data.signal import standardise
+        from heartzoo.data.signal import normalise
 
-        return self.tflite.predict(standardise(frames, self.config.input.epsilon), rr)
+        return self.tflite.predict(normalise(frames, self.config.input), rr)
 
     def label_beats(self, record: Record) -> list[str]:
         """Class of every annotated beat of a record, cut and normalised as the model's contract says."""

@@ -228,3 +228,33 @@ def attributes() -> set[str]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute)
     }
+
+
+def test_a_base_is_changed_section_by_section(tmp_path):
+    (tmp_path / "first.yaml").write_text(
+        "name: first\ntask: beat-3\nmodel: {architecture: resnet, sizes: {kernel: 3, filters: [8, 8]}}\n"
+        "training: {epochs: 3, augmentation: {amplitude: 0.1}}\nseeds: [0, 1]\n"
+    )
+    (tmp_path / "second.yaml").write_text(
+        "base: first.yaml\nname: second\nmodel: {sizes: {filters: [4]}}\ntraining: {augmentation: {shift_s: 0.1}}\n"
+    )
+    config = load_config(tmp_path / "second.yaml", ["training.epochs=7"])
+    assert (config.name, config.task, config.seeds, config.training.epochs) == ("second", "beat-3", [0, 1], 7)
+    assert config.model.sizes == {"kernel": 3, "filters": [4]}
+    assert (config.training.augmentation.amplitude, config.training.augmentation.shift_s) == (0.1, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("base", "told"), [("none.yaml", r"no configuration file .*none.yaml"), ("it.yaml", "base = it.yaml leads back")]
+)
+def test_a_base_that_cannot_be_is_told(base, told, tmp_path):
+    (tmp_path / "it.yaml").write_text(f"base: {base}\nname: it\n")
+    with pytest.raises(UserError, match=told):
+        load_config(tmp_path / "it.yaml")
+
+
+def test_bases_in_a_ring_are_told(tmp_path):
+    (tmp_path / "one.yaml").write_text("base: two.yaml\n")
+    (tmp_path / "two.yaml").write_text("base: one.yaml\n")
+    with pytest.raises(UserError, match="leads back to itself"):
+        load_config(tmp_path / "one.yaml")

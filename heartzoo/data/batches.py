@@ -14,7 +14,7 @@ import numpy as np
 
 from heartzoo.config import AugmentationConfig, InputConfig, SamplingConfig
 from heartzoo.data.augmentation import Noise, augment
-from heartzoo.data.signal import standardise
+from heartzoo.data.signal import normalise
 from heartzoo.data.store import Store
 
 Inputs = dict[str, np.ndarray]
@@ -60,14 +60,14 @@ def model_inputs(frames: np.ndarray, rr: np.ndarray, contract: InputConfig) -> I
     """Raw frames and R-R features -> what the network takes.
 
     Args:
-        frames: shape (n, frame), in mV.
+        frames: shape (n, frame), as cut.
         rr: shape (n, features).
-        contract: gives the z-score's epsilon.
+        contract: says how to normalise.
 
     Returns:
         ``signal`` of shape (n, 1, frame, 1), and ``rr`` where the contract has R-R features; float32.
     """
-    inputs = {"signal": standardise(frames, contract.epsilon)[:, None, :, None]}
+    inputs = {"signal": normalise(frames, contract)[:, None, :, None]}
     if contract.rr_features:
         inputs["rr"] = np.asarray(rr, np.float32)
     return inputs

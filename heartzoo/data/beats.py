@@ -20,8 +20,8 @@ class Examples:
     """The beats of one record, ready for a model.
 
     Attributes:
-        frames: float32, shape (n, frame + 2 * margin), in mV, at the model's sampling rate, not yet normalised; the
-            beat sits at index ``margin + frame // 2``.
+        frames: float32, shape (n, frame + 2 * margin), at the model's sampling rate. Centred: in mV, not yet
+            normalised, the beat at index ``margin + frame // 2``. From the R peak on: from 0 to 1.
         rr: float32, shape (n, features).
         symbols: uint8, shape (n,), WFDB symbols as ASCII codes.
         samples: int64, shape (n,), beat positions in the recording.
@@ -42,15 +42,20 @@ def cut_beats(record: Record, contract: InputConfig, margin: int = 0) -> Example
         margin: extra samples on both sides of the frame, at the model's sampling rate, for shift augmentation.
 
     Returns:
-        Its examples, in order of time; every beat is kept, frames at an end are padded with the edge value.
+        Its examples, in order of time; every beat is kept, frames at an end are padded: centred ones with the edge
+        value, those from the R peak on with zeros.
     """
     x = sig.resample(record.signal, record.fs, contract.fs)
     if contract.highpass_hz is not None:
         x = sig.highpass(x, contract.fs, contract.highpass_hz)
     centres = sig.resample_positions(record.samples, record.fs, contract.fs)
-    before = contract.frame // 2 + margin
+    if contract.cut == "r-peak":
+        frames = sig.frames_from_r_peaks(x, centres, contract.fs, contract.frame)
+    else:
+        before = contract.frame // 2 + margin
+        frames = sig.frames(x.astype(np.float32), centres, before, contract.frame + 2 * margin - before)
     return Examples(
-        frames=sig.frames(x.astype(np.float32), centres, before, contract.frame + 2 * margin - before),
+        frames=frames,
         rr=rr_features(record.samples, record.fs, contract.rr_features),
         symbols=record.symbols,
         samples=record.samples,

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import signal as dsp
+
+if TYPE_CHECKING:
+    from heartzoo.config import InputConfig
+
+WINDOW_S = 10.0
+BEAT_LENGTH = 1.2  # of the window's median R-R interval
 
 
 def resample(x: np.ndarray, fs: float, target_fs: float) -> np.ndarray:
@@ -60,6 +67,58 @@ def frames(x: np.ndarray, centres: np.ndarray, before: int, after: int) -> np.nd
     """
     positions = np.asarray(centres)[:, None] + np.arange(-before, after)
     return x[np.clip(positions, 0, len(x) - 1)]
+
+
+def frames_from_r_peaks(x: np.ndarray, peaks: np.ndarray, fs: float, length: int) -> np.ndarray:
+    """Cut and scale beats as the 187-sample "heartbeat" data set does.
+
+    The signal falls into windows of 10 s. A frame starts at its R peak and lasts 1.2 times the median R-R interval of
+    the peak's window (of the record, where the window holds fewer than two peaks); zeros follow. It is scaled so that
+    the window's smallest value is 0 and its largest 1; what passes them in the next window is clipped.
+
+    Args:
+        x: shape (samples,).
+        peaks: positions of the R peaks in order, shape (n,).
+        fs: sampling rate in Hz.
+        length: samples in a frame.
+
+    Returns:
+        float32, shape (n, length), from 0 to 1.
+
+    References:
+        Kachuee, Fazeli and Sarrafzadeh 2018, ECG Heartbeat Classification: A Deep Transferable Representation
+        (IEEE ICHI).
+    """
+    width = round(WINDOW_S * fs)
+    windows = np.pad(x, (0, -len(x) % width), mode="edge").reshape(-1, width)
+    window = np.clip(peaks // width, 0, len(windows) - 1)
+    low, high = windows.min(axis=1)[window, None], windows.max(axis=1)[window, None]
+    lasts = np.floor(BEAT_LENGTH * _median_gaps(peaks, window, len(windows), length))[window, None]
+    offsets = np.arange(length)
+    positions = peaks[:, None] + offsets
+    cut = x[np.clip(positions, 0, len(x) - 1)] - low
+    scaled = np.clip(np.divide(cut, high - low, out=np.zeros_like(cut), where=high > low), 0.0, 1.0)
+    return np.where((offsets < lasts) & (positions < len(x)), scaled, 0.0).astype(np.float32)
+
+
+def _median_gaps(peaks: np.ndarray, window: np.ndarray, windows: int, default: int) -> np.ndarray:
+    """Median distance of neighbouring peaks inside each window, in samples; shape (windows,)."""
+    gaps = np.diff(peaks)
+    medians = np.full(windows, float(np.median(gaps)) if len(gaps) else float(default))
+    inside = window[1:] == window[:-1]
+    for index in np.unique(window[1:][inside]):
+        medians[index] = np.median(gaps[inside & (window[1:] == index)])
+    return medians
+
+
+def normalise(x: np.ndarray, contract: InputConfig) -> np.ndarray:
+    """Frames -> the values that the network takes: z-scored, unless the cut has scaled them already; float32.
+
+    Args:
+        x: shape (n, frame); in mV, or for frames cut from the R peak on already from 0 to 1.
+        contract: the preprocessing contract.
+    """
+    return np.asarray(x, np.float32) if contract.cut == "r-peak" else standardise(x, contract.epsilon)
 
 
 def standardise(x: np.ndarray, epsilon: float) -> np.ndarray:

@@ -28,7 +28,8 @@ class Split:
         records: its records.
         test: True where it may only be opened by an evaluation, which logs the opening.
         skip_s: seconds at each record's start whose beats are left out (EC57's learning period).
-        part: for the random split, which part of the beats; None where every beat of the records counts.
+        part: for the random split, which part of the beats (each record's last beat is in neither, as in the data set
+            that it rebuilds); None where every beat of the records counts.
     """
 
     name: str
@@ -51,19 +52,37 @@ class Split:
         """
         keep = samples >= self.skip_s * fs
         if self.part is not None:
-            in_test = _stratified(symbols, RANDOM_TEST_FRACTION, RANDOM_SPLIT_SEED)
-            keep &= in_test if self.part == "test" else ~in_test
+            followed = np.append(samples[1:] > samples[:-1], False)
+            in_test = _stratified(symbols, followed, RANDOM_TEST_FRACTION, RANDOM_SPLIT_SEED)
+            keep &= followed & (in_test if self.part == "test" else ~in_test)
         return keep
 
 
-def _stratified(symbols: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    """Mark ``fraction`` of the beats of each symbol, drawn by ``seed``."""
+def _stratified(strata: np.ndarray, among: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """Mark ``fraction`` of the elements of each stratum that are marked in ``among``, drawn by ``seed``."""
     rng = np.random.default_rng(seed)
-    chosen = np.zeros(len(symbols), bool)
-    for symbol in np.unique(symbols):
-        members = np.flatnonzero(symbols == symbol)
+    chosen = np.zeros(len(strata), bool)
+    for stratum in np.unique(strata):
+        members = np.flatnonzero(among & (strata == stratum))
         chosen[rng.permutation(members)[: round(fraction * len(members))]] = True
     return chosen
+
+
+def random_folds(labels: np.ndarray, count: int) -> list[np.ndarray]:
+    """Folds with the same class shares, whoever the examples are from: on the random split nobody is unseen.
+
+    Args:
+        labels: class of each example, shape (n,).
+        count: number of folds.
+
+    Returns:
+        For each fold the boolean validation mask, shape (n,).
+    """
+    masks: list[np.ndarray] = []
+    for left in range(count, 0, -1):
+        free = ~np.any(masks, axis=0) if masks else np.ones(len(labels), bool)
+        masks.append(_stratified(labels, free, 1 / left, RANDOM_SPLIT_SEED))
+    return masks
 
 
 def _records(names: str) -> tuple[str, ...]:

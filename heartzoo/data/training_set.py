@@ -13,7 +13,7 @@ from heartzoo.data.databases import get_database
 from heartzoo.data.download import ensure
 from heartzoo.data.records import read_signal
 from heartzoo.data.signal import resample
-from heartzoo.data.splits import folds, get_split
+from heartzoo.data.splits import folds, get_split, random_folds
 from heartzoo.data.store import Store, prepare
 from heartzoo.errors import UserError
 from heartzoo.tasks import Task, get_task
@@ -120,7 +120,11 @@ def load_training_set(config: Config, jobs: int = 2) -> TrainingSet:
     if training.fold is None:
         validation = np.zeros(len(every_label), bool)
     else:
-        validation = folds(every_patient, every_label, training.folds)[training.fold]
+        random = config.track == "random"
+        every_fold = (
+            random_folds(every_label, training.folds) if random else folds(every_patient, every_label, training.folds)
+        )
+        validation = every_fold[training.fold]
     _require_classes(every_label[~validation], task, config)
     return TrainingSet(config, task, tuple(stores), tuple(rows), every_label, every_patient, validation)
 

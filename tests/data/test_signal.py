@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import signal as dsp
 
-from heartzoo.data.signal import frames, highpass, resample, resample_positions, standardise
+from heartzoo.data.signal import frames, frames_from_r_peaks, highpass, resample, resample_positions, standardise
 
 RATES = st.sampled_from([100.0, 125.0, 128.0, 180.0, 250.0, 360.0, 500.0])
 MILLIVOLTS = st.floats(-20, 20, allow_nan=False, width=32)
@@ -165,3 +165,33 @@ def test_scale_and_offset_hardly_matter(seed: int, scale: float, offset: float) 
 
 def test_epsilon_keeps_a_tiny_noise_small() -> None:
     assert np.abs(standardise(np.random.default_rng(0).normal(0, 1e-4, (1, 500)), 0.01)).max() < 0.1
+
+
+# Frames from the R peak on
+
+
+def from_r_peaks_one_by_one(x: np.ndarray, peaks: np.ndarray, fs: float, length: int) -> np.ndarray:
+    """The same from the words of the configuration, beat by beat."""
+    width = round(10 * fs)
+    last = (len(x) - 1) // width
+    of = [min(int(c) // width, last) for c in peaks]
+    found = np.zeros((len(peaks), length))
+    for k, c in enumerate(peaks):
+        window = x[of[k] * width : (of[k] + 1) * width]
+        gaps = [peaks[j + 1] - peaks[j] for j in range(len(peaks) - 1) if of[j] == of[j + 1] == of[k]]
+        t = np.median(gaps or np.diff(peaks)) if len(peaks) > 1 else length
+        for i in range(length):
+            if i < math.floor(1.2 * t) and c + i < len(x) and window.max() > window.min():
+                found[k, i] = min(max((x[c + i] - window.min()) / (window.max() - window.min()), 0), 1)
+    return found
+
+
+@quick
+@given(seed=SEEDS, samples=st.integers(60, 900), beats=st.integers(1, 12), flat=st.booleans())
+def test_frames_from_r_peaks_are_scaled_by_their_window(seed: int, samples: int, beats: int, flat: bool) -> None:
+    rng = np.random.default_rng(seed)
+    x = np.zeros(samples) if flat else rng.normal(0, 1, samples) + np.linspace(0, 5, samples)
+    peaks = np.sort(rng.choice(samples, beats, replace=False))
+    found = frames_from_r_peaks(x, peaks, 20.0, 30)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, from_r_peaks_one_by_one(x, peaks, 20.0, 30), atol=1e-6)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from heartzoo.data.databases import DATABASES, get_database
 from heartzoo.data.records import MissingLead, Record, read_record
-from heartzoo.data.splits import PARTS, SPLITS, Split, folds, get_split, track
+from heartzoo.data.splits import PARTS, SPLITS, Split, folds, get_split, random_folds, track
 from heartzoo.errors import UserError
 from heartzoo.tasks import AAMI, get_task
 
@@ -106,13 +106,24 @@ def test_the_learning_period_is_five_minutes_at_each_recording_s_own_rate() -> N
 
 def test_the_random_split_is_stratified_and_disjoint() -> None:
     symbols = np.random.default_rng(3).choice(list(b"NAVF/"), 10_000, p=[0.8, 0.1, 0.06, 0.03, 0.01]).astype(np.uint8)
-    samples = np.arange(len(symbols))
+    samples = np.tile(np.arange(2_500), 4)  # four records
+    last = samples == 2_499
     train, test = (get_split(f"random-{part}").select(samples, 360.0, symbols) for part in ("train", "test"))
-    assert (train ^ test).all()
+    np.testing.assert_array_equal(train ^ test, ~last)
     for symbol in np.unique(symbols):
-        assert test[symbols == symbol].sum() == round(0.2 * (symbols == symbol).sum())
+        assert test[symbols == symbol].sum() == round(0.2 * ((symbols == symbol) & ~last).sum())
     again = get_split("random-test").select(samples, 360.0, symbols)
     np.testing.assert_array_equal(test, again)
+
+
+@settings(deadline=None, max_examples=25)
+@given(labels=st.lists(st.integers(0, 3), min_size=10, max_size=200), count=st.integers(2, 6))
+def test_random_folds_share_every_class_out_and_cover_everything_once(labels: list[int], count: int) -> None:
+    masks = random_folds(np.array(labels), count)
+    np.testing.assert_array_equal(np.sum(masks, axis=0), 1)
+    for label in set(labels):
+        counts = [int(mask[np.array(labels) == label].sum()) for mask in masks]
+        assert max(counts) - min(counts) <= 1
 
 
 @settings(deadline=None, max_examples=25)
@@ -243,18 +254,21 @@ def test_leads_are_found_by_name(mitdb: dict[str, Record], physionet: Path) -> N
 
 @pytest.mark.data
 def test_random_split_counts_of_the_literature(mitdb: dict[str, Record]) -> None:
-    """The published data set has one row for each beat but the last of a record."""
-    labels = np.concatenate([get_task("arrhythmia-5").labels(record.symbols)[:-1] for record in mitdb.values()])
-    assert [int((labels == index).sum()) for index in range(5)] == [90_589, 2_779, 7_236, 803, 8_039]
-    assert sum([87_554, 21_892]) == int((labels >= 0).sum())
+    """The published data set has one row for each beat but the last of a record, 80 % of each class for training."""
+    select = {part: random_part(mitdb, part) for part in ("train", "test")}
+    labels = np.concatenate([get_task("arrhythmia-5").labels(record.symbols) for record in mitdb.values()])
+    found = {part: np.bincount(labels[keep], minlength=5) for part, keep in select.items()}
+    assert (found["train"] + found["test"]).tolist() == [90_589, 2_779, 7_236, 803, 8_039]
+    # drawn by symbol, not by class: a few beats more or fewer of a class
+    np.testing.assert_allclose(found["train"], [72_471, 2_223, 5_788, 641, 6_431], atol=2)
+    np.testing.assert_allclose(found["test"], [18_118, 556, 1_448, 162, 1_608], atol=2)
+    assert not (select["train"] & select["test"]).any()
 
 
-@pytest.mark.data
-def test_random_split_covers_every_beat_once(mitdb: dict[str, Record]) -> None:
-    train, test = (counts(mitdb, get_split(f"random-{part}"), "A") for part in ("train", "test"))
-    assert {name: train[name] + test[name] for name in AAMI} == table(90_631, 2_781, 7_236, 803, 8_043)
-    for name in AAMI:
-        assert test[name] == pytest.approx(0.2 * (train[name] + test[name]), abs=2)
+def random_part(records: dict[str, Record], part: str) -> np.ndarray:
+    samples = np.concatenate([record.samples for record in records.values()])
+    symbols = np.concatenate([record.symbols for record in records.values()])
+    return get_split(f"random-{part}").select(samples, 360.0, symbols)
 
 
 @pytest.fixture(scope="module")
