@@ -54,8 +54,10 @@ def loss(training: TrainingConfig, drawn: np.ndarray) -> Any:
     if training.loss == "weighted":
 
         def weighted_cross_entropy(labels: Any, logits: Any) -> Any:
+            # A weighted mean, as PyTorch has it: a rare class does not make the whole batch's gradient larger.
+            weight = ops.sum(labels * ops.convert_to_tensor(weights, "float32"), axis=-1)
             losses = ops.categorical_crossentropy(labels, logits, from_logits=True)
-            return ops.mean(losses * ops.sum(labels * ops.convert_to_tensor(weights, "float32"), axis=-1))
+            return ops.sum(losses * weight) / ops.sum(weight)
 
         return weighted_cross_entropy
     return keras.losses.CategoricalCrossentropy(from_logits=True)
