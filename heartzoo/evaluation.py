@@ -10,8 +10,8 @@ import numpy as np
 
 from heartzoo.config import Config
 from heartzoo.data.batches import Inputs, input_chunks
-from heartzoo.data.databases import get_database
-from heartzoo.data.splits import PARTS, Split, get_split
+from heartzoo.data.databases import HEARTBEAT_CSV, get_database
+from heartzoo.data.splits import PARTS, RANDOM_TESTS, Split, get_split
 from heartzoo.data.store import Store, prepare
 from heartzoo.errors import UserError
 from heartzoo.metrics import score
@@ -77,10 +77,14 @@ def evaluate(subject: Subject, split: Split, present_only: bool = False) -> list
 
 
 def _refuse_known_people(config: Config, split: Split) -> None:
-    if config.track == "random" and split.database == "mitdb" and split.part is None:
+    """Refuse mitdb's test splits to a model that knows their people, but for the random split's own test part."""
+    own = [RANDOM_TESTS[name] for name in config.data.train if name in RANDOM_TESTS]
+    of_mitdb = split.database in ("mitdb", HEARTBEAT_CSV)
+    random_part = split.name in RANDOM_TESTS.values()
+    if of_mitdb and split.name not in own and (own or (random_part and config.track != "synthetic")):
         raise UserError(
-            f"{config.name} was trained on the random split: it has seen the people of {split.name}",
-            "score it on random-test",
+            f"{config.name} was trained on {' + '.join(config.data.train)}: it has seen people of {split.name}",
+            f"score it on {' or '.join(own or config.data.test)}",
         )
 
 

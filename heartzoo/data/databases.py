@@ -21,7 +21,7 @@ class Database:
         fs: sampling rate in Hz.
         leads: leads to use, most preferred first; the first that a record has is taken.
         records: record names, as paths inside the version folder.
-        annotated: whether its records have beat annotations (``.atr``).
+        extensions: file name endings of one record.
         same_person: record -> patient, where a patient has more than one record.
     """
 
@@ -33,13 +33,13 @@ class Database:
     fs: int
     leads: tuple[str, ...]
     records: tuple[str, ...]
-    annotated: bool = True
+    extensions: tuple[str, ...] = ("hea", "dat", "atr")
     same_person: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def extensions(self) -> tuple[str, ...]:
-        """File name endings of one record."""
-        return ("hea", "dat", "atr") if self.annotated else ("hea", "dat")
+    def annotated(self) -> bool:
+        """Whether its records have beat annotations (``.atr``)."""
+        return "atr" in self.extensions
 
     def patient(self, record: str) -> str:
         """The person a record comes from: several records of one person share an id."""
@@ -49,6 +49,7 @@ class Database:
 
 
 ICENTIA = "icentia11k-continuous-ecg"
+HEARTBEAT_CSV = "heartbeat-csv"
 _GOLDBERGER = (
     "Goldberger AL et al. PhysioBank, PhysioToolkit, and PhysioNet. Circulation 101(23):e215-e220, 2000. "
     "doi:10.1161/01.CIR.101.23.e215"
@@ -95,7 +96,7 @@ DATABASES: dict[str, Database] = {
             fs=360,
             leads=("noise1",),
             records=("bw", "em", "ma"),
-            annotated=False,
+            extensions=("hea", "dat"),
         ),
         Database(
             name=ICENTIA,
@@ -108,6 +109,18 @@ DATABASES: dict[str, Database] = {
             leads=("ecg",),
             # 11,000 patients of about 50 segments: too many to list; records are named on the command line.
             records=(),
+        ),
+        Database(
+            name=HEARTBEAT_CSV,
+            version="1",
+            title="187-sample beats of mitdb, as CSV files that you have",
+            license="that of mitdb, ODC-By 1.0",
+            citation="Kachuee M, Fazeli S, Sarrafzadeh M. ECG Heartbeat Classification: A Deep Transferable "
+            "Representation. IEEE ICHI 2018. doi:10.1109/ICHI.2018.00092",
+            fs=125,
+            leads=("MLII",),
+            records=("mitbih_train", "mitbih_test"),
+            extensions=("csv",),
         ),
         Database(
             name="synthetic",

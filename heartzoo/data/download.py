@@ -14,7 +14,7 @@ from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from threading import Event
 
-from heartzoo.data.databases import Database
+from heartzoo.data.databases import HEARTBEAT_CSV, Database
 from heartzoo.data.sources import Fetch, FileError, open_source
 from heartzoo.errors import UserError, nearest
 from heartzoo.files import atomic_path, cache_dir, lock, sha256
@@ -52,7 +52,7 @@ def download(
     """Fetch the files of some records that are not in the cache yet, or are damaged there.
 
     Args:
-        database: the database; ``synthetic`` is generated instead.
+        database: the database; ``synthetic`` is generated instead, ``heartbeat-csv`` must be there.
         records: record names; by default all of the database's.
         mirror: URL or folder with PhysioNet's layout ``<mirror>/<database>/<version>/<file>``; by default
             ``HEARTZOO_MIRROR``, else PhysioNet.
@@ -72,6 +72,13 @@ def download(
             from heartzoo.data.synthetic import write
 
             write(target, names)
+        elif database.name == HEARTBEAT_CSV:
+            missing = [name for name in _file_names(database, names) if not (target / name).is_file()]
+            if missing:
+                raise UserError(
+                    f"{database.name} cannot be downloaded, and {', '.join(missing)} is not in {target}",
+                    "copy or link your files into that folder",
+                )
         else:
             _complete(database, _file_names(database, names), mirror, workers)
     return target

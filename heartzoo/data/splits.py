@@ -111,11 +111,15 @@ SPLITS: dict[str, Split] = {
         Split("svdb-test", "svdb", _SVDB_TEST, test=True),
         Split("random-train", "mitdb", DATABASES["mitdb"].records, part="train"),
         Split("random-test", "mitdb", DATABASES["mitdb"].records, test=True, part="test"),
+        Split("csv-train", "heartbeat-csv", ("mitbih_train",)),
+        Split("csv-test", "heartbeat-csv", ("mitbih_test",), test=True),
         Split("synthetic-train", "synthetic", _SYNTHETIC[:24]),
         Split("synthetic-test", "synthetic", _SYNTHETIC[24:], test=True),
     )
 }
 
+# Training parts of splits with the same people on both sides, and the test part that belongs to each.
+RANDOM_TESTS = {"random-train": "random-test", "csv-train": "csv-test"}
 # Results on these parts of a split are read off the same predictions.
 PARTS: dict[str, tuple[str, ...]] = {"ds2": ("ds2-no202", "ds2-skip5")}
 
@@ -139,6 +143,7 @@ def track(train_splits: list[str]) -> str:
         frozenset({"ds1"}): "strict",
         frozenset({"ds1", "svdb-train"}): "extended",
         frozenset({"random-train"}): "random",
+        frozenset({"csv-train"}): "random",
         frozenset({"synthetic-train"}): "synthetic",
     }
     key = frozenset(train_splits)

@@ -21,8 +21,9 @@ import numpy as np
 from heartzoo._version import __version__
 from heartzoo.config import InputConfig
 from heartzoo.data.beats import Examples, cut_beats
-from heartzoo.data.databases import Database
+from heartzoo.data.databases import HEARTBEAT_CSV, Database
 from heartzoo.data.download import ensure, folder, present
+from heartzoo.data.heartbeat_csv import read_heartbeats
 from heartzoo.data.records import MissingLead, Record, read_record
 from heartzoo.errors import UserError
 from heartzoo.files import Sink, atomic_path, cache_dir, lock, sha256
@@ -227,6 +228,9 @@ def _prepare_record(
     missing_lead: str,
 ) -> tuple[Examples, dict[str, Any]] | str:
     """One record's examples and facts, or the reason it is skipped. Runs in a worker process."""
+    if database.name == HEARTBEAT_CSV:
+        record, examples = read_heartbeats(source / f"{name}.csv", contract)
+        return examples, _facts(record, examples, source, database)
     try:
         record = read_record(source, database, name, leads)
     except MissingLead as error:
