@@ -22,7 +22,7 @@ LAYERS = (
     "models",
     "checkpoints recipes training compression quantization",
     "runtime interpreters evaluation metrics_file openings predictors contract cheader",
-    "zoo publishing plots tables cards",
+    "zoo publishing plots tables cards comparison",
     "export",
     "cli demo __main__",
 )

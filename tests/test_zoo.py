@@ -15,6 +15,7 @@ import pytest
 
 import heartzoo
 from heartzoo import cards, metrics_file, publishing, zoo
+from heartzoo.comparison import comparison
 from heartzoo.config import load_config
 from heartzoo.data.beats import cut_beats
 from heartzoo.data.records import open_record
@@ -267,6 +268,11 @@ def test_every_published_opening_of_a_test_split_is_logged(published):
 
 def test_nothing_published_was_trained_on_non_commercial_data(published):
     assert not any("icentia" in split for split in published.configuration["splits"]["train"])
+
+
+def test_the_comparison_is_current():
+    page = ROOT / "docs" / "comparison.md"
+    assert page.read_text(encoding="utf-8") == comparison(ZOO), "run `python -m heartzoo.comparison docs/comparison.md`"
 
 
 def test_the_table_of_models_in_the_readme_is_current():
