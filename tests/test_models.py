@@ -17,7 +17,7 @@ from heartzoo.errors import UserError
 from heartzoo.flatbuffer import inspect
 from heartzoo.models.registry import size_names
 from heartzoo.quantization import to_int8
-from heartzoo.runtime import TfliteModel, default_runtime
+from heartzoo.runtime import TfliteModel, arena_bytes, default_runtime
 from heartzoo.training import build_model
 
 ROOT = Path(__file__).parents[1]
@@ -156,6 +156,29 @@ def test_the_default_efficientnetv2_is_heartkits_three_class_network():
 )
 def test_published_parameter_counts(architecture, samples, classes, sizes, parameters):
     assert models.build(architecture, (1, samples, 1), classes, **sizes).count_params() == parameters
+
+
+@pytest.mark.parametrize(
+    ("sizes", "most_bytes", "most_operators", "most_arena"),
+    [((8, 2, 8), 20 * 1024, 60, 24 * 1024), ((11, 2, 4), 36 * 1024, 80, 30 * 1024)],
+    ids=["cnn1", "cnn3"],
+)
+def test_rhythm_networks_take_far_less_than_their_authors_files(sizes, most_bytes, most_operators, most_arena):
+    names = ("blocks", "filters", "halve_every")
+    model = models.build("rhythm_cnn", (1, 2049, 1), 3, **dict(zip(names, sizes, strict=True)))
+    rng = np.random.default_rng(0)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):  # as after a training: none does nothing
+            layer.set_weights([rng.uniform(0.5, 1.5, weight.shape) for weight in layer.get_weights()])
+    inputs = {"signal": rng.standard_normal((6, 1, 2049, 1)).astype(np.float32)}
+    content = to_int8(model, inputs)
+    facts = inspect(content)
+    assert len(content) <= most_bytes and sum(facts.operators.values()) <= most_operators
+    if default_runtime() == "tflm":
+        assert (arena_bytes(content) or 0) <= most_arena
+        logits = model.predict_on_batch(inputs)
+        error = TfliteModel(content, "tflm").predict(inputs["signal"]) - logits
+        assert np.sqrt(np.mean(error**2)) < 0.2 * logits.std()
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
