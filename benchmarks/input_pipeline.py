@@ -16,7 +16,7 @@ from heartzoo.config import load_config
 from heartzoo.data.training_set import load_training_set
 from heartzoo.training import Batches, build_model
 
-STEPS, EPOCHS, ROUNDS = 60, 4, 3
+STEPS, EPOCHS, ROUNDS = 40, 3, 2
 
 
 def epoch_seconds(model: keras.Model, **feed: Any) -> list[float]:
