@@ -88,7 +88,8 @@ def inspect(content: bytes) -> ModelFacts:
 
     ``macs`` counts, with ``|output|`` the number of output values: ``|output| * kernel height * kernel width *
     input channels`` for CONV_2D, ``|output| * kernel height * kernel width`` for DEPTHWISE_CONV_2D, and
-    ``|output| * inputs`` for FULLY_CONNECTED; other operators count nothing.
+    ``|output| * inputs`` for FULLY_CONNECTED, steps * sizes of the gates' weight matrices for
+    UNIDIRECTIONAL_SEQUENCE_LSTM; other operators count nothing.
 
     Raises:
         UserError: the bytes are not a .tflite file, or it is truncated or damaged.
@@ -242,6 +243,10 @@ def _tensor_facts(tensor: Any) -> TensorFacts:
 
 
 def _macs(name: str, operator: Any, tensors: list[Any]) -> int:
+    if name == "UNIDIRECTIONAL_SEQUENCE_LSTM":
+        steps = _shape(tensors[operator.inputs[0]])[1]
+        # inputs 1 to 8: from the input and from the state to each of four gates
+        return steps * sum(prod(_shape(tensors[index])) for index in operator.inputs[1:9])
     if name not in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
         return 0
     weights = _shape(tensors[operator.inputs[1]])  # (out, kh, kw, in), (1, kh, kw, out), (out, in)

@@ -14,6 +14,7 @@ import numpy as np
 from heartzoo.data.batches import Inputs
 from heartzoo.errors import UserError
 from heartzoo.flatbuffer import strip
+from heartzoo.recurrent import is_recurrent, twin
 from heartzoo.stderr import captured_stderr
 
 
@@ -49,12 +50,17 @@ def to_int8(model: keras.Model, calibration: Inputs) -> bytes:
 
 
 def _converter(tf: Any, model: keras.Model, representative: Callable[[], Iterator[dict[str, np.ndarray]]]) -> Any:
-    converter = tf.lite.TFLiteConverter.from_keras_model(_with_batch_of_one(_fusable(model)))
+    converter = tf.lite.TFLiteConverter.from_keras_model(_convertible(model))
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = representative
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = converter.inference_output_type = tf.int8
     return converter
+
+
+def _convertible(model: keras.Model) -> Any:
+    """The same function with a batch of one, in a form that the converter turns into few operators."""
+    return twin(model) if is_recurrent(model) else _with_batch_of_one(_fusable(model))
 
 
 @contextmanager

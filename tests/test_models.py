@@ -28,7 +28,7 @@ EXAMPLES = 24
 LAYERS = {
     "InputLayer", "Conv2D", "DepthwiseConv2D", "Dense", "BatchNormalization", "ReLU", "Add", "Multiply", "Concatenate",
     "Dropout", "GlobalAveragePooling2D", "MaxPooling2D", "AveragePooling2D", "Activation",
-    "LeakyReLU", "Flatten", "Reshape", "ZeroPadding2D", "Rescaling",
+    "LeakyReLU", "Flatten", "Reshape", "ZeroPadding2D", "Rescaling", "LSTM",
 }  # fmt: skip
 # parameters and multiply-accumulates of the published architectures
 KNOWN = {"beat-2-eff-sm": (27_886, 866_624), "beat-3-eff-sm": (41_001, 963_264)}
@@ -145,6 +145,7 @@ def test_the_default_efficientnetv2_is_heartkits_three_class_network():
         ("enhanced_cnn", 187, 5, {}, 193_093),
         ("dualpath_resnet", 187, 5, {}, 1_690_693),
         ("cnn_187", 187, 5, {}, 120_453),
+        ("lstm_187", 187, 5, {}, 120_453),
         ("cnn_187", 187, 5, {"filters": (64, 128, 64), "hidden": 96}, 192_645),
         ("rhythm_cnn", 2049, 3, {"blocks": 8, "filters": 2, "halve_every": 8}, 4_455),
         ("rhythm_cnn", 2049, 3, {"blocks": 13, "filters": 2, "halve_every": 8}, 7_093),
@@ -186,6 +187,21 @@ def test_every_size_can_be_set_and_is_documented(architecture):
     function = models.registry.ARCHITECTURES[architecture]
     for size in size_names(architecture):
         assert f"        {size}: " in (function.__doc__ or ""), f"{architecture} does not describe {size}"
+
+
+def test_a_recurrent_network_that_branches_is_refused():
+    signal = keras.Input((1, 16, 1), name="signal")
+    x = keras.layers.LSTM(4)(keras.layers.Reshape((16, 1))(signal))
+    model = keras.Model({"signal": signal}, keras.layers.Add()([keras.layers.Dense(3)(x), keras.layers.Dense(3)(x)]))
+    with pytest.raises(UserError, match="recurrent network that branches cannot be converted"):
+        to_int8(model, {"signal": np.zeros((2, 1, 16, 1), np.float32)})
+
+
+def test_an_lstm_counts_the_work_of_every_step():
+    model = models.build("lstm_187", (1, 16, 1), 3, units=(8, 4), hidden=5)
+    content = to_int8(model, {"signal": np.random.default_rng(0).random((4, 1, 16, 1), np.float32)})
+    lstm1, lstm2 = 16 * 4 * 8 * (1 + 8), 16 * 4 * 4 * (8 + 4)
+    assert inspect(content).macs == lstm1 + lstm2 + 4 * 5 + 5 * 3
 
 
 def test_patterns_list_architectures():

@@ -6,6 +6,7 @@ from heartzoo.models import (  # noqa: F401  (importing registers them)
     dualpath_resnet,
     efficientnetv2,
     enhanced_cnn,
+    lstm_187,
     nin_187,
     resnet,
     rhythm_cnn,

@@ -1,0 +1,41 @@
+"""The recurrent network of a Keras study on 187-sample beats."""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+from heartzoo.models.registry import register
+
+
+@register
+def lstm_187(
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    units: tuple[int, ...] = (128, 64),
+    hidden: int = 64,
+    dropout: float = 0.2,
+) -> keras.Model:
+    """LSTM layers, each followed by dropout, then two dense layers.
+
+    Args:
+        input_shape: ``(1, samples, 1)``.
+        num_classes: number of logits.
+        units: units of each LSTM layer; the last gives its last state only.
+        hidden: units of the hidden dense layer.
+        dropout: fraction dropped after each LSTM layer.
+
+    Returns:
+        A model from ``signal`` to logits; with the defaults and 5 classes 120,453 parameters.
+
+    References:
+        Hochreiter and Schmidhuber 1997, Long Short-Term Memory (Neural Computation 9:1735-1780).
+        Re-implemented from the description of a Keras study of CNN and RNN on the random split.
+    """
+    signal = keras.Input(input_shape, name="signal")
+    x = layers.Reshape((input_shape[1], 1), name="sequence")(signal)
+    for number, width in enumerate(units, start=1):
+        x = layers.LSTM(width, return_sequences=number < len(units), name=f"lstm{number}")(x)
+        x = layers.Dropout(dropout)(x)
+    x = layers.Dense(hidden, activation="relu", name="hidden")(x)
+    return keras.Model({"signal": signal}, layers.Dense(num_classes, name="logits")(x))
