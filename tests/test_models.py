@@ -189,6 +189,12 @@ def test_every_size_can_be_set_and_is_documented(architecture):
         assert f"        {size}: " in (function.__doc__ or ""), f"{architecture} does not describe {size}"
 
 
+def test_a_frame_that_is_too_short_is_told_with_the_lengths_that_do():
+    with pytest.raises(UserError, match=r"baseline_cnn cannot take frames of 60 samples .* but 76 samples or more"):
+        models.build("baseline_cnn", (1, 60, 1), 5, filters=(4, 4, 4, 4))
+    assert models.build("baseline_cnn", (1, 76, 1), 5, filters=(4, 4, 4, 4)).output_shape == (None, 5)
+
+
 def test_a_recurrent_network_that_branches_is_refused():
     signal = keras.Input((1, 16, 1), name="signal")
     x = keras.layers.LSTM(4)(keras.layers.Reshape((16, 1))(signal))

@@ -7,6 +7,7 @@ keyword arguments with defaults, so that a configuration file can set them and a
 from __future__ import annotations
 
 import inspect
+from bisect import bisect_left
 from collections.abc import Callable
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 Architecture = Callable[..., "keras.Model"]
 ARCHITECTURES: dict[str, Architecture] = {}
+LONGEST_FRAME = 8192
 
 
 def register(function: Architecture) -> Architecture:
@@ -78,11 +80,34 @@ def build(
     try:
         return function(input_shape, num_classes, **sizes)
     except (ValueError, TypeError, ArithmeticError) as error:
+        shortest = _shortest_frame(function, input_shape[1], num_classes, sizes)
+        if shortest is not None:
+            raise UserError(
+                f"{architecture} cannot take frames of {input_shape[1]} samples with these sizes, "
+                f"but {shortest} samples or more",
+                "set input.frame, or mend model.sizes",
+            ) from error
         given = ", ".join(f"{name} = {value}" for name, value in sizes.items())
         reason = str(error).strip().splitlines()[0]
         raise UserError(
             f"{architecture} cannot be built with {given or 'its defaults'} ({reason})", "mend model.sizes"
         ) from error
+
+
+def _shortest_frame(function: Architecture, too_short: int, num_classes: int, sizes: dict[str, Any]) -> int | None:
+    """The smallest number of samples with which a network can be built; None where it is not for want of samples."""
+
+    def builds(samples: int) -> bool:
+        try:
+            function((1, samples, 1), num_classes, **sizes)
+        except (ValueError, TypeError, ArithmeticError):
+            return False
+        return True
+
+    if not builds(LONGEST_FRAME):
+        return None
+    candidates = range(too_short + 1, LONGEST_FRAME + 1)
+    return candidates[bisect_left(candidates, True, key=builds)]
 
 
 def _lookup(architecture: str) -> Architecture:
