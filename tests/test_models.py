@@ -21,7 +21,19 @@ from heartzoo.runtime import TfliteModel, arena_bytes, default_runtime
 from heartzoo.training import build_model
 
 ROOT = Path(__file__).parents[1]
-CONFIGS = {path.stem: path for path in sorted((ROOT / "configs").glob("*.yaml"))}
+
+
+def configured_networks() -> dict[str, Path]:
+    """The configurations, one for each network: the same one trained on other data is tested once."""
+    found = {}
+    for path in sorted((ROOT / "configs").glob("*.yaml"), key=lambda path: (len(path.stem), path.stem)):
+        config = load_config(path)
+        network = config.model, config.task, config.input.frame, config.input.rr_features
+        found.setdefault(repr(network), path)
+    return {path.stem: path for path in sorted(found.values())}
+
+
+CONFIGS = configured_networks()
 ARCHITECTURES = models.list_architectures()
 FEATURES = 5
 EXAMPLES = 24
