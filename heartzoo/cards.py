@@ -19,7 +19,7 @@ from heartzoo.zoo import find, list_models, zoo_folder
 
 BEGIN, END = "<!-- models: begin -->", "<!-- models: end -->"
 TRACKS = {
-    "strict": "trained on DS1 only, tested on patients it has never seen",
+    "strict": "trained on DS1 only (rhythm: DS1 and record 202), tested on patients it has never seen",
     "extended": "trained on DS1 and svdb-train, tested on patients it has never seen",
     "random": "random split, optimistic: beats of the same person are on both sides",
     "synthetic": "synthetic recordings; says nothing about patients",

@@ -61,10 +61,11 @@ class DataConfig(Section):
 class InputConfig(Section):
     """The preprocessing contract: how a recording becomes the network's input."""
 
-    cut: Literal["centred", "r-peak"] = Field(
+    cut: Literal["centred", "r-peak", "rhythm"] = Field(
         default="centred",
         description="centred: the beat at frame // 2, z-scored; r-peak, after Kachuee 2018: from the R peak on, 1.2 "
-        "times the median R-R interval of its 10 s window, scaled to 0-1 by that window, then zeros",
+        "times the median R-R interval of its 10 s window, scaled to 0-1 by that window, then zeros; "
+        "rhythm: frame after frame, z-scored, labelled by rhythm",
     )
     fs: Annotated[float, Field(ge=50.0, le=1000.0)] = Field(default=100.0, description="sampling rate, Hz")
     frame: Annotated[int, Field(ge=16, le=8192)] = Field(default=512, description="frame length, samples")
@@ -73,6 +74,18 @@ class InputConfig(Section):
     )
     epsilon: Positive = Field(default=0.01, description="mV added to a frame's standard deviation in its z-score")
     rr_features: list[str] = Field(default=[], description="R-R features, in the order of the network's second input")
+    drowned_share: Fraction = Field(
+        default=0.0, description="cut rhythm: fraction of a record's frames that are there once more, as noise"
+    )
+    drowned_snr_db: tuple[float, float] = Field(
+        default=(-12.0, -6.0), description="signal-to-noise ratio of those frames, a range, dB; the noise is nstdb's"
+    )
+
+    @model_validator(mode="after")
+    def _rhythm_frames_hold_many_beats(self) -> InputConfig:
+        if self.cut == "rhythm" and self.rr_features:
+            raise UserError("input.rr_features with input.cut rhythm: a frame holds many beats", "leave one out")
+        return self
 
     @model_validator(mode="after")
     def _window_scale_needs_no_highpass(self) -> InputConfig:
@@ -242,9 +255,18 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _shifts_centred_frames_only(self) -> Config:
-        if self.input.cut == "r-peak" and self.training.augmentation.shift_s:
+        if self.input.cut != "centred" and self.training.augmentation.shift_s:
             raise UserError(
-                "training.augmentation.shift_s with input.cut r-peak: a frame begins at its R peak", "set it to 0"
+                f"training.augmentation.shift_s with input.cut {self.input.cut}: its frames cannot move", "set it to 0"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _cut_fits_task(self) -> Config:
+        if get_task(self.task).of_rhythm != (self.input.cut == "rhythm"):
+            raise UserError(
+                f"task {self.task} with input.cut {self.input.cut}",
+                "rhythm tasks take cut: rhythm, beat tasks centred or r-peak",
             )
         return self
 

@@ -18,7 +18,7 @@ from heartzoo.data.splits import get_split
 from heartzoo.data.training_set import TrainingSet
 from heartzoo.flatbuffer import ModelFacts, TensorFacts
 from heartzoo.metrics import RESAMPLES
-from heartzoo.tasks import BEAT_SYMBOLS, MAPPINGS, TASKS
+from heartzoo.tasks import BEAT_SYMBOLS, TASKS
 
 ROOT = Path(__file__).parent.parent
 SCHEMA_VERSION = 1
@@ -50,10 +50,7 @@ def configuration(
         "notice": NOTICE,
         "task": task.name,
         "classes": list(task.classes),
-        "class_map": {
-            name: "".join(MAPPINGS[config.data.mapping][aami] for aami in group)
-            for name, group in zip(task.classes, task.groups, strict=True)
-        },
+        "class_map": dict(zip(task.classes, task.symbols(config.data.mapping), strict=True)),
         "preprocessing": preprocessing(config),
         "tensors": _tensors(facts, config.input),
         "delay": delay(config.input),
@@ -79,7 +76,7 @@ def preprocessing(config: Config) -> dict[str, Any]:
         "fs": contract.fs,
         "frame": contract.frame,
         "cut": contract.cut,
-        "beat_index": 0 if contract.cut == "r-peak" else contract.frame // 2,
+        "beat_index": {"centred": contract.frame // 2, "r-peak": 0, "rhythm": None}[contract.cut],
         "epsilon_mv": None if contract.cut == "r-peak" else contract.epsilon,
         "highpass_hz": contract.highpass_hz,
         "leads": {name: config.data.leads or list(database.leads) for name, database in databases.items()},
@@ -106,6 +103,8 @@ def _steps(contract: InputConfig) -> list[str]:
             f"'highpass', fs={contract.fs:g}, output='sos'); "
             "y = sosfilt(sos, x, zi=sosfilt_zi(sos) * x[0]), in float64."
         )
+    if contract.cut == "rhythm":
+        return steps + _rhythm(contract) + _inference(contract)
     steps += [
         "Beats: every annotation whose symbol is one of preprocessing.beat_symbols, at its sample s of the recording; "
         f"its position after resampling is c = floor(s * {contract.fs:g} / recording_fs + 0.5).",
@@ -120,13 +119,41 @@ def _steps(contract: InputConfig) -> list[str]:
             "first beat's (fewer at the start; the first beat uses the second's H and mean). Every feature is limited "
             "to -1 ... 1 and given in float32, in the order listed."
         )
-    steps += [
+    scored = "Scored are the beats whose symbol class_map lists; the others still count in the R-R intervals."
+    return [*steps, *_inference(contract), scored]
+
+
+def _inference(contract: InputConfig) -> list[str]:
+    return [
         "Quantize each input: clip(round_half_even(value / scale) + zero_point, -128, 127) in float32, with scale and "
         "zero_point of tensors.inputs, in the order listed there.",
         "Class: the largest int8 output; of equal ones the first. Logit = (output - zero_point) * scale; "
         "softmax of the logits gives probabilities.",
-        "Scored are the beats whose symbol class_map lists; the others still count in the R-R intervals.",
     ]
+
+
+def _rhythm(contract: InputConfig) -> list[str]:
+    steps = [
+        f"Frames: x[k * {contract.frame} : (k + 1) * {contract.frame}] for k = 0, 1, ... in float32; the incomplete "
+        "one at the end is dropped. As samples of the recording a frame lasts from "
+        f"floor(k * {contract.frame} * recording_fs / {contract.fs:g}) to "
+        f"floor(((k + 1) * {contract.frame} - 1) * recording_fs / {contract.fs:g}).",
+        "Symbol of a frame: n where the rhythm annotation '(N' holds from its first to its last sample without a "
+        "rhythm mark in between, f for '(AFIB' or '(AFL'; ~ where no rhythm is annotated and its beats are all Q; "
+        "? otherwise. A rhythm lasts to the sample of its ')', or to the next mark. Scored are the frames whose symbol "
+        "class_map lists.",
+    ]
+    if contract.drowned_share:
+        low, high = contract.drowned_snr_db
+        steps.append(
+            f"Noise: round({contract.drowned_share:g} n) of a record's n frames are there once more with the symbol ~: "
+            "rng = numpy.random.default_rng(zlib.crc32(record name)); chosen = sort(rng.choice(n, count, "
+            "replace=False)); of nstdb's bw and ma (their second halves, resampled) each gets a stretch: source "
+            "rng.integers(0, 2, count), start rng.integers(0, samples - frame + 1, count), less its mean, at "
+            f"rng.uniform({low:g}, {high:g}, (count, 1)) dB of 20 log10(std(frame) / std(stretch)). They follow the "
+            "record's other frames."
+        )
+    steps.append(_z_score(contract))
     return steps
 
 
@@ -134,9 +161,15 @@ def _centred(contract: InputConfig) -> list[str]:
     return [
         f"Frame: x[c - {contract.frame // 2} : c + {contract.frame - contract.frame // 2}] in float32; indices outside "
         "the record take the first or last sample.",
-        f"Normalise: (frame - mean) / (standard deviation + {contract.epsilon:g} mV), mean and population standard "
-        "deviation of the frame in float64, result in float32.",
+        _z_score(contract),
     ]
+
+
+def _z_score(contract: InputConfig) -> str:
+    return (
+        f"Normalise: (frame - mean) / (standard deviation + {contract.epsilon:g} mV), mean and population standard "
+        "deviation of the frame in float64, result in float32."
+    )
 
 
 def _from_r_peak(contract: InputConfig) -> list[str]:
@@ -169,6 +202,9 @@ def delay(contract: InputConfig) -> dict[str, Any]:
         rule = "a frame is scaled by the whole 10 s window of its R peak, so it is the window's end that counts"
         seconds = WINDOW_S + contract.frame / contract.fs + RESAMPLING_REACH / contract.fs
         return {"seconds": seconds, "following_beats": beats, "rule": rule}
+    if contract.cut == "rhythm":
+        seconds = (contract.frame + RESAMPLING_REACH) / contract.fs
+        return {"seconds": seconds, "following_beats": 0, "rule": "from the start of a frame"}
     # resample_poly's filter reaches ten samples of the slower rate to either side: the target's, where it downsamples.
     after = contract.frame - contract.frame // 2 + RESAMPLING_REACH
     rule = "the later of the two; seconds hold half a frame and the reach of the resampling filter"

@@ -1,4 +1,4 @@
-"""Tasks and beat mappings. A task is a value: its classes, and which beats are scored.
+"""Tasks and beat mappings. A task is a value: its classes, and which beats or frames are scored.
 
 References:
     de Chazal, O'Dwyer and Reilly 2004, IEEE Trans Biomed Eng 51(7):1196-1206 (mapping A).
@@ -26,19 +26,28 @@ MAPPINGS: dict[str, Mapping[str, str]] = {
 
 @dataclass(frozen=True)
 class Task:
-    """A classification of beats.
+    """A classification of beats, or of frames by their rhythm.
 
     Attributes:
         name: the task's name.
         classes: class names, in the order of the network's outputs.
-        groups: for each class the AAMI classes it holds; beats of other AAMI classes are not scored.
+        groups: for each class the AAMI classes it holds, or the symbols of frames (see :mod:`heartzoo.data.rhythm`);
+            beats and frames of no group are not scored.
         patient_headline: the metric that is quoted for the task on patients that the model never saw.
+        of_rhythm: whether it labels frames by rhythm instead of beats.
     """
 
     name: str
     classes: tuple[str, ...]
     groups: tuple[str, ...]
     patient_headline: str
+    of_rhythm: bool = False
+
+    def symbols(self, mapping: str = "A") -> tuple[str, ...]:
+        """For each class the symbols it holds."""
+        if self.of_rhythm:
+            return self.groups
+        return tuple("".join(MAPPINGS[mapping][aami] for aami in group) for group in self.groups)
 
     def headline(self, track: str) -> str:
         """The metric that is quoted for the task; on the random split it is the literature's, over all classes."""
@@ -55,10 +64,8 @@ class Task:
             int64 array of shape (n,).
         """
         table = np.full(256, -1)
-        for index, group in enumerate(self.groups):
-            for aami in group:
-                for symbol in MAPPINGS[mapping][aami]:
-                    table[ord(symbol)] = index
+        for index, symbols_of_class in enumerate(self.symbols(mapping)):
+            table[[ord(symbol) for symbol in symbols_of_class]] = index
         return table[symbols]
 
 
@@ -68,6 +75,7 @@ TASKS: dict[str, Task] = {
         Task("beat-2", ("NSR", "PAC|PVC"), ("N", "SV"), "macro_f1"),
         Task("beat-3", ("NSR", "PAC", "PVC"), ("N", "S", "V"), "macro_f1"),
         Task("arrhythmia-5", AAMI, AAMI, "macro_f1_nsv"),
+        Task("rhythm-3", ("NSR", "AFIB|AFL", "NOISE"), ("n", "f", "~"), "macro_f1", of_rhythm=True),
     )
 }
 

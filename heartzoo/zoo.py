@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from heartzoo.config import Config
+    from heartzoo.data.beats import Examples
     from heartzoo.data.records import Record
     from heartzoo.metrics_file import Metrics
     from heartzoo.runtime import Runtime, TfliteModel
@@ -190,10 +191,30 @@ class PublishedModel:
         return self.tflite.predict(normalise(frames, self.config.input), rr)
 
     def label_beats(self, record: Record) -> list[str]:
-        """Class of every annotated beat of a record, cut and normalised as the model's contract says."""
+        """Class of every annotated beat of a record, cut and normalised as the model's contract says.
+
+        Raises:
+            UserError: the model labels frames by rhythm; see :meth:`label_frames`.
+        """
+        if self.config.input.cut == "rhythm":
+            raise UserError(f"{self.entry.name} labels frames by rhythm, not beats", "call label_frames")
         from heartzoo.data.beats import cut_beats
 
-        examples = cut_beats(record, self.config.input)
+        return self._labels(cut_beats(record, self.config.input))
+
+    def label_frames(self, record: Record) -> list[str]:
+        """Class of every frame of a record, one after the other, by a model that labels frames by rhythm.
+
+        Raises:
+            UserError: the model labels beats.
+        """
+        from heartzoo.data.beats import cut_frames
+
+        if self.config.input.cut != "rhythm":
+            raise UserError(f"{self.entry.name} labels beats, not frames", "call label_beats")
+        return self._labels(cut_frames(record, self.config.input))
+
+    def _labels(self, examples: Examples) -> list[str]:
         logits = self.predict(examples.frames, examples.rr if self.config.input.rr_features else None)
         return [self.classes[index] for index in logits.argmax(axis=1)]
 

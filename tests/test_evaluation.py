@@ -28,6 +28,8 @@ def subject(train: str, test: str) -> Subject:
         ("csv-train", "csv-test", "ds2"),
         ("ds1", "ds2", "random-test"),
         ("ds1", "ds2", "csv-test"),
+        ("rhythm-train", "rhythm-test", "ds2"),
+        ("rhythm-train", "rhythm-test", "random-test"),
     ],
 )
 def test_people_that_a_model_has_seen_do_not_test_it(train: str, test: str, split: str) -> None:

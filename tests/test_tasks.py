@@ -44,14 +44,21 @@ def test_classes_are_those_of_the_issue() -> None:
         "beat-2": ("NSR", "PAC|PVC"),
         "beat-3": ("NSR", "PAC", "PVC"),
         "arrhythmia-5": ("N", "S", "V", "F", "Q"),
+        "rhythm-3": ("NSR", "AFIB|AFL", "NOISE"),
     }
 
 
 def test_what_is_no_beat_is_not_scored() -> None:
     marks = '[!]x|~+"()^s'
     assert not set(marks) & set(BEAT_SYMBOLS)
-    for task in TASKS:
-        assert set(labels(task, marks)) == {-1}
+    for name, task in TASKS.items():
+        if not task.of_rhythm:
+            assert set(labels(name, marks)) == {-1}
+
+
+def test_beats_are_no_rhythm_frames() -> None:
+    assert labels("rhythm-3", "nf~?") == [0, 1, 2, -1]
+    assert set(labels("rhythm-3", BEAT_SYMBOLS.replace("n", "").replace("f", ""))) == {-1}
 
 
 def test_symbols_of_every_mapping_are_beats() -> None:

@@ -13,6 +13,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy import signal as dsp
 
 from heartzoo.config import AugmentationConfig, InputConfig
+from heartzoo.data.rhythm import drown
+from heartzoo.data.signal import stretches
 
 NOISE_SAMPLES = 2**18
 
@@ -74,11 +76,12 @@ def augment(
     if a.wander_mv:
         frames += _wander(n, length, contract.fs, a.wander_mv, rng)
     if a.muscle_mv:
-        frames += _uniform(0, a.muscle_mv, n, rng) * _stretches(noise.muscle, n, length, rng)
+        frames += _uniform(0, a.muscle_mv, n, rng) * stretches(noise.muscle, n, length, rng)
     if a.white_mv:
-        frames += _uniform(0, a.white_mv, n, rng) * _stretches(noise.white, n, length, rng)
+        frames += _uniform(0, a.white_mv, n, rng) * stretches(noise.white, n, length, rng)
     if a.nstdb_snr_db is not None and noise.recorded is not None:
-        frames += _recorded_noise(frames, noise.recorded, a.nstdb_snr_db, a.nstdb_share, rng)
+        chosen = rng.random(n) < a.nstdb_share
+        frames[chosen] = drown(frames[chosen], noise.recorded, a.nstdb_snr_db, rng)
     return frames
 
 
@@ -87,24 +90,7 @@ def _uniform(low: float, high: float, n: int, rng: np.random.Generator) -> np.nd
     return rng.uniform(low, high, (n, 1)).astype(np.float32)
 
 
-def _stretches(recordings: np.ndarray, n: int, length: int, rng: np.random.Generator) -> np.ndarray:
-    """Stretches of ``length`` samples from anywhere in the recordings, shape (n, length)."""
-    windows = sliding_window_view(recordings, length, axis=1)
-    return windows[rng.integers(0, windows.shape[0], n), rng.integers(0, windows.shape[1], n)]
-
-
 def _wander(n: int, length: int, fs: float, amplitude: float, rng: np.random.Generator) -> np.ndarray:
     time = np.arange(length, dtype=np.float32) / np.float32(fs)
     angular_frequency, phase = 2 * np.pi * _uniform(0.05, 0.7, n, rng), _uniform(0, 2 * np.pi, n, rng)
     return _uniform(0, amplitude, n, rng) * np.sin(angular_frequency * time + phase)
-
-
-def _recorded_noise(
-    frames: np.ndarray, recordings: np.ndarray, snr_db: tuple[float, float], share: float, rng: np.random.Generator
-) -> np.ndarray:
-    n, length = frames.shape
-    stretch = _stretches(recordings, n, length, rng)
-    stretch = stretch - stretch.mean(axis=1, keepdims=True)
-    ratio = 10 ** (-_uniform(*snr_db, n, rng) / 20)
-    scale = ratio * frames.std(axis=1, keepdims=True) / np.maximum(stretch.std(axis=1, keepdims=True), 1e-6)
-    return np.where(rng.random((n, 1)) < share, scale, np.float32(0)) * stretch

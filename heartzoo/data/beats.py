@@ -1,4 +1,4 @@
-"""Record -> examples: one frame, one row of R-R features and one symbol for every beat."""
+"""Record -> examples: one frame, one row of R-R features and one symbol for every beat, or for every rhythm frame."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from heartzoo.data import signal as sig
 from heartzoo.data.records import Record
+from heartzoo.data.rhythm import cut_rhythm_frames
 from heartzoo.data.rr import rr_features
 
 if TYPE_CHECKING:
@@ -60,3 +61,9 @@ def cut_beats(record: Record, contract: InputConfig, margin: int = 0) -> Example
         symbols=record.symbols,
         samples=record.samples,
     )
+
+
+def cut_frames(record: Record, contract: InputConfig, noise: np.ndarray | None = None) -> Examples:
+    """Cut a record into frames that are labelled by rhythm: see :func:`heartzoo.data.rhythm.cut_rhythm_frames`."""
+    frames, symbols, samples = cut_rhythm_frames(record, contract, noise)
+    return Examples(frames, np.empty((len(frames), 0), np.float32), symbols, samples)

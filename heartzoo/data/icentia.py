@@ -1,4 +1,4 @@
-"""Icentia11k: its file tree read one segment at a time, and the rhythm at each beat.
+"""Icentia11k: its file tree read one segment at a time.
 
 The database is 1.1 TB, so it is never held, listed or read as a whole: use the part of it that is on disk. A segment is
 a WFDB record ``pNN/pNNNNN/pNNNNN_sMM`` of about 70 minutes: 250 Hz, one lead ``ecg``. Beats are N, S, V, a, or Q where
@@ -16,8 +16,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
-
-import numpy as np
 
 from heartzoo.data.databases import ICENTIA, get_database
 from heartzoo.data.records import Record, read_record
@@ -80,30 +78,6 @@ def stream(
         yield record
         # Else it would live on while the next one is read.
         del record
-
-
-def rhythm_at(record: Record, samples: np.ndarray) -> np.ndarray:
-    """Rhythm at positions of a record.
-
-    A rhythm lasts up to and including the sample of its ``)``, or, in databases that do not close one, up to the next.
-
-    Args:
-        record: a record of any database.
-        samples: positions in samples, shape (n,); for the rhythm of each beat, ``record.samples``.
-
-    Returns:
-        Labels without the bracket, such as ``"N"``, ``"AFIB"``, ``"AFL"``, and ``""`` outside every rhythm; shape (n,).
-    """
-    if not record.rhythms:
-        return np.full(np.shape(samples), "")
-    positions, notes = zip(*record.rhythms, strict=True)
-    labels = np.array(["", *(note.strip("()") for note in notes)])
-    starts = np.array(positions, dtype=np.int64)
-    # A rhythm that opens where another one closes begins with that sample.
-    after = np.append(starts[1:], np.iinfo(np.int64).max)
-    starts = np.where(labels[1:] == "", np.minimum(starts + 1, after), starts)
-    found: np.ndarray = labels[np.searchsorted(starts, samples, side="right")]
-    return found
 
 
 def _homes(folder: Path) -> Iterator[Path]:

@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy import signal as dsp
 
 if TYPE_CHECKING:
@@ -67,6 +68,23 @@ def frames(x: np.ndarray, centres: np.ndarray, before: int, after: int) -> np.nd
     """
     positions = np.asarray(centres)[:, None] + np.arange(-before, after)
     return x[np.clip(positions, 0, len(x) - 1)]
+
+
+def stretches(recordings: np.ndarray, n: int, length: int, rng: np.random.Generator) -> np.ndarray:
+    """Cut stretches from anywhere in some recordings.
+
+    Args:
+        recordings: shape (recordings, samples).
+        n: number of stretches.
+        length: samples in each.
+        rng: the source of chance.
+
+    Returns:
+        Shape (n, length).
+    """
+    windows = sliding_window_view(recordings, length, axis=1)
+    found: np.ndarray = windows[rng.integers(0, windows.shape[0], n), rng.integers(0, windows.shape[1], n)]
+    return found
 
 
 def frames_from_r_peaks(x: np.ndarray, peaks: np.ndarray, fs: float, length: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from heartzoo.data.databases import DATABASES
+from heartzoo.data.databases import DATABASES, HEARTBEAT_CSV
 from heartzoo.errors import UserError, look_up
 
 RANDOM_SPLIT_SEED = 0
@@ -38,6 +38,13 @@ class Split:
     test: bool = False
     skip_s: float = 0.0
     part: Literal["train", "test"] | None = None
+
+    @property
+    def people(self) -> frozenset[str]:
+        """``database/patient`` of everybody in it. The CSV files hold beats of all of mitdb's people."""
+        database = DATABASES["mitdb" if self.database == HEARTBEAT_CSV else self.database]
+        records = database.records if self.database == HEARTBEAT_CSV else self.records
+        return frozenset(f"{database.name}/{database.patient(record)}" for record in records)
 
     def select(self, samples: np.ndarray, fs: np.ndarray | float, symbols: np.ndarray) -> np.ndarray:
         """Which beats of the split's records, stacked in order, belong to it.
@@ -111,6 +118,8 @@ SPLITS: dict[str, Split] = {
         Split("svdb-test", "svdb", _SVDB_TEST, test=True),
         Split("random-train", "mitdb", DATABASES["mitdb"].records, part="train"),
         Split("random-test", "mitdb", DATABASES["mitdb"].records, test=True, part="test"),
+        Split("rhythm-train", "mitdb", (*_DS1, "202")),
+        Split("rhythm-test", "mitdb", tuple(r for r in _DS2 if r != "202"), test=True),
         Split("csv-train", "heartbeat-csv", ("mitbih_train",)),
         Split("csv-test", "heartbeat-csv", ("mitbih_test",), test=True),
         Split("synthetic-train", "synthetic", _SYNTHETIC[:24]),
@@ -144,6 +153,7 @@ def track(train_splits: list[str]) -> str:
         frozenset({"ds1", "svdb-train"}): "extended",
         frozenset({"random-train"}): "random",
         frozenset({"csv-train"}): "random",
+        frozenset({"rhythm-train"}): "strict",
         frozenset({"synthetic-train"}): "synthetic",
     }
     key = frozenset(train_splits)

@@ -12,7 +12,7 @@ import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import h5py
 import joblib
@@ -20,10 +20,11 @@ import numpy as np
 
 from heartzoo._version import __version__
 from heartzoo.config import InputConfig
-from heartzoo.data.beats import Examples, cut_beats
+from heartzoo.data.beats import Examples, cut_beats, cut_frames
 from heartzoo.data.databases import HEARTBEAT_CSV, Database
 from heartzoo.data.download import ensure, folder, present
 from heartzoo.data.heartbeat_csv import read_heartbeats
+from heartzoo.data.noise import recorded_noise
 from heartzoo.data.records import MissingLead, Record, read_record
 from heartzoo.errors import UserError
 from heartzoo.files import Sink, atomic_path, cache_dir, lock, sha256
@@ -123,6 +124,7 @@ def prepare(
     present_only: bool = False,
     jobs: int = 2,
     out: Path | None = None,
+    noise_half: Literal["first", "second"] | None = None,
 ) -> Store:
     """Cut every beat of some records into a store, or find the store that holds them.
 
@@ -136,7 +138,9 @@ def prepare(
         present_only: take the records that are in the cache and name the others in the provenance, instead of
             downloading what is missing.
         jobs: processes.
-        out: where to write; default a file of the cache named by a hash of all the above.
+        out: where to write; default a file of the cache named by a hash of all the others.
+        noise_half: half of nstdb's recordings that drowns rhythm frames: the first for training, the second for
+            testing; None drowns none.
 
     Returns:
         The opened store.
@@ -155,6 +159,7 @@ def prepare(
         "missing_lead": missing_lead,
         "margin": margin,
         "input": contract.model_dump(mode="json"),
+        "noise_half": noise_half if contract.drowned_share else None,
     }
     key = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]
     path = out or cache_dir() / "prepared" / f"{database.name}-{key}.h5"
@@ -194,7 +199,9 @@ def _remove_leftovers(path: Path) -> None:
 
 
 def _write(path: Path, database: Database, contract: InputConfig, wanted: dict[str, Any], jobs: int) -> None:
-    arguments = (folder(database), database, tuple(wanted["leads"]), contract, wanted["margin"], wanted["missing_lead"])
+    noise = wanted["noise_half"] and recorded_noise(contract.fs, wanted["noise_half"])
+    leads, margin, missing_lead = tuple(wanted["leads"]), wanted["margin"], wanted["missing_lead"]
+    arguments = (folder(database), database, leads, contract, margin, missing_lead, noise)
     names = wanted["requested"]
     # loky's workers start clean, so it is safe beside TensorFlow's threads; results come in order, a few at a time.
     work = joblib.Parallel(n_jobs=min(jobs, len(names)), return_as="generator", pre_dispatch=2 * jobs)(
@@ -226,6 +233,7 @@ def _prepare_record(
     contract: InputConfig,
     margin: int,
     missing_lead: str,
+    noise: np.ndarray | None,
 ) -> tuple[Examples, dict[str, Any]] | str:
     """One record's examples and facts, or the reason it is skipped. Runs in a worker process."""
     if database.name == HEARTBEAT_CSV:
@@ -237,7 +245,7 @@ def _prepare_record(
         if missing_lead == "skip":
             return error.problem
         raise
-    examples = cut_beats(record, contract, margin)
+    examples = cut_frames(record, contract, noise) if contract.cut == "rhythm" else cut_beats(record, contract, margin)
     return examples, _facts(record, examples, source, database)
 
 

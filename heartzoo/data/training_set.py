@@ -10,9 +10,7 @@ from heartzoo.config import Config
 from heartzoo.data.augmentation import Noise
 from heartzoo.data.batches import Inputs, TrainingBatches, draw_probabilities, input_chunks
 from heartzoo.data.databases import get_database
-from heartzoo.data.download import ensure
-from heartzoo.data.records import read_signal
-from heartzoo.data.signal import resample
+from heartzoo.data.noise import recorded_noise
 from heartzoo.data.splits import folds, get_split, random_folds
 from heartzoo.data.store import Store, prepare
 from heartzoo.errors import UserError
@@ -107,8 +105,9 @@ def load_training_set(config: Config, jobs: int = 2) -> TrainingSet:
         split = get_split(name)
         database = get_database(split.database)
         store = prepare(
-            database, split.records, config.input, config.data.leads, config.data.missing_lead, margin, jobs=jobs
-        )
+            database, split.records, config.input, config.data.leads, config.data.missing_lead, margin, jobs=jobs,
+            noise_half="first",
+        )  # fmt: skip
         classes = store.labels(task, config.data.mapping)
         scored = np.flatnonzero((classes >= 0) & split.select(store.samples, store.fs, store.symbols))
         stores.append(store)
@@ -142,15 +141,7 @@ def _require_classes(labels: np.ndarray, task: Task, config: Config) -> None:
 
 
 def _noise(config: Config, seed: int) -> Noise:
-    """Made noise and, where asked for, the first half of nstdb's baseline wander and muscle noise: the second tests."""
+    """Made noise and, where asked for, the training half of recorded baseline wander and muscle noise."""
     fs = config.input.fs
-    if config.training.augmentation.nstdb_snr_db is None:
-        return Noise.make(fs, seed)
-    database = get_database("nstdb")
-    folder = ensure(database, ("bw", "ma"))
-    recorded = []
-    for name in ("bw", "ma"):
-        signal, header, _ = read_signal(folder / name, database.leads)
-        recorded.append(resample(signal[: len(signal) // 2], header.fs, fs))
-    shortest = min(map(len, recorded))
-    return Noise.make(fs, seed, np.stack([signal[:shortest] for signal in recorded]).astype(np.float32))
+    asked = config.training.augmentation.nstdb_snr_db is not None
+    return Noise.make(fs, seed, recorded_noise(fs, "first") if asked else None)

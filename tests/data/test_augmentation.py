@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heartzoo.config import AugmentationConfig, InputConfig
-from heartzoo.data.augmentation import Noise, _stretches, augment
+from heartzoo.data.augmentation import Noise, augment
 from heartzoo.data.batches import model_inputs
+from heartzoo.data.signal import stretches
 
 CONTRACT = InputConfig(fs=100.0, frame=128)
 MADE = Noise.make(CONTRACT.fs, seed=0)
@@ -106,7 +107,7 @@ def test_everything_at_once_stays_finite(seed: int, flat: bool) -> None:
 def test_noise_is_cut_from_anywhere_in_every_recording(recordings: int, extra: int) -> None:
     samples = 128 + extra
     ramps = np.arange(recordings * samples, dtype=np.float32).reshape(recordings, samples)
-    found = _stretches(ramps, 2000, 128, np.random.default_rng(0))
+    found = stretches(ramps, 2000, 128, np.random.default_rng(0))
     np.testing.assert_array_equal(np.diff(found, axis=1), 1.0)
     starts = {(int(first) // samples, int(first) % samples) for first in found[:, 0]}
     assert starts == {(source, start) for source in range(recordings) for start in range(extra + 1)}

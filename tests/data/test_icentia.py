@@ -13,7 +13,8 @@ import pytest
 import wfdb
 
 from heartzoo.data import synthetic
-from heartzoo.data.icentia import rhythm_at, segments, stream
+from heartzoo.data.icentia import segments, stream
+from heartzoo.data.rhythm import rhythm_at
 from heartzoo.errors import UserError
 
 FS = 250

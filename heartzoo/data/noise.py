@@ -1,0 +1,38 @@
+"""Real noise, from nstdb. The first half of each recording is for training, the second for testing."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from heartzoo.data.databases import get_database
+from heartzoo.data.download import ensure
+from heartzoo.data.records import read_signal
+from heartzoo.data.signal import resample
+
+NAMES = ("bw", "ma")
+
+
+def recorded_noise(fs: float, half: Literal["first", "second"]) -> np.ndarray:
+    """Read a half of nstdb's recordings of baseline wander and of muscle noise.
+
+    Args:
+        fs: wanted sampling rate in Hz.
+        half: ``"first"`` or ``"second"``.
+
+    Returns:
+        float32, shape (2, samples), in mV.
+
+    Raises:
+        UserError: the recordings can neither be found nor downloaded.
+    """
+    database = get_database("nstdb")
+    folder = ensure(database, NAMES)
+    found = []
+    for name in NAMES:
+        signal, header, _ = read_signal(folder / name, database.leads)
+        middle = len(signal) // 2
+        found.append(resample(signal[:middle] if half == "first" else signal[middle:], header.fs, fs))
+    shortest = min(map(len, found))
+    return np.stack([signal[:shortest] for signal in found]).astype(np.float32)
