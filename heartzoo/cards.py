@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from heartzoo.data.databases import get_database
-from heartzoo.data.splits import PARTS, get_split
+from heartzoo.data.splits import PARTS, TRACKS, get_split
 from heartzoo.errors import UserError
 from heartzoo.files import write_bytes
 from heartzoo.metrics_file import Evaluation, Metrics
@@ -18,12 +18,6 @@ from heartzoo.tasks import TASKS
 from heartzoo.zoo import find, list_models, zoo_folder
 
 BEGIN, END = "<!-- models: begin -->", "<!-- models: end -->"
-TRACKS = {
-    "strict": "trained on DS1 only (rhythm: DS1 and record 202), tested on patients it has never seen",
-    "extended": "trained on DS1 and svdb-train, tested on patients it has never seen",
-    "random": "random split, optimistic: beats of the same person are on both sides",
-    "synthetic": "synthetic recordings; says nothing about patients",
-}
 PRECISIONS = {"int8": "int8", "float32": "float"}
 
 
@@ -190,7 +184,7 @@ def _record_table(e: Evaluation) -> str:
 def _seeds(configuration: dict[str, Any], metrics: Metrics) -> str:
     training = configuration["training"]
     rule = (
-        f"chosen by {training['chosen_by']} on validation patients"
+        f"chosen by {training['chosen_by']} on validation {'beats' if training['track'] == 'random' else 'patients'}"
         if training["chosen_by"]
         else "the first one: everybody trained, nobody was left to choose on"
     )

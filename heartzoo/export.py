@@ -11,7 +11,8 @@ import numpy as np
 
 from heartzoo import cards, cheader, contract, publishing, zoo
 from heartzoo.checkpoints import best_epoch, finished, load_model, read_history
-from heartzoo.config import Config, load_config
+from heartzoo.config import Config
+from heartzoo.config_file import load_config
 from heartzoo.data.batches import model_inputs
 from heartzoo.data.databases import get_database
 from heartzoo.data.download import ensure

@@ -6,13 +6,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from heartzoo.data.splits import TRACKS
 from heartzoo.metrics_file import Evaluation
-
-# Said with every such result, so that nobody takes it for an inter-patient one.
-TRACK_NOTES = {
-    "random": "random split, optimistic: beats of the same person are in training and test",
-    "synthetic": "synthetic recordings: shows that the pipe works, says nothing about patients",
-}
 
 
 def report_table(model: str, evaluation: Evaluation) -> Group:
@@ -26,8 +21,8 @@ def report_table(model: str, evaluation: Evaluation) -> Group:
         A header line, the figures of each class, the macro-F1s, and the confusion matrix.
     """
     lines = [Text(_header(model, evaluation), style="bold")]
-    if evaluation.track in TRACK_NOTES:
-        lines.append(Text(TRACK_NOTES[evaluation.track], style="yellow"))
+    if evaluation.track in ("random", "synthetic"):  # so that nobody takes it for an inter-patient result
+        lines.append(Text(TRACKS[evaluation.track], style="yellow"))
     return Group(*lines, _class_table(evaluation), _summary_table(evaluation), _matrix_table(evaluation))
 
 

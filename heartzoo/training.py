@@ -18,7 +18,8 @@ from rich.progress import Progress, TaskID
 
 from heartzoo import models, recipes
 from heartzoo.checkpoints import History, best_epoch, finished, load_epoch, plateaus, read_history, save_epoch
-from heartzoo.config import Config, load_config
+from heartzoo.config import Config
+from heartzoo.config_file import load_config
 from heartzoo.data.batches import Inputs, TrainingBatches
 from heartzoo.data.training_set import TrainingSet, load_training_set
 from heartzoo.errors import UserError

@@ -79,7 +79,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_run(tiny: Path, synthetic_cache: Path) -> Path:
     """The folder of its finished training, two seeds. Only for reading: copy it to export it."""
-    from heartzoo.config import load_config
+    from heartzoo.config_file import load_config
     from heartzoo.training import train
 
     with pytest.MonkeyPatch.context() as monkeypatch:

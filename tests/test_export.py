@@ -21,7 +21,7 @@ import scipy.signal
 import wfdb
 
 from heartzoo import cheader, metrics_file, publishing, zoo
-from heartzoo.config import load_config, parse_config
+from heartzoo.config_file import load_config, parse_config
 from heartzoo.data.batches import model_inputs
 from heartzoo.data.beats import cut_beats
 from heartzoo.data.records import open_record

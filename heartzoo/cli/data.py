@@ -85,7 +85,8 @@ def prepare(
     out: Annotated[Path | None, typer.Option(help="HDF5 file to write; default in the cache")] = None,
 ) -> None:
     """Cut recordings into examples (HDF5): frames, R-R features, symbols, positions, patients."""
-    from heartzoo.config import InputConfig, load_config
+    from heartzoo.config import InputConfig
+    from heartzoo.config_file import load_config
     from heartzoo.data.databases import get_database
     from heartzoo.data.store import prepare as cut
     from heartzoo.errors import UserError

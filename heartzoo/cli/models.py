@@ -40,7 +40,7 @@ def train(
     resume: Annotated[bool, typer.Option(help="go on with an interrupted run from its last finished epoch")] = False,
 ) -> None:
     """Train every seed of a configuration, with a checkpoint each epoch."""
-    from heartzoo.config import load_config
+    from heartzoo.config_file import load_config
 
     checked = load_config(config, set_ or [])
     _import_keras()
@@ -198,7 +198,7 @@ def _subject(
 
 
 def _configuration_beside(path: Path, config: Path | None) -> tuple[Config, int | None]:
-    from heartzoo.config import load_config, parse_config
+    from heartzoo.config_file import load_config, parse_config
 
     beside = path.with_name("configuration.json")
     if config:

@@ -14,7 +14,7 @@ from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from threading import Event
 
-from heartzoo.data.databases import HEARTBEAT_CSV, Database
+from heartzoo.data.databases import Database
 from heartzoo.data.sources import Fetch, FileError, open_source
 from heartzoo.errors import UserError, nearest
 from heartzoo.files import atomic_path, cache_dir, lock, sha256
@@ -52,7 +52,7 @@ def download(
     """Fetch the files of some records that are not in the cache yet, or are damaged there.
 
     Args:
-        database: the database; ``synthetic`` is generated instead, ``heartbeat-csv`` must be there.
+        database: the database. A generated one is written instead, the files of a user's own must be there.
         records: record names; by default all of the database's.
         mirror: URL or folder with PhysioNet's layout ``<mirror>/<database>/<version>/<file>``; by default
             ``HEARTZOO_MIRROR``, else PhysioNet.
@@ -68,17 +68,12 @@ def download(
     names = _checked(database, records)
     target = folder(database)
     with lock(target):
-        if database.name == "synthetic":
+        if database.source == "generated":
             from heartzoo.data.synthetic import write
 
             write(target, names)
-        elif database.name == HEARTBEAT_CSV:
-            missing = [name for name in _file_names(database, names) if not (target / name).is_file()]
-            if missing:
-                raise UserError(
-                    f"{database.name} cannot be downloaded, and {', '.join(missing)} is not in {target}",
-                    "copy or link your files into that folder",
-                )
+        elif database.source == "user":
+            _require(database, _file_names(database, names))
         else:
             _complete(database, _file_names(database, names), mirror, workers)
     return target
@@ -125,7 +120,7 @@ def verify(database: Database, records: Sequence[str] | None = None) -> Verifica
     for name in _file_names(database, _checked(database, records)):
         if not (target / name).is_file():
             state = "missing"
-        elif database.name == "synthetic":
+        elif database.source == "generated":
             state = "ok"
         elif name not in known:
             state = "unlisted"
@@ -160,6 +155,16 @@ def _found_records(database: Database) -> tuple[str, ...]:
     target = folder(database)
     paths = (path for extension in database.extensions for path in target.rglob(f"[!.]*.{extension}"))
     return tuple(sorted({path.relative_to(target).with_suffix("").as_posix() for path in paths}))
+
+
+def _require(database: Database, names: list[str]) -> None:
+    target = folder(database)
+    missing = [name for name in names if not (target / name).is_file()]
+    if missing:
+        raise UserError(
+            f"{database.name} cannot be downloaded, and {', '.join(missing)} is not in {target}",
+            "copy or link your files into that folder",
+        )
 
 
 def _complete(database: Database, names: list[str], mirror: str | None, workers: int) -> None:

@@ -14,6 +14,13 @@ import numpy as np
 from heartzoo.data.databases import DATABASES, HEARTBEAT_CSV
 from heartzoo.errors import UserError, look_up
 
+# What a result on each track is worth; said with every such result.
+TRACKS = {
+    "strict": "trained on DS1 only (rhythm: DS1 and record 202), tested on patients it has never seen",
+    "extended": "trained on DS1 and svdb-train, tested on patients it has never seen",
+    "random": "random split, optimistic: beats of the same person are on both sides",
+    "synthetic": "synthetic recordings: shows that the pipe works, says nothing about patients",
+}
 RANDOM_SPLIT_SEED = 0
 RANDOM_TEST_FRACTION = 0.2
 

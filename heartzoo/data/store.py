@@ -21,7 +21,7 @@ import numpy as np
 from heartzoo._version import __version__
 from heartzoo.config import InputConfig
 from heartzoo.data.beats import Examples, cut_beats, cut_frames
-from heartzoo.data.databases import HEARTBEAT_CSV, Database
+from heartzoo.data.databases import Database
 from heartzoo.data.download import ensure, folder, present
 from heartzoo.data.heartbeat_csv import read_heartbeats
 from heartzoo.data.noise import recorded_noise
@@ -236,7 +236,7 @@ def _prepare_record(
     noise: np.ndarray | None,
 ) -> tuple[Examples, dict[str, Any]] | str:
     """One record's examples and facts, or the reason it is skipped. Runs in a worker process."""
-    if database.name == HEARTBEAT_CSV:
+    if database.extensions == ("csv",):
         record, examples = read_heartbeats(source / f"{name}.csv", contract)
         return examples, _facts(record, examples, source, database)
     try:
