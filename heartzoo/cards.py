@@ -18,6 +18,11 @@ from heartzoo.tasks import TASKS
 from heartzoo.zoo import find, list_models, zoo_folder
 
 BEGIN, END = "<!-- models: begin -->", "<!-- models: end -->"
+BEAT_LIMITS = (
+    "Supraventricular beats are where it fails most: see the table by class. The figures are at annotated R peaks; a "
+    "detector adds its own errors."
+)
+RHYTHM_LIMITS = "Frames in which a rhythm begins or ends are not scored; a recording as it comes has such frames too."
 PRECISIONS = {"int8": "int8", "float32": "float"}
 
 
@@ -72,7 +77,8 @@ def card(configuration: dict[str, Any], metrics: Metrics) -> str:
     Returns:
         Markdown.
     """
-    name, version = configuration["name"], configuration["version"]
+    name, version, task = configuration["name"], configuration["version"], TASKS[metrics.task]
+    mapping = "" if task.of_rhythm else f" Beat mapping {configuration['config']['data']['mapping']}."
     parts = [
         f"# {name} {version}",
         f"{configuration['summary']}. {configuration['origin']}".strip(". ") + ".",
@@ -80,9 +86,8 @@ def card(configuration: dict[str, Any], metrics: Metrics) -> str:
         "## Input and output",
         _contract(configuration),
         "## Results",
-        f"Track: {configuration['training']['track']} ({TRACKS[configuration['training']['track']]}). Beat mapping "
-        f"{configuration['config']['data']['mapping']}. Full coverage, every scored beat, the published file. "
-        "Intervals: 95 % bootstrap over patients.",
+        f"Track: {configuration['training']['track']} ({TRACKS[configuration['training']['track']]}).{mapping} "
+        f"Full coverage, all scored {task.unit}, the published file. Intervals: 95 % bootstrap over patients.",
         _results(metrics),
         *_details(metrics),
         "## Seeds",
@@ -92,9 +97,9 @@ def card(configuration: dict[str, Any], metrics: Metrics) -> str:
         "## Limits",
         *([configuration["limits"]] if configuration["limits"] else []),
         "Trained on one lead of two-lead Holter recordings of a few dozen people; other leads, electrodes, populations "
-        "and noise may give other results. Supraventricular beats are where it fails most: see the table by class. The "
-        "figures are at annotated R peaks; a detector adds its own errors. The design of heartzoo's networks was "
-        "informed by published results on DS2.",
+        "and noise may give other results.",
+        RHYTHM_LIMITS if task.of_rhythm else BEAT_LIMITS,
+        "The design of heartzoo's networks was informed by published results on DS2.",
         "## Repeat it",
         f"```\nheartzoo evaluate {name}@{version}\n```",
         "## Licence and data",
@@ -112,15 +117,17 @@ def _contract(configuration: dict[str, Any]) -> str:
         table = f"\n\n| R-R feature | formula | following beats needed |\n| --- | --- | --- |\n{rows}"
     classes = "\n".join(f"| {name} | `{symbols}` |" for name, symbols in configuration["class_map"].items())
     delay = configuration["delay"]
-    return (
-        f"{steps}{table}\n\nDecision delay: {delay['seconds']:g} s after the R peak, or {delay['following_beats']} "
-        f"following beats ({delay['rule']}).\n\n| class | WFDB symbols |\n| --- | --- |\n{classes}"
-    )
+    if TASKS[configuration["task"]].of_rhythm:
+        wait, symbols = f"{delay['seconds']:g} s {delay['rule']}", "symbols of frames"
+    else:
+        wait = f"{delay['seconds']:g} s after the R peak, or {delay['following_beats']} following beats"
+        wait, symbols = f"{wait} ({delay['rule']})", "WFDB symbols"
+    return f"{steps}{table}\n\nDecision delay: {wait}.\n\n| class | {symbols} |\n| --- | --- |\n{classes}"
 
 
 def _results(metrics: Metrics) -> str:
     lines = [
-        "| split | file | runtime | beats | accuracy | macro-F1 (95 %) | mean over patients |",
+        f"| split | file | runtime | {TASKS[metrics.task].unit} | accuracy | macro-F1 (95 %) | mean over patients |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for e in metrics.evaluations:
@@ -145,15 +152,15 @@ def _details(metrics: Metrics) -> list[str]:
             continue
         found += [
             f"### {e.split}, int8, by class",
-            _class_table(e),
+            _class_table(e, TASKS[metrics.task].unit),
             f"### {e.split}, int8, by record",
-            _record_table(e),
+            _record_table(e, TASKS[metrics.task].unit),
         ]
     return found
 
 
-def _class_table(e: Evaluation) -> str:
-    head = "| class | Se | +P | F1 | beats | " + " | ".join(f"called {name}" for name in _escaped(e)) + " |"
+def _class_table(e: Evaluation, unit: str) -> str:
+    head = f"| class | Se | +P | F1 | {unit} | " + " | ".join(f"called {name}" for name in _escaped(e)) + " |"
     rows = [
         f"| {name} | {c.se:.4f} | {c.ppv:.4f} | {c.f1:.4f} | {c.support:,} | "
         + " | ".join(f"{n:,}" for n in row)
@@ -167,10 +174,10 @@ def _escaped(e: Evaluation) -> list[str]:
     return [name.replace("|", "\\|") for name in e.per_class]
 
 
-def _record_table(e: Evaluation) -> str:
+def _record_table(e: Evaluation, unit: str) -> str:
     names = _escaped(e)
     head = (
-        "| record | beats | accuracy | macro-F1 of its classes | " + " | ".join(f"F1 {name}" for name in names) + " |"
+        f"| record | {unit} | accuracy | macro-F1 of its classes | " + " | ".join(f"F1 {name}" for name in names) + " |"
     )
     rows = [
         f"| {record} | {r.n:,} | {r.accuracy:.4f} | {r.macro_f1:.4f} | "
@@ -217,12 +224,13 @@ def _bytes(count: int | None) -> str:
 
 def _licence(configuration: dict[str, Any]) -> str:
     names = {get_split(split).database for split in configuration["splits"]["train"]}
-    lines = ["Weights and code: Apache-2.0."]
-    for name in sorted(names):
-        database = get_database(name)
+    databases = [get_database(name) for name in sorted(names)]
+    binding = [database.license for database in databases if database.share_alike]
+    lines = [f"Code: Apache-2.0. Weights: {' and '.join(binding)}." if binding else "Weights and code: Apache-2.0."]
+    for database in databases:
         lines.append(
-            f"Trained on information from the {database.title} ({name} {database.version}), which is made available "
-            f"under {database.license}. {database.citation}"
+            f"Trained on information from the {database.title} ({database.name} {database.version}), which is made "
+            f"available under {database.license}. {database.citation}"
         )
     return "\n\n".join(lines)
 

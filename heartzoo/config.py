@@ -72,7 +72,9 @@ class InputConfig(Section):
     epsilon: Positive = Field(default=0.01, description="mV added to a frame's standard deviation in its z-score")
     rr_features: list[str] = Field(default=[], description="R-R features, in the order of the network's second input")
     drowned_share: Fraction = Field(
-        default=0.0, description="cut rhythm: fraction of a record's frames that are there once more, as noise"
+        default=0.0,
+        description="cut rhythm: fraction of a record's frames that are there once more, as noise, in databases that "
+        "mark none themselves",
     )
     drowned_snr_db: tuple[float, float] = Field(
         default=(-12.0, -6.0), description="signal-to-noise ratio of those frames, a range, dB; the noise is nstdb's"
@@ -234,7 +236,7 @@ class Config(Section):
     summary: str = Field(default="", description="one sentence for the table of models")
     limits: str = Field(default="", description="weaknesses seen, for the model's card")
     origin: str = Field(default="", description="what the network and recipe re-implement, for the model's card")
-    task: str = Field(description="beat-2, beat-3 or arrhythmia-5")
+    task: str = Field(description="beat-2, beat-3, arrhythmia-5 or rhythm-3")
     data: DataConfig = DataConfig()
     input: InputConfig = InputConfig()
     model: ModelConfig
@@ -286,5 +288,5 @@ class Config(Section):
 
     @property
     def track(self) -> str:
-        """The track: strict, extended, random or synthetic."""
+        """The track: strict, extended, icentia, random or synthetic."""
         return track(self.data.train)

@@ -12,6 +12,7 @@ import numpy as np
 from heartzoo._version import __version__
 from heartzoo.config import Config, InputConfig
 from heartzoo.data.databases import DATABASES
+from heartzoo.data.download import split_records
 from heartzoo.data.rr import FEATURES, LONGEST_S, SHORTEST_S, SINGLE_BEAT_S
 from heartzoo.data.signal import BEAT_LENGTH, WINDOW_S
 from heartzoo.data.splits import get_split
@@ -146,7 +147,8 @@ def _rhythm(contract: InputConfig) -> list[str]:
     if contract.drowned_share:
         low, high = contract.drowned_snr_db
         steps.append(
-            f"Noise: round({contract.drowned_share:g} n) of a record's n frames are there once more with the symbol ~: "
+            "Noise, in databases that mark none (all but Icentia11k): "
+            f"round({contract.drowned_share:g} n) of a record's n frames are there once more with the symbol ~: "
             "rng = numpy.random.default_rng(zlib.crc32(record name)); chosen = sort(rng.choice(n, count, "
             "replace=False)); of nstdb's bw and ma (their second halves, resampled) each gets a stretch: source "
             "rng.integers(0, 2, count), start rng.integers(0, samples - frame + 1, count), less its mean, at "
@@ -230,7 +232,7 @@ def _tensor(tensor: TensorFacts) -> dict[str, Any]:
 
 def _splits(config: Config, data: TrainingSet) -> dict[str, Any]:
     return {
-        "train": {name: list(get_split(name).records) for name in config.data.train},
+        "train": {name: list(split_records(get_split(name))) for name in config.data.train},
         "test": {name: list(get_split(name).records) for name in config.data.test},
         "training_patients": np.unique(data.patients[~data.validation]).tolist(),
         "validation_patients": np.unique(data.patients[data.validation]).tolist(),

@@ -11,6 +11,7 @@ import numpy as np
 from heartzoo.config import Config
 from heartzoo.data.batches import Inputs, input_chunks
 from heartzoo.data.databases import get_database
+from heartzoo.data.download import split_records
 from heartzoo.data.splits import PARTS, RANDOM_TESTS, Split, get_split
 from heartzoo.data.store import Store, prepare
 from heartzoo.errors import UserError
@@ -63,9 +64,14 @@ def evaluate(subject: Subject, split: Split, present_only: bool = False) -> list
     _refuse_known_people(config, split)
     database = get_database(split.database)
     store = prepare(
-        database, split.records, config.input, config.data.leads, config.data.missing_lead, present_only=present_only,
+        database,
+        split_records(split),
+        config.input,
+        config.data.leads,
+        config.data.missing_lead,
+        present_only=present_only,
         noise_half="second",
-    )  # fmt: skip
+    )
     labels = store.labels(task, config.data.mapping)
     rows = np.flatnonzero((labels >= 0) & split.select(store.samples, store.fs, store.symbols))
     if not len(rows):
@@ -96,7 +102,8 @@ def _refuse_known_people(config: Config, split: Split) -> None:
 def _result(
     subject: Subject, split: Split, store: Store, rows: np.ndarray, labels: np.ndarray, predictions: np.ndarray
 ) -> Evaluation:
-    mine = np.isin(store.records[rows], split.records)
+    records = split_records(split)
+    mine = np.isin(store.records[rows], records)
     mine &= split.select(store.samples, store.fs, store.symbols)[rows]
     config = subject.config
     classes = get_task(config.task).classes
@@ -112,7 +119,7 @@ def _result(
             "split": split.name,
             "track": config.track,
             "mapping": config.data.mapping,
-            "records": [name for name in split.records if name in opened],
+            "records": [name for name in records if name in opened],
             "seed": subject.seed,
             "file_sha256": subject.file_sha256,
             **asdict(scores),

@@ -71,7 +71,7 @@ class Condition(_Entry):
     runtime: Literal["keras", "tflm", "reference", "xnnpack"]
     dataset: Name
     split: Name
-    track: Literal["strict", "extended", "random", "synthetic"]
+    track: Literal["strict", "extended", "icentia", "random", "synthetic"]
 
 
 class Evaluation(Condition):

@@ -43,6 +43,11 @@ class Task:
     patient_headline: str
     of_rhythm: bool = False
 
+    @property
+    def unit(self) -> str:
+        """What it classifies: beats or frames."""
+        return "frames" if self.of_rhythm else "beats"
+
     def symbols(self, mapping: str = "A") -> tuple[str, ...]:
         """For each class the symbols it holds."""
         if self.of_rhythm:

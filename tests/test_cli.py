@@ -238,6 +238,16 @@ def test_data_list_and_info(cli):
     assert code == 0 and "0 missing" in text
 
 
+def test_data_prepare_counts_the_classes_of_a_split(cli, tmp_path):
+    demo = Path(__file__).parents[1] / "configs/demo.yaml"
+    arguments = ("--split", "synthetic-test", "--config", demo, "--out", tmp_path / "x.h5")
+    _, text, _ = cli("data", "prepare", "synthetic", *arguments)
+    row = next(line for line in text.splitlines() if "synthetic-test" in line)
+    counts = [int(cell.replace(",", "")) for cell in row.split("│")[2:-1]]
+    (total,) = re.findall(r"([\d,]+) beats of 8 records", text)
+    assert sum(counts) == int(total.replace(",", "")) and min(counts[:3]) > 0
+
+
 def test_data_prepare_writes_a_store(cli, tmp_path):
     out = tmp_path / "store.h5"
     code, text, _ = cli("data", "prepare", "synthetic", "--record", "syn00", "--record", "syn01", "--out", out)

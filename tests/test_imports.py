@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 # unless one of them has an entry of its own. Everything in data but these three tables knows the configuration.
 LAYERS = (
     "_version errors files progress stderr data.databases data.splits data.rr",
-    "config tasks metrics flatbuffer",
+    "config config_file tasks metrics flatbuffer",
     "data",
     "models",
     "checkpoints recipes recurrent training compression quantization",

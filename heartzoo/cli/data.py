@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from heartzoo.config import Config
+    from heartzoo.data.splits import Split
+    from heartzoo.data.store import Store
 
 app = typer.Typer(help="Recordings: list, download, verify, prepare, info.", no_args_is_help=True)
 
@@ -76,7 +80,8 @@ def prepare(
     split: Annotated[list[str] | None, typer.Option(help="a split; repeat for more; default all records")] = None,
     record: RecordNames = None,
     config: Annotated[
-        Path | None, typer.Option(help="configuration whose input section sets the contract; default 5.12 s at 100 Hz")
+        Path | None,
+        typer.Option(help="configuration that sets contract, task and beat mapping; default 5.12 s at 100 Hz"),
     ] = None,
     missing_lead: Annotated[str, typer.Option(help="error or skip a record without the lead")] = "error",
     lead: Annotated[list[str] | None, typer.Option(help="leads by preference; default the database's")] = None,
@@ -88,33 +93,79 @@ def prepare(
     from heartzoo.config import InputConfig
     from heartzoo.config_file import load_config
     from heartzoo.data.databases import get_database
+    from heartzoo.data.download import split_records
     from heartzoo.data.store import prepare as cut
     from heartzoo.errors import UserError
+    from heartzoo.tables import show
 
     if missing_lead not in ("error", "skip"):
         raise UserError(f"--missing-lead {missing_lead}: expected error or skip", "take one of them")
-    contract = load_config(config).input if config else InputConfig()
+    settings = load_config(config) if config else None
+    contract = settings.input if settings else InputConfig()
     database = get_database(name)
-    names = record or _split_records(name, split or []) or database.records
+    splits = _splits(name, split or [])
+    names = record or list(dict.fromkeys(r for s in splits for r in split_records(s))) or database.records
     if not names:
         raise UserError(f"{name} has too many records to list", "name some with --record")
-    store = cut(database, names, contract, lead, missing_lead, present_only=present_only, jobs=jobs, out=out)
+    store = cut(
+        database,
+        names,
+        contract,
+        lead,
+        missing_lead,
+        present_only=present_only,
+        jobs=jobs,
+        out=out,
+        noise_half=_noise_half(splits),
+    )
     for skipped, reason in store.provenance["skipped"].items():
         print(f"skipped {skipped}: {reason}")
     flat = sum(fact["flat_frames"] for fact in store.provenance["records"])
-    print(f"{len(store):,} beats of {len(store.provenance['records'])} records ({flat} flat frames): {store.path}")
+    if settings and splits and not record:
+        show(_classes_table(settings, store, splits))
+    unit = "frames" if contract.cut == "rhythm" else "beats"
+    print(f"{len(store):,} {unit} of {len(store.provenance['records'])} records ({flat} flat frames): {store.path}")
 
 
-def _split_records(name: str, splits: list[str]) -> list[str]:
+def _splits(database: str, names: list[str]) -> list[Split]:
     from heartzoo.data.splits import get_split
     from heartzoo.errors import UserError
 
-    records: list[str] = []
-    for split in map(get_split, splits):
-        if split.database != name:
-            raise UserError(f"split {split.name} belongs to {split.database}, not to {name}", "name another split")
-        records += split.records
-    return records
+    splits = [get_split(name) for name in names]
+    for split in splits:
+        if split.database != database:
+            raise UserError(f"split {split.name} belongs to {split.database}, not to {database}", "name another split")
+    return splits
+
+
+def _noise_half(splits: list[Split]) -> Literal["first", "second"] | None:
+    """Noise of training or of test splits; none for both together."""
+    tests = {split.test for split in splits}
+    if len(tests) != 1:
+        return None
+    return "second" if tests.pop() else "first"
+
+
+def _classes_table(config: Config, store: Store, splits: list[Split]) -> Table:
+    """Examples of each class by split; for the random split, those of the data set that it rebuilds beside them."""
+    import numpy as np
+    from rich.table import Table
+
+    from heartzoo.data.download import split_records
+    from heartzoo.data.heartbeat_csv import COUNTS
+    from heartzoo.tasks import AAMI, get_task
+
+    task = get_task(config.task)
+    labels = store.labels(task, config.data.mapping)
+    table = Table("split", *task.classes, "not scored", title=f"{task.unit.capitalize()} by class")
+    for split in splits:
+        mine = np.isin(store.records, split_records(split))
+        mine &= split.select(store.samples, store.fs, store.symbols)
+        counts = np.bincount(labels[mine] + 1, minlength=len(task.classes) + 1)
+        table.add_row(split.name, *(f"{count:,}" for count in [*counts[1:], counts[0]]))
+        if split.name in COUNTS and task.classes == AAMI:
+            table.add_row("the CSV of Kachuee 2018", *(f"{count:,}" for count in COUNTS[split.name]), "-")
+    return table
 
 
 @app.command()
@@ -132,7 +183,8 @@ def info(name: DatabaseName) -> None:
     print(f"{database.fs} Hz; leads by preference: {', '.join(database.leads)}")
     for split in SPLITS.values():
         if split.database == name:
-            print(f"split {split.name}: {len(split.records)} records{', test' if split.test else ''}")
+            size = f"{len(split.patients):,} patients" if split.patients else f"{len(split.records)} records"
+            print(f"split {split.name}: {size}{', test' if split.test else ''}")
     print(f"{len(here)} records in {folder(database)}")
     if here and database.annotated:
         show(_beats_table(name, here))

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 ModelName = Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="a model of the zoo")]
 RuntimeName = Literal["tflm", "reference", "xnnpack", "keras"]
-DEFAULT_SPLITS = {"mitdb": "ds2", "svdb": "svdb-test", "synthetic": "synthetic-test", "heartbeat-csv": "csv-test"}
+DEFAULT_SPLITS = {
+    "mitdb": "ds2",
+    "svdb": "svdb-test",
+    "icentia11k-continuous-ecg": "icentia-test",
+    "synthetic": "synthetic-test",
+    "heartbeat-csv": "csv-test",
+}
 
 
 def add_commands(app: typer.Typer) -> None:

@@ -14,8 +14,9 @@ from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from threading import Event
 
-from heartzoo.data.databases import Database
+from heartzoo.data.databases import Database, get_database
 from heartzoo.data.sources import Fetch, FileError, open_source
+from heartzoo.data.splits import Split
 from heartzoo.errors import UserError, nearest
 from heartzoo.files import atomic_path, cache_dir, lock, sha256
 from heartzoo.progress import track
@@ -98,6 +99,24 @@ def present(database: Database) -> tuple[str, ...]:
         for record in database.records or _found_records(database)
         if all((target / name).is_file() for name in _file_names(database, [record]))
     )
+
+
+def split_records(split: Split) -> tuple[str, ...]:
+    """A split's records; where it is made of patients, those of their records that are in the cache.
+
+    Raises:
+        UserError: it is made of patients, and nobody's record is in the cache.
+    """
+    if not split.patients:
+        return split.records
+    database, patients = get_database(split.database), set(split.patients)
+    found = tuple(record for record in present(database) if database.patient(record) in patients)
+    if not found:
+        raise UserError(
+            f"no record of {split.name}'s {len(split.patients):,} patients is in {folder(database)}",
+            "put or link some there, or fetch them with `heartzoo data download`",
+        )
+    return found
 
 
 def verify(database: Database, records: Sequence[str] | None = None) -> Verification:

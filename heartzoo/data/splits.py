@@ -11,13 +11,14 @@ from typing import Literal
 
 import numpy as np
 
-from heartzoo.data.databases import DATABASES, HEARTBEAT_CSV
+from heartzoo.data.databases import DATABASES, HEARTBEAT_CSV, ICENTIA
 from heartzoo.errors import UserError, look_up
 
 # What a result on each track is worth; said with every such result.
 TRACKS = {
-    "strict": "trained on DS1 only (rhythm: DS1 and record 202), tested on patients it has never seen",
+    "strict": "trained on DS1's patients only, tested on patients it has never seen",
     "extended": "trained on DS1 and svdb-train, tested on patients it has never seen",
+    "icentia": "trained on Icentia11k, tested on patients of it that it has never seen",
     "random": "random split, optimistic: beats of the same person are on both sides",
     "synthetic": "synthetic recordings: shows that the pipe works, says nothing about patients",
 }
@@ -32,7 +33,9 @@ class Split:
     Attributes:
         name: the name used in every result.
         database: the database it belongs to.
-        records: its records.
+        records: its records; empty where it is made of patients.
+        patients: of a database that is never held whole, the patients whose records, as far as they are on disk, are
+            the split's (see :func:`heartzoo.data.download.split_records`).
         test: True where it may only be opened by an evaluation, which logs the opening.
         skip_s: seconds at each record's start whose beats are left out (EC57's learning period).
         part: for the random split, which part of the beats (each record's last beat is in neither, as in the data set
@@ -45,10 +48,13 @@ class Split:
     test: bool = False
     skip_s: float = 0.0
     part: Literal["train", "test"] | None = None
+    patients: tuple[str, ...] = ()
 
     @property
     def people(self) -> frozenset[str]:
         """``database/patient`` of everybody in it. The CSV files hold beats of all of mitdb's people."""
+        if self.patients:
+            return frozenset(f"{self.database}/{patient}" for patient in self.patients)
         database = DATABASES["mitdb" if self.database == HEARTBEAT_CSV else self.database]
         records = database.records if self.database == HEARTBEAT_CSV else self.records
         return frozenset(f"{database.name}/{database.patient(record)}" for record in records)
@@ -113,6 +119,10 @@ _SVDB_TRAIN = _records(
 )
 _SVDB_TEST = tuple(record for record in DATABASES["svdb"].records if record not in _SVDB_TRAIN)
 _SYNTHETIC = DATABASES["synthetic"].records
+# A fifth of all 11,000 patients tests, whoever of them is on disk. Of the others, a fifth (a fold) may validate.
+_ICENTIA = tuple(f"p{number:05d}" for number in range(11_000))
+_ICENTIA_TEST = tuple(sorted(np.random.default_rng(2026).permutation(_ICENTIA)[:2_200].tolist()))
+_ICENTIA_TRAIN = tuple(sorted(set(_ICENTIA) - set(_ICENTIA_TEST)))
 
 SPLITS: dict[str, Split] = {
     split.name: split
@@ -127,6 +137,8 @@ SPLITS: dict[str, Split] = {
         Split("random-test", "mitdb", DATABASES["mitdb"].records, test=True, part="test"),
         Split("rhythm-train", "mitdb", (*_DS1, "202")),
         Split("rhythm-test", "mitdb", tuple(r for r in _DS2 if r != "202"), test=True),
+        Split("icentia-train", ICENTIA, (), patients=_ICENTIA_TRAIN),
+        Split("icentia-test", ICENTIA, (), patients=_ICENTIA_TEST, test=True),
         Split("csv-train", "heartbeat-csv", ("mitbih_train",)),
         Split("csv-test", "heartbeat-csv", ("mitbih_test",), test=True),
         Split("synthetic-train", "synthetic", _SYNTHETIC[:24]),
@@ -150,7 +162,7 @@ def get_split(name: str) -> Split:
 
 
 def track(train_splits: list[str]) -> str:
-    """The track of a model by what it was trained on: strict, extended, random or synthetic.
+    """The track of a model by what it was trained on: strict, extended, icentia, random or synthetic.
 
     Raises:
         UserError: the combination is none of the protocol's tracks.
@@ -161,6 +173,7 @@ def track(train_splits: list[str]) -> str:
         frozenset({"random-train"}): "random",
         frozenset({"csv-train"}): "random",
         frozenset({"rhythm-train"}): "strict",
+        frozenset({"icentia-train"}): "icentia",
         frozenset({"synthetic-train"}): "synthetic",
     }
     key = frozenset(train_splits)

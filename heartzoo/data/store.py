@@ -140,7 +140,7 @@ def prepare(
         jobs: processes.
         out: where to write; default a file of the cache named by a hash of all the others.
         noise_half: half of nstdb's recordings that drowns rhythm frames: the first for training, the second for
-            testing; None drowns none.
+            testing; None drowns none. Nor are any drowned where the database marks noise itself.
 
     Returns:
         The opened store.
@@ -159,7 +159,7 @@ def prepare(
         "missing_lead": missing_lead,
         "margin": margin,
         "input": contract.model_dump(mode="json"),
-        "noise_half": noise_half if contract.drowned_share else None,
+        "noise_half": noise_half if contract.drowned_share and not database.marks_noise else None,
     }
     key = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]
     path = out or cache_dir() / "prepared" / f"{database.name}-{key}.h5"

@@ -10,6 +10,7 @@ from heartzoo.config import Config
 from heartzoo.data.augmentation import Noise
 from heartzoo.data.batches import Inputs, TrainingBatches, draw_probabilities, input_chunks
 from heartzoo.data.databases import get_database
+from heartzoo.data.download import split_records
 from heartzoo.data.noise import recorded_noise
 from heartzoo.data.splits import folds, get_split, random_folds
 from heartzoo.data.store import Store, prepare
@@ -105,9 +106,15 @@ def load_training_set(config: Config, jobs: int = 2) -> TrainingSet:
         split = get_split(name)
         database = get_database(split.database)
         store = prepare(
-            database, split.records, config.input, config.data.leads, config.data.missing_lead, margin, jobs=jobs,
+            database,
+            split_records(split),
+            config.input,
+            config.data.leads,
+            config.data.missing_lead,
+            margin,
+            jobs=jobs,
             noise_half="first",
-        )  # fmt: skip
+        )
         classes = store.labels(task, config.data.mapping)
         scored = np.flatnonzero((classes >= 0) & split.select(store.samples, store.fs, store.symbols))
         stores.append(store)

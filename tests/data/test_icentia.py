@@ -12,14 +12,23 @@ import numpy as np
 import pytest
 import wfdb
 
+from heartzoo.config_file import load_config
 from heartzoo.data import synthetic
+from heartzoo.data.beats import cut_frames
+from heartzoo.data.download import split_records
 from heartzoo.data.icentia import segments, stream
 from heartzoo.data.rhythm import rhythm_at
+from heartzoo.data.splits import get_split
+from heartzoo.data.training_set import load_training_set
 from heartzoo.errors import UserError
+from heartzoo.evaluation import evaluate
+from heartzoo.predictors import keras_subject
+from heartzoo.training import train
 
 FS = 250
 NAMES = [f"p00/p{patient:05d}/p{patient:05d}_s{segment:02d}" for patient in (3, 21) for segment in (0, 1)]
-REAL = Path(__file__).parents[3] / "shared/data/physionet/icentia11k-continuous-ecg/1.0"
+ROOT = Path(__file__).parents[2]
+REAL = ROOT.parent / "shared/data/physionet/icentia11k-continuous-ecg/1.0"
 Mark = tuple[int, str, str]
 
 
@@ -136,6 +145,69 @@ def test_mistakes_are_told(tree: Path, tmp_path: Path) -> None:
         list(segments(tmp_path / "elsewhere"))
 
 
+# The splits, made of patients, and the tree as a data section
+
+
+def test_a_fifth_of_the_patients_tests_whoever_is_on_disk() -> None:
+    train, test = get_split("icentia-train"), get_split("icentia-test")
+    assert (len(train.patients), len(test.patients)) == (8_800, 2_200)
+    assert not train.people & test.people and len(train.people | test.people) == 11_000
+    assert "icentia11k-continuous-ecg/p00000" in train.people
+
+
+def rhythm_marks(seconds: int) -> list[Mark]:
+    """A beat a second: a third in sinus rhythm, a third in fibrillation, a third unclassified and in no rhythm."""
+    third = seconds // 3
+    notes = {0: "(N", third - 1: ")", third: "(AFIB", 2 * third - 1: ")"}
+    found: list[Mark] = []
+    for second in range(seconds):
+        sample = second * FS + FS // 2
+        found.append((sample, "N" if second < 2 * third else "Q", "None"))
+        if second in notes:
+            found.append((sample, "+", notes[second]))
+    return found
+
+
+@pytest.fixture
+def cached_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], list[str]]:
+    """Segments of three training and two test patients in a cache of its own."""
+    monkeypatch.setenv("HEARTZOO_CACHE", str(tmp_path))
+    names = []
+    for split, count in (("icentia-train", 3), ("icentia-test", 2)):
+        names.append([f"{p[:3]}/{p}/{p}_s00" for p in get_split(split).patients[:count]])
+    for name in (*names[0], *names[1]):
+        write_segment(tmp_path / "icentia11k-continuous-ecg/1.0", name, rhythm_marks(150), 150 * FS)
+    return names[0], names[1]
+
+
+def test_a_split_holds_what_is_on_disk(cached_tree: tuple[list[str], list[str]]) -> None:
+    assert split_records(get_split("icentia-train")) == tuple(cached_tree[0])
+    assert split_records(get_split("icentia-test")) == tuple(cached_tree[1])
+
+
+def test_an_empty_tree_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEARTZOO_CACHE", str(tmp_path))
+    with pytest.raises(UserError, match=r"no record of icentia-test's 2,200 patients"):
+        split_records(get_split("icentia-test"))
+
+
+def test_cnn1_trains_on_the_tree_by_changing_the_data_section_alone(
+    cached_tree: tuple[list[str], list[str]], tmp_path: Path
+) -> None:
+    data = ["data.train=[icentia-train]", "data.test=[icentia-test]"]
+    short = ["training.epochs=1", "training.steps_per_epoch=1", "training.batch_size=8", "seeds=[0]"]
+    config = load_config(ROOT / "configs/cnn1.yaml", [*data, *short])
+    assert config.track == "icentia"
+    made = load_training_set(config)
+    # 18 frames of a segment: a rhythm's change falls into one or two; nothing is drowned, noise has its own frames.
+    assert all(4 <= count / 3 <= 6 for count in np.bincount(made.labels, minlength=3))
+    assert {len(store) for store in made.stores} == {3 * 18}
+    train(config, tmp_path / "run")
+    (result,) = evaluate(keras_subject(config, tmp_path / "run/seed-0/best.keras", 0), get_split("icentia-test"))
+    assert (result.track, result.records) == ("icentia", cached_tree[1])
+    assert result.n == sum(c.support for c in result.per_class.values()) and 2 * 12 <= result.n <= 2 * 18
+
+
 @pytest.mark.data
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"no Icentia11k segment in {REAL}")
 def test_real_segment() -> None:
@@ -146,6 +218,8 @@ def test_real_segment() -> None:
     assert Counter(map(chr, record.symbols)) == {"N": 6641, "Q": 244}
     # 19 stretches of sinus rhythm, closed with the last of their beats; what lies between is unclassified.
     assert Counter(note for _, note in record.rhythms) == {"(N": 19, ")": 19}
+    contract = load_config(ROOT / "configs/cnn1.yaml").input
+    assert Counter(cut_frames(record, contract).symbols.tobytes()) == {ord("n"): 472, ord("~"): 5, ord("?"): 34}
     found = rhythm_at(record, record.samples)
     assert set(found[record.symbols == ord("N")]) == {"N"}
     assert set(found[record.symbols == ord("Q")]) == {""}

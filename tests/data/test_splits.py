@@ -23,8 +23,10 @@ PACED = {"102", "104", "107", "217"}
 
 
 def patients(split: str) -> set[str]:
-    database = get_database(get_split(split).database)
-    return {f"{database.name}/{database.patient(record)}" for record in get_split(split).records}
+    found = get_split(split)
+    database = get_database(found.database)
+    ids = found.patients or [database.patient(record) for record in found.records]
+    return {f"{database.name}/{patient}" for patient in ids}
 
 
 # Who is where
@@ -65,7 +67,7 @@ def test_nobody_trains_and_tests_across_the_tracks() -> None:
     alike = {*RANDOM_TESTS, *RANDOM_TESTS.values()}  # the same people on both sides, and said so
     train = [name for name, split in SPLITS.items() if not split.test and name not in alike]
     test = [name for name, split in SPLITS.items() if split.test and name not in alike]
-    assert set(train) == {"ds1", "svdb-train", "rhythm-train", "synthetic-train"}
+    assert set(train) == {"ds1", "svdb-train", "rhythm-train", "icentia-train", "synthetic-train"}
     for one in train:
         for other in test:
             assert patients(one) & patients(other) <= {"mitdb/201"}
@@ -83,6 +85,7 @@ def test_names_of_the_tracks() -> None:
     assert track(["ds1"]) == "strict"
     assert track(["svdb-train", "ds1"]) == "extended"
     assert track(["random-train"]) == "random"
+    assert track(["icentia-train"]) == "icentia"
     assert track(["synthetic-train"]) == "synthetic"
     for wrong in ([], ["svdb-train"], ["ds1", "random-train"], ["ds1", "synthetic-train"]):
         with pytest.raises(UserError, match="ds1 \\+ svdb-train"):
