@@ -275,6 +275,19 @@ def test_the_comparison_is_current():
     assert page.read_text(encoding="utf-8") == comparison(ZOO), "run `python -m heartzoo.comparison docs/comparison.md`"
 
 
+def test_the_comparison_quotes_each_newest_version_by_its_confusion_matrix():
+    page = comparison(ZOO)
+    for name in zoo.list_models(zoo=ZOO):
+        entry = zoo.find(name, ZOO)
+        row = next(line for line in page.splitlines() if f"{name}@{entry.version}" in line)
+        result = next(e for e in entry.metrics.evaluations if e.precision == "int8")
+        matrix = np.array(result.confusion_matrix)
+        f1 = 2 * np.diag(matrix) / (matrix.sum(axis=0) + matrix.sum(axis=1)).clip(1)
+        assert f"{f1.mean():.3f}" in row
+        if result.track == "random":
+            assert f"accuracy {np.trace(matrix) / matrix.sum():.4f}" in row
+
+
 def test_the_table_of_models_in_the_readme_is_current():
     if not PUBLISHED or not (ROOT / "README.md").is_file():
         pytest.skip("there is no README.md, or nothing is published yet")
