@@ -13,9 +13,9 @@ from heartzoo.models.registry import register
 def nin_187(
     input_shape: tuple[int, int, int],
     num_classes: int,
-    filters: tuple[int, ...] = (48, 96, 128),
+    filters: tuple[int, ...] = (32, 64, 96),
     kernels: tuple[int, ...] = (7, 5, 3),
-    activation: str = "hard-gelu",
+    activation: str = "hard_silu",
     dropout: float = 0.3,
 ) -> keras.Model:
     """Blocks of one convolution and two 1x1 convolutions, then global average pooling of one map a class.
@@ -27,8 +27,8 @@ def nin_187(
         num_classes: number of logits.
         filters: channels of each block.
         kernels: samples in the first kernel of each block.
-        activation: ``"hard-gelu"``, ``x * hard_sigmoid(1.702 x)``, which TFLite Micro runs in place of GELU; or the
-            name of an activation that it has, such as ``"relu"``.
+        activation: a Keras activation, in place of its authors' GELU, which TFLite Micro does not have. It runs
+            ``hard_silu`` and ``relu`` in one operator or none.
         dropout: fraction dropped between blocks.
 
     Returns:
@@ -36,7 +36,7 @@ def nin_187(
 
     References:
         Lin, Chen and Yan 2014, Network In Network (ICLR).
-        Hendrycks and Gimpel 2016, Gaussian Error Linear Units (arXiv 1606.08415), for ``x * sigmoid(1.702 x)``.
+        Howard et al. 2019, Searching for MobileNetV3 (ICCV), for ``hard_silu``, there h-swish.
     """
     signal = keras.Input(input_shape, name="signal")
     x = signal
@@ -44,15 +44,8 @@ def nin_187(
         for part, length in (("conv", kernel), ("mix1", 1), ("mix2", 1)):
             name = f"block{number}_{part}"
             x = layers.Conv2D(width, (1, length), padding="same", use_bias=False, name=name)(x)
-            x = _activate(batch_norm(f"{name}_bn")(x), activation)
+            x = layers.Activation(activation)(batch_norm(f"{name}_bn")(x))
         if number < len(filters):
             x = layers.Dropout(dropout)(layers.MaxPooling2D((1, 2))(x))
     x = layers.Conv2D(num_classes, (1, 1), name="maps")(x)
     return keras.Model({"signal": signal}, layers.GlobalAveragePooling2D(name="logits")(x))
-
-
-def _activate(x: keras.KerasTensor, activation: str) -> keras.KerasTensor:
-    if activation != "hard-gelu":
-        return layers.Activation(activation)(x)
-    gate = layers.Activation("hard_sigmoid")(layers.Rescaling(1.702)(x))
-    return layers.Multiply()([x, gate])
