@@ -105,7 +105,7 @@ class ModelConfig(Section):
     """The network: a registered architecture and its sizes."""
 
     architecture: str = Field(description="name of a registered architecture")
-    sizes: dict[str, int | float | list[int]] = Field(default={}, description="its sizes; each has a default")
+    sizes: dict[str, int | float | str | list[int]] = Field(default={}, description="its sizes; each has a default")
 
 
 class SamplingConfig(Section):
