@@ -95,7 +95,7 @@ MISTAKES = [
     ("seeds", [], ("seeds", "at least 1")),
     ("seeds", [-1], ("seeds.0", "greater than or equal to 0")),
     ("seeds", [1, 1], ("names a seed twice",)),
-    ("model.sizes", {"filters": "x"}, ("model.sizes.filters", "'x'")),
+    ("model.sizes", {"filters": {"a": 1}}, ("model.sizes.filters", "'a'")),
 ]
 
 

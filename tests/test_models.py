@@ -237,6 +237,7 @@ def test_patterns_list_architectures():
         ({"architecture": "resnet", "stem_filters": 0}, "resnet cannot be built with stem_filters = 0"),
         ({"architecture": "efficientnetv2", "se_ratio": 0}, "cannot be built with se_ratio = 0"),
         ({"architecture": "resnet", "filters": 8}, "cannot be built with filters = 8"),
+        ({"architecture": "nin_187", "activation": "relux"}, "cannot be built with activation = relux"),
     ],
 )
 def test_sizes_that_make_no_network_are_told(arguments, told):
