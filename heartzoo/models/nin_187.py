@@ -13,10 +13,10 @@ from heartzoo.models.registry import register
 def nin_187(
     input_shape: tuple[int, int, int],
     num_classes: int,
-    filters: tuple[int, ...] = (32, 64, 96),
-    kernels: tuple[int, ...] = (7, 5, 3),
+    filters: tuple[int, ...] = (24, 48, 64, 96),
+    kernels: tuple[int, ...] = (9, 9, 7, 5),
     activation: str = "hard_silu",
-    dropout: float = 0.3,
+    dropout: float = 0.1,
 ) -> keras.Model:
     """Blocks of one convolution and two 1x1 convolutions, then global average pooling of one map a class.
 
