@@ -1,0 +1,113 @@
+"""Reading a configuration: YAML files with a base, overrides on the command line, and errors of one line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from heartzoo.config import Config
+from heartzoo.errors import UserError, nearest
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a configuration file and apply ``key=value`` overrides.
+
+    Args:
+        path: a YAML file. Its key ``base`` may name another, relative to it, whose tree it changes.
+        overrides: such as ``training.epochs=5``; the value is read as YAML.
+
+    Raises:
+        UserError: the file is absent or no YAML mapping; a key is unknown (the nearest is named); a value has the
+            wrong type or is out of range.
+    """
+    tree = _read_tree(path)
+    for override in overrides:
+        _apply(tree, override)
+    return parse_config(tree, str(path))
+
+
+def _read_tree(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The tree of a file, its base's with its own keys over them."""
+    try:
+        tree = yaml.safe_load(path.read_text())
+    except FileNotFoundError as error:
+        raise UserError(f"no configuration file {path}", "the published ones are in configs/") from error
+    except OSError as error:
+        raise UserError(
+            f"cannot read {path}: {error.strerror}", "name a YAML file such as those in configs/"
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not YAML ({str(error).splitlines()[0]})", "mend the file") from error
+    if not isinstance(tree, dict):
+        raise UserError(f"{path}: expected a mapping of keys, found {type(tree).__name__}", "see configs/ for examples")
+    if "base" not in tree:
+        return tree
+    base = path.parent / str(tree.pop("base"))
+    if base in above or base == path:
+        raise UserError(f"{path}: base = {base.name} leads back to itself", "name another base")
+    return _over(_read_tree(base, (*above, path)), tree)
+
+
+def _over(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """A tree with changes over it; sections are merged, everything else is replaced."""
+    merged = dict(base)
+    for key, value in changes.items():
+        inner = merged.get(key)
+        merged[key] = _over(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def parse_config(tree: dict[str, Any], source: str) -> Config:
+    """Check a configuration tree.
+
+    Args:
+        tree: nested dictionaries, as from YAML or JSON.
+        source: what to call it in an error.
+
+    Raises:
+        UserError: as :func:`load_config`.
+    """
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        raise explain(error, Config, source) from error
+
+
+def _apply(tree: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise UserError(f"--set {override}: expected key=value", "for example --set training.epochs=5")
+    *parents, last = key.split(".")
+    for parent in parents:
+        tree = tree.setdefault(parent, {})
+        if not isinstance(tree, dict):
+            raise UserError(f"--set {override}: {parent} is a value, not a section", "name a key inside a section")
+    try:
+        tree[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"--set {override}: the value is not YAML", "quote it") from error
+
+
+def explain(error: ValidationError, model: type[BaseModel], source: str) -> UserError:
+    """One line for the first of pydantic's complaints, with the nearest valid key for an unknown one."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        valid = _keys(model, first["loc"][:-1])
+        return UserError(f"{source}: unknown key {where}", nearest(str(first["loc"][-1]), valid))
+    if first["type"] == "missing":
+        return UserError(f"{source}: {where} is missing", "add it")
+    return UserError(f"{source}: {where}: {first['msg']}, found {first['input']!r}", "mend the value")
+
+
+def _keys(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
+    for part in location:
+        if isinstance(part, str) and part in model.model_fields:
+            annotation = model.model_fields[part].annotation
+            inner = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel)]
+            model = inner[0] if inner else model
+    return list(model.model_fields)
