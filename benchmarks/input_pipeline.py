@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from heartzoo.config_file import load_config
+from heartzoo.config.file import load_config
 from heartzoo.data.training_set import load_training_set
 from heartzoo.training import Batches, build_model
 

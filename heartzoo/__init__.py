@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from heartzoo._version import __version__
 
 if TYPE_CHECKING:
-    from heartzoo.config_file import load_config
+    from heartzoo.config.file import load_config
     from heartzoo.data.records import open_record
     from heartzoo.zoo import info, list_models, load, load_tflite
 

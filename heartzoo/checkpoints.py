@@ -1,6 +1,6 @@
-"""A seed's folder, ``seed-<n>/`` of a run.
+"""A seed's folder, ``seed-<n>/`` of a run, and in it a folder ``step-<n>-<technique>/`` for each compression step.
 
-It holds ``state.json`` (the history), ``last.<epoch>.npz`` (the last finished epoch, optimizer included) and
+Each holds ``state.json`` (the history), ``last.<epoch>.npz`` (the last finished epoch, optimizer included) and
 ``best.keras`` (the network that is kept: of the epoch that early stopping prefers, without validation of the last).
 """
 
@@ -14,24 +14,68 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from heartzoo.config import TrainingConfig
+from heartzoo.config import Config, ScheduleConfig, TrainingConfig
 from heartzoo.errors import UserError
 from heartzoo.files import atomic_path, write_bytes, write_json
 
 History = list[dict[str, float]]
+BEST = "best.keras"
 
 
-def save_epoch(model: keras.Model, out: Path, history: History, training: TrainingConfig) -> None:
+def stage_folders(seed_folder: Path, config: Config) -> list[Path]:
+    """The folders of a seed's training and of its compression steps, in order."""
+    steps = [seed_folder / f"step-{n}-{step.technique}" for n, step in enumerate(config.compression, start=1)]
+    return [seed_folder, *steps]
+
+
+def stage_recipes(config: Config) -> list[TrainingConfig]:
+    """The recipe of each of those trainings. A step has its own epochs and learning rate, which falls as a cosine."""
+    steps = [
+        config.training.model_copy(
+            update={
+                "epochs": step.settings.epochs,
+                "learning_rate": step.settings.learning_rate,
+                "schedule": ScheduleConfig(kind="cosine"),
+            }
+        )
+        for step in config.compression
+    ]
+    return [config.training, *steps]
+
+
+def float_network(seed_folder: Path, config: Config) -> Path:
+    """A seed's network as it is published in float: after the last step that leaves it in float."""
+    folders = stage_folders(seed_folder, config)
+    rounded = bool(config.compression) and config.compression[-1].quantize_aware is not None
+    return folders[-2 if rounded else -1] / BEST
+
+
+def unfinished(run: Path, config: Config) -> list[int]:
+    """Seeds of a run that have not had all of their trainings."""
+    recipes = stage_recipes(config)
+    return [
+        seed
+        for seed in config.seeds
+        if not all(
+            finished(read_history(folder), recipe)
+            for folder, recipe in zip(stage_folders(run / f"seed-{seed}", config), recipes, strict=True)
+        )
+    ]
+
+
+def save_epoch(
+    network: keras.Model, optimizer: keras.optimizers.Optimizer, out: Path, history: History, training: TrainingConfig
+) -> None:
     """Write the checkpoint of a finished epoch. ``state.json`` comes last: it makes the epoch count."""
     epoch = len(history)
     last = _last(out, epoch)
     # Made in memory: HDF5, which save_weights would write, takes the process down with it on a full disk.
     content = io.BytesIO()
-    np.savez(content, *(np.asarray(variable) for variable in _state(model)))
+    np.savez(content, *(np.asarray(variable) for variable in _state(network, optimizer)))
     write_bytes(last, content.getvalue())
     if best_epoch(history, training) == epoch - 1:
-        with atomic_path(out / "best.keras") as temporary:
-            model.save(temporary)
+        with atomic_path(out / BEST) as temporary:
+            network.save(temporary)
     write_json(out / "state.json", {"history": history})
     for old in out.glob("last.*"):
         if old != last:
@@ -42,22 +86,22 @@ def _last(out: Path, epoch: int) -> Path:
     return out / f"last.{epoch}.npz"
 
 
-def _state(model: keras.Model) -> list[keras.Variable]:
+def _state(network: keras.Model, optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
     """Everything an epoch changes: weights, statistics, the optimizer's moments and step count."""
-    return [*model.weights, *model.optimizer.variables]
+    return [*network.weights, *optimizer.variables]
 
 
-def load_epoch(model: keras.Model, out: Path, epoch: int) -> None:
+def load_epoch(network: keras.Model, optimizer: keras.optimizers.Optimizer, out: Path, epoch: int) -> None:
     """Load the weights and the optimizer's state of a finished epoch, counted from 1.
 
     Raises:
         UserError: the checkpoint is missing or damaged.
     """
     path = _last(out, epoch)
-    model.optimizer.build(model.trainable_variables)
+    optimizer.build(network.trainable_variables)
     try:
         with np.load(path) as content:
-            for i, variable in enumerate(_state(model)):
+            for i, variable in enumerate(_state(network, optimizer)):
                 variable.assign(content[f"arr_{i}"])
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} is missing or damaged", f"remove {path.parent} and train that seed anew") from error

@@ -29,7 +29,12 @@ NOTICE = "For research and education; not a medical device."
 
 
 def configuration(
-    config: Config, model_version: str, data: TrainingSet, facts: ModelFacts, seeds: dict[str, Any]
+    config: Config,
+    model_version: str,
+    data: TrainingSet,
+    facts: ModelFacts,
+    seeds: dict[str, Any],
+    widths: dict[str, int],
 ) -> dict[str, Any]:
     """The content of ``configuration.json``.
 
@@ -39,6 +44,7 @@ def configuration(
         data: the training set.
         facts: of the int8 file.
         seeds: the shipped seed and the validation figure of each.
+        widths: channels of layers that have fewer than the architecture's sizes give.
     """
     task = TASKS[config.task]
     return {
@@ -56,6 +62,7 @@ def configuration(
         "tensors": _tensors(facts, config.input),
         "delay": delay(config.input),
         "evaluation": _evaluation_rules(),
+        "architecture": {"name": config.model.architecture, "sizes": config.model.sizes, "widths": widths},
         "training": {"track": config.track, **seeds},
         "splits": _splits(config, data),
         "calibration": _positions(data, data.calibration()),

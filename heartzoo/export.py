@@ -10,26 +10,35 @@ from pathlib import Path
 import numpy as np
 
 from heartzoo import cards, cheader, contract, publishing, zoo
-from heartzoo.checkpoints import best_epoch, finished, load_model, read_history
+from heartzoo.checkpoints import (
+    BEST,
+    best_epoch,
+    float_network,
+    load_model,
+    read_history,
+    stage_folders,
+    stage_recipes,
+)
 from heartzoo.config import Config
-from heartzoo.config_file import load_config
 from heartzoo.data.batches import model_inputs
 from heartzoo.data.databases import get_database
 from heartzoo.data.download import ensure
 from heartzoo.data.splits import get_split
 from heartzoo.data.store import prepare
 from heartzoo.data.training_set import TrainingSet, load_training_set
-from heartzoo.errors import UserError
 from heartzoo.evaluation import Subject, evaluate
 from heartzoo.files import atomic_path, write_json
 from heartzoo.flatbuffer import ModelFacts, inspect
 from heartzoo.metrics_file import SCHEMA_VERSION, Cost, Evaluation, Metrics, SeedResult, to_bytes
+from heartzoo.models.channels import widths_of
 from heartzoo.openings import log_openings
 from heartzoo.predictors import keras_subject, tflite_subject
 from heartzoo.progress import console
 from heartzoo.quantization import to_int8
+from heartzoo.runs import read_run
 from heartzoo.runtime import TfliteModel, arena_bytes
 from heartzoo.tasks import get_task
+from heartzoo.training import build_model
 
 GOLDEN_RECORD = "syn24"
 GOLDEN_COUNT = 10
@@ -63,7 +72,7 @@ def export(run: Path, version: str | None = None, root: Path | None = None, larg
         UserError: no finished run, the version exists, data are missing, or the disk is full.
     """
     root = root or zoo.zoo_folder()
-    config = _finished_config(run)
+    config = read_run(run)
     version = version or publishing.next_version(root, config.name)
     publishing.check_free(root, config.name, version)
     data = load_training_set(config)
@@ -76,30 +85,18 @@ def export(run: Path, version: str | None = None, root: Path | None = None, larg
     return publishing.publish(root, config.name, version, files)
 
 
-def _finished_config(run: Path) -> Config:
-    path = run / "config.yaml"
-    if not path.is_file():
-        raise UserError(f"{run} holds no run", "train one with `heartzoo train CONFIG --out DIR`")
-    config = load_config(path)
-    for seed in config.seeds:
-        if not finished(read_history(run / f"seed-{seed}"), config.training):
-            raise UserError(
-                f"seed {seed} of {run} has not been trained to its end", "go on with `heartzoo train … --resume`"
-            )
-    return config
-
-
 def _candidate(config: Config, run: Path, seed: int, calibration: dict[str, np.ndarray]) -> Candidate:
     folder = run / f"seed-{seed}"
     console.print(f"convert {config.name}, seed {seed}, to int8")
-    history = read_history(folder)
-    validation = history[best_epoch(history, config.training)]
-    model = load_model(folder / "best.keras")
+    last = stage_folders(folder, config)[-1]
+    history = read_history(last)
+    validation = history[best_epoch(history, stage_recipes(config)[-1])]
+    model = load_model(float_network(folder, config))
     path = folder / "model.keras"
     if not path.is_file():  # without the optimizer; saved once, as every saving has other bytes
         with atomic_path(path) as temporary:
             model.save(temporary)
-    return Candidate(seed, path, validation, to_int8(model, calibration))
+    return Candidate(seed, path, validation, to_int8(load_model(last / BEST), calibration))
 
 
 def _choose(config: Config, candidates: list[Candidate]) -> Candidate:
@@ -161,7 +158,9 @@ def _files(
         "chosen_by": None if config.training.fold is None else config.training.early_stopping.metric,
         "validation": {str(candidate.seed): candidate.validation for candidate in candidates},
     }
-    configuration = contract.configuration(config, version, data, facts, choice)
+    whole = build_model(config.model_copy(update={"model": config.model.model_copy(update={"widths": {}})}))
+    widths = widths_of(load_model(shipped.keras_path), whole)
+    configuration = contract.configuration(config, version, data, facts, choice, widths)
     files = {
         "configuration.json": (json.dumps(configuration, indent=1, allow_nan=False) + "\n").encode(),
         "metrics.json": to_bytes(metrics),

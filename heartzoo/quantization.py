@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from heartzoo.compression.quantize_aware import is_quantized
 from heartzoo.data.batches import Inputs
 from heartzoo.errors import UserError
 from heartzoo.flatbuffer import strip
@@ -52,15 +53,18 @@ def to_int8(model: keras.Model, calibration: Inputs) -> bytes:
 def _converter(tf: Any, model: keras.Model, representative: Callable[[], Iterator[dict[str, np.ndarray]]]) -> Any:
     converter = tf.lite.TFLiteConverter.from_keras_model(_convertible(model))
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = representative
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    if not is_quantized(model):  # else it holds the ranges, and the converter takes them from it
+        converter.representative_dataset = representative
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = converter.inference_output_type = tf.int8
     return converter
 
 
 def _convertible(model: keras.Model) -> Any:
     """The same function with a batch of one, in a form that the converter turns into few operators."""
-    return twin(model) if is_recurrent(model) else _with_batch_of_one(_fusable(model))
+    if is_recurrent(model):
+        return twin(model)
+    return _with_batch_of_one(model if is_quantized(model) else _fusable(model))
 
 
 @contextmanager

@@ -1,73 +1,32 @@
 """Training: compile, fit, validate, resume. Runs on any Keras backend.
 
-A run's folder holds ``config.yaml`` and for each seed ``seed-<n>/``: see :mod:`heartzoo.checkpoints`.
+A run's folder holds ``config.yaml`` and for each seed ``seed-<n>/``: see :mod:`heartzoo.checkpoints`. A training is a
+:class:`Stage`; compression adds further ones.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-import yaml
 from rich.progress import Progress, TaskID
 
 from heartzoo import models, recipes
 from heartzoo.checkpoints import History, best_epoch, finished, load_epoch, plateaus, read_history, save_epoch
-from heartzoo.config import Config
-from heartzoo.config_file import load_config
+from heartzoo.config import Config, TrainingConfig
 from heartzoo.data.batches import Inputs, TrainingBatches
-from heartzoo.data.training_set import TrainingSet, load_training_set
+from heartzoo.data.training_set import TrainingSet
 from heartzoo.errors import UserError
-from heartzoo.files import lock, write_bytes
 from heartzoo.metrics import confusion_matrix, macro_f1, macro_f1_nsv, mean_recall
+from heartzoo.models.channels import with_widths
 from heartzoo.progress import console, progress
 from heartzoo.tasks import get_task
 
 PREDICT_BATCH = 512
-
-
-def train(config: Config, out: Path, resume: bool = False) -> Path:
-    """Train every seed of a configuration.
-
-    Args:
-        config: the configuration.
-        out: the run's folder.
-        resume: continue a run that was interrupted; a finished seed is left as it is.
-
-    Returns:
-        ``out``.
-
-    Raises:
-        UserError: ``out`` holds a run and ``resume`` is false, or a run of another configuration; data are missing.
-    """
-    with lock(out / "run"), _without_tensorflow():
-        _check_run(config, out, resume)
-        build_model(config)  # before minutes of preparation
-        data = load_training_set(config)
-        if not (out / "config.yaml").is_file():
-            tree = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-            write_bytes(out / "config.yaml", tree.encode())
-        for seed in config.seeds:
-            train_seed(config, data, out / f"seed-{seed}", seed)
-    return out
-
-
-@contextmanager
-def _without_tensorflow() -> Iterator[None]:
-    """Keep Keras on another backend from importing TensorFlow, as it does under any backend where it is installed."""
-    if keras.backend.backend() == "tensorflow" or "tensorflow" in sys.modules:
-        yield
-        return
-    sys.modules["tensorflow"] = None  # type: ignore[assignment]  # an import raises ImportError
-    try:
-        yield
-    finally:
-        del sys.modules["tensorflow"]
 
 
 def train_seed(config: Config, data: TrainingSet, out: Path, seed: int) -> None:
@@ -79,32 +38,77 @@ def train_seed(config: Config, data: TrainingSet, out: Path, seed: int) -> None:
         out: the seed's folder.
         seed: seeds the weights, the dropout and every batch.
     """
-    history = read_history(out)
-    if finished(history, config.training):
+    batches = data.batches(seed)
+    stage = Stage(
+        title=config.name,
+        folder=out,
+        recipe=config.training,
+        network=lambda: build_model(config),
+        loss=recipes.loss(config.training, batches.class_shares),
+        batches=batches,
+    )
+    run_stage(stage, data, seed)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One training of one network, with checkpoints of its own.
+
+    Attributes:
+        title: what the progress bar and errors call it.
+        folder: where its checkpoints go; see :mod:`heartzoo.checkpoints`.
+        recipe: epochs, optimizer, schedule and stopping rule.
+        network: makes the network as it is before the first epoch; called after the seed is set.
+        loss: the loss that the fitted model is compiled with.
+        batches: what it learns from.
+        fitted: the network -> the model that is fitted: itself, or one that trains it, such as Keras' Distiller.
+        callbacks: the network -> further callbacks.
+    """
+
+    title: str
+    folder: Path
+    recipe: TrainingConfig
+    network: Callable[[], keras.Model]
+    loss: Any
+    batches: TrainingBatches
+    fitted: Callable[[keras.Model], keras.Model] = lambda network: network
+    callbacks: Callable[[keras.Model], list[keras.callbacks.Callback]] = lambda network: []
+
+
+def is_finished(folder: Path, recipe: TrainingConfig) -> bool:
+    """Whether a stage has had its last epoch."""
+    return finished(read_history(folder), recipe)
+
+
+def run_stage(stage: Stage, data: TrainingSet, seed: int) -> None:
+    """Run a stage, or go on with it from its last finished epoch."""
+    recipe, history = stage.recipe, read_history(stage.folder)
+    if finished(history, recipe):
         return
     keras.utils.set_random_seed(seed)
-    model, batches = build_model(config), data.batches(seed)
+    network = stage.network()
+    model = stage.fitted(network)
     model.compile(
-        optimizer=recipes.optimizer(config.training),
-        loss=recipes.loss(config.training, batches.class_shares),
+        optimizer=recipes.optimizer(recipe),
+        loss=stage.loss,
         # XLA makes these networks slower under TensorFlow on a CPU; JAX always compiles.
         jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
     )
-    for leftover in out.glob(".part.*"):  # of a killed training: the run's lock is ours
+    for leftover in stage.folder.glob(".part.*"):  # of a killed training: the run's lock is ours
         leftover.unlink(missing_ok=True)
     if history:
-        load_epoch(model, out, len(history))
-    validation = None if config.training.fold is None else Validation(data)
+        load_epoch(network, model.optimizer, stage.folder, len(history))
+    validation = None if recipe.fold is None else Validation(data)
     with progress() as bar:
-        total = config.training.epochs * config.training.steps_per_epoch
-        done = len(history) * config.training.steps_per_epoch
-        task = bar.add_task(f"train {config.name}, seed {seed}", total=total, completed=done)
-        keeper = RunKeeper(config, out, seed, history, validation, bar, task)
+        total = recipe.epochs * recipe.steps_per_epoch
+        done = len(history) * recipe.steps_per_epoch
+        task = bar.add_task(f"train {stage.title}, seed {seed}", total=total, completed=done)
+        keeper = StageKeeper(stage, network, seed, history, validation, bar, task)
         model.fit(
-            Batches(batches, config.training.steps_per_epoch, len(history)),
+            Batches(stage.batches, recipe.steps_per_epoch, len(history)),
             initial_epoch=len(history),
-            epochs=config.training.epochs,
-            callbacks=[keeper],
+            epochs=recipe.epochs,
+            callbacks=[*stage.callbacks(network), keeper],
             shuffle=False,
             verbose=0,
         )
@@ -113,13 +117,14 @@ def train_seed(config: Config, data: TrainingSet, out: Path, seed: int) -> None:
 
 def build_model(config: Config) -> keras.Model:
     """The untrained network of a configuration."""
-    return models.build(
+    network = models.build(
         config.model.architecture,
         (1, config.input.frame, 1),
         len(get_task(config.task).classes),
         len(config.input.rr_features),
         **{name: tuple(v) if isinstance(v, list) else v for name, v in config.model.sizes.items()},
     )
+    return with_widths(network, config.model.widths)
 
 
 class Batches(keras.utils.PyDataset):
@@ -174,13 +179,13 @@ class Validation:
         }
 
 
-class RunKeeper(keras.callbacks.Callback):
+class StageKeeper(keras.callbacks.Callback):
     """After each epoch: validate, write the checkpoint, stop early. Trackers go beside it as callbacks."""
 
     def __init__(
         self,
-        config: Config,
-        out: Path,
+        stage: Stage,
+        network: keras.Model,
         seed: int,
         history: History,
         validation: Validation | None,
@@ -188,7 +193,7 @@ class RunKeeper(keras.callbacks.Callback):
         task: TaskID,
     ) -> None:
         super().__init__()
-        self.config, self.out, self.seed, self.history = config, out, seed, history
+        self.stage, self.network, self.seed, self.history = stage, network, seed, history
         self.validation, self.bar, self.task = validation, bar, task
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -196,11 +201,11 @@ class RunKeeper(keras.callbacks.Callback):
 
         A plateau schedule's rate is set here for the same reason.
         """
-        training = self.config.training
-        if training.schedule.kind == "plateau":
-            decays = plateaus(self.history, training)
-            self.model.optimizer.learning_rate = training.learning_rate * training.schedule.decay_factor**decays
-        for layer in self.model.layers:
+        recipe = self.stage.recipe
+        if recipe.schedule.kind == "plateau":
+            decays = plateaus(self.history, recipe)
+            self.model.optimizer.learning_rate = recipe.learning_rate * recipe.schedule.decay_factor**decays
+        for layer in self.network.layers:
             generator = getattr(layer, "seed_generator", None)
             if generator is not None:
                 generator.state.assign(np.array([self.seed, epoch], generator.state.dtype))
@@ -211,29 +216,19 @@ class RunKeeper(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Validate, keep the epoch, and end the training where the rule says so."""
+        recipe = self.stage.recipe
         figures = {"loss": float((logs or {})["loss"])}
         if self.validation is not None:
-            figures |= self.validation(self.model)
+            figures |= self.validation(self.network)
         if not np.isfinite(list(figures.values())).all():
             raise UserError(
-                f"{self.config.name}, seed {self.seed}: the loss is not finite in epoch {epoch + 1}",
+                f"{self.stage.title}, seed {self.seed}: the loss is not finite in epoch {epoch + 1}",
                 "lower training.learning_rate",
             )
         self.history.append(figures)
-        save_epoch(self.model, self.out, self.history, self.config.training)
-        best = best_epoch(self.history, self.config.training)
+        save_epoch(self.network, self.model.optimizer, self.stage.folder, self.history, recipe)
+        best = best_epoch(self.history, recipe)
         shown = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
         console.print(f"epoch {epoch + 1:3d}  {shown}{'  *' if best == epoch else ''}", soft_wrap=True)
-        if finished(self.history, self.config.training):
+        if finished(self.history, recipe):
             self.model.stop_training = True
-
-
-def _check_run(config: Config, out: Path, resume: bool) -> None:
-    """Refuse a folder that holds a run which is not to be gone on with."""
-    path = out / "config.yaml"
-    if not path.is_file():
-        return
-    if not resume:
-        raise UserError(f"{out} already holds a run", "go on with it by --resume, or name another --out")
-    if load_config(path) != config:
-        raise UserError(f"{out} holds a run of another configuration", "resume it with its own, or name another --out")

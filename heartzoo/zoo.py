@@ -74,7 +74,7 @@ class Entry:
     @property
     def config(self) -> Config:
         """The configuration it was trained with."""
-        from heartzoo.config_file import parse_config
+        from heartzoo.config.file import parse_config
 
         return parse_config(self.configuration["config"], str(self.folder / "configuration.json"))
 

@@ -79,8 +79,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_run(tiny: Path, synthetic_cache: Path) -> Path:
     """The folder of its finished training, two seeds. Only for reading: copy it to export it."""
-    from heartzoo.config_file import load_config
-    from heartzoo.training import train
+    from heartzoo.config.file import load_config
+    from heartzoo.runs import train
 
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("HEARTZOO_CACHE", str(synthetic_cache))

@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel
 
 from heartzoo.config import Config
-from heartzoo.config_file import load_config, parse_config
+from heartzoo.config.file import load_config, parse_config
 from heartzoo.errors import UserError
 
 ROOT = Path(__file__).parents[1]

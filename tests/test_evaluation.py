@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from heartzoo.config_file import parse_config
+from heartzoo.config.file import parse_config
 from heartzoo.data.splits import get_split
 from heartzoo.errors import UserError
 from heartzoo.evaluation import Subject, evaluate

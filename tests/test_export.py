@@ -21,14 +21,14 @@ import scipy.signal
 import wfdb
 
 from heartzoo import cheader, metrics_file, publishing, zoo
-from heartzoo.config_file import load_config, parse_config
+from heartzoo.config.file import load_config, parse_config
 from heartzoo.data.batches import model_inputs
 from heartzoo.data.beats import cut_beats
 from heartzoo.data.records import open_record
 from heartzoo.errors import UserError
 from heartzoo.export import describe, export
+from heartzoo.runs import train
 from heartzoo.runtime import TfliteModel, default_runtime
-from heartzoo.training import train
 
 FILES = ["README.md", "configuration.json", "metrics.json", "model.h", "model.keras", "model.tflite"]
 needs_tflm = pytest.mark.skipif(default_runtime() != "tflm", reason="the tflite-micro wheel is not installed")

@@ -17,13 +17,13 @@ ROOT = Path(__file__).parents[1]
 # unless one of them has an entry of its own. Everything in data but these three tables knows the configuration.
 LAYERS = (
     "_version errors files progress stderr data.databases data.splits data.rr",
-    "config config_file tasks metrics flatbuffer",
+    "config tasks metrics flatbuffer",
     "data",
-    "models",
+    "models runtime interpreters",
     "checkpoints recipes recurrent training compression quantization",
-    "runtime interpreters evaluation metrics_file openings predictors contract cheader",
+    "evaluation metrics_file openings predictors contract cheader",
     "zoo publishing plots tables cards comparison",
-    "export",
+    "runs export",
     "cli demo __main__",
 )
 RANK = {f"heartzoo.{name}": rank for rank, names in enumerate(LAYERS) for name in names.split()}
@@ -44,6 +44,7 @@ LOAD_KERAS = (
     "heartzoo.recipes",
     "heartzoo.recurrent",
     "heartzoo.training",
+    "heartzoo.runs",
     "heartzoo.compression",
     "heartzoo.quantization",
     "heartzoo.export",

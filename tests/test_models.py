@@ -12,7 +12,7 @@ import pytest
 
 from heartzoo import models
 from heartzoo.checkpoints import load_model
-from heartzoo.config_file import load_config, parse_config
+from heartzoo.config.file import load_config, parse_config
 from heartzoo.errors import UserError
 from heartzoo.flatbuffer import inspect
 from heartzoo.models.registry import size_names

@@ -19,11 +19,12 @@ import pytest
 from heartzoo import recipes
 from heartzoo.checkpoints import best_epoch, finished, load_model, plateaus, read_history
 from heartzoo.config import Config, EarlyStoppingConfig, TrainingConfig
-from heartzoo.config_file import load_config, parse_config
+from heartzoo.config.file import load_config, parse_config
 from heartzoo.data import splits
 from heartzoo.data.training_set import load_training_set
 from heartzoo.errors import UserError
-from heartzoo.training import Validation, train
+from heartzoo.runs import train
+from heartzoo.training import Validation
 
 EPOCHS = 6
 LONG = [f"training.epochs={EPOCHS}", "training.steps_per_epoch=60", "seeds=[3]"]
@@ -291,9 +292,9 @@ def test_validation_figures_follow_from_the_logits(cache, tiny):
 JAX = """\
 import sys
 from pathlib import Path
-from heartzoo.config_file import load_config
+from heartzoo.config.file import load_config
 from heartzoo.checkpoints import read_history
-from heartzoo.training import train
+from heartzoo.runs import train
 run = train(load_config(Path(sys.argv[1]), sys.argv[3:]), Path(sys.argv[2]))
 import keras
 assert keras.backend.backend() == "jax", keras.backend.backend()

@@ -16,7 +16,7 @@ import pytest
 import heartzoo
 from heartzoo import cards, metrics_file, publishing, zoo
 from heartzoo.comparison import comparison
-from heartzoo.config_file import load_config
+from heartzoo.config.file import load_config
 from heartzoo.data.beats import cut_beats
 from heartzoo.data.records import open_record
 from heartzoo.data.splits import get_split

@@ -91,7 +91,7 @@ def prepare(
 ) -> None:
     """Cut recordings into examples (HDF5): frames, R-R features, symbols, positions, patients."""
     from heartzoo.config import InputConfig
-    from heartzoo.config_file import load_config
+    from heartzoo.config.file import load_config
     from heartzoo.data.databases import get_database
     from heartzoo.data.download import split_records
     from heartzoo.data.store import prepare as cut

@@ -30,10 +30,9 @@ DEFAULT_SPLITS = {
 
 def add_commands(app: typer.Typer) -> None:
     """Put the commands of this module into the app."""
-    for name, command in (
-        ("train", train), ("export", export), ("evaluate", evaluate), ("list", list_models), ("info", info),
-    ):  # fmt: skip
-        app.command(name)(command)
+    for command in (train, compress, export, evaluate, info):
+        app.command()(command)
+    app.command("list")(list_models)
 
 
 def train(
@@ -46,14 +45,44 @@ def train(
     resume: Annotated[bool, typer.Option(help="go on with an interrupted run from its last finished epoch")] = False,
 ) -> None:
     """Train every seed of a configuration, with a checkpoint each epoch."""
-    from heartzoo.config_file import load_config
+    from heartzoo.config.file import load_config
 
     checked = load_config(config, set_ or [])
     _import_keras()
-    from heartzoo.training import train as run
+    from heartzoo.runs import train as run
 
     folder = run(checked, out or Path("runs") / checked.name, resume)
     print(f"trained: {folder}\nnext: heartzoo export {folder}")
+
+
+def compress(
+    run: Annotated[Path, typer.Argument(help="the folder of a finished training")],
+    config: Annotated[
+        Path | None,
+        typer.Option(help="a YAML file: the run's training, and compression steps; default the run's"),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="override, e.g. name=x or compression=[...]; repeatable"),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="the new run's folder; default runs/<name>")] = None,
+    resume: Annotated[bool, typer.Option(help="go on with an interrupted compression")] = False,
+) -> None:
+    """Distil, prune or train for int8 what a run has trained; the run stays as it is."""
+    from heartzoo.config.file import load_config
+    from heartzoo.errors import UserError
+
+    checked = load_config(config or run / "config.yaml", set_ or [])
+    if not checked.compression:
+        raise UserError("no compression steps", "name them in --config, or by --set compression=[{quantize_aware: {}}]")
+    folder = out or Path("runs") / checked.name
+    if folder.resolve() == run.resolve():
+        raise UserError(f"the compressed run would overwrite {run}", "name another --out, or another name by --set")
+    _import_keras()
+    from heartzoo.runs import compress as do
+
+    do(run, checked, folder, resume)
+    print(f"compressed: {folder}\nnext: heartzoo export {folder}")
 
 
 def export(
@@ -204,7 +233,7 @@ def _subject(
 
 
 def _configuration_beside(path: Path, config: Path | None) -> tuple[Config, int | None]:
-    from heartzoo.config_file import load_config, parse_config
+    from heartzoo.config.file import load_config, parse_config
 
     beside = path.with_name("configuration.json")
     if config:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from heartzoo.config.compression import CompressionStep
+from heartzoo.config.compression import CompressionStep, check_order
 from heartzoo.config.section import Count, Fraction, NonNegative, Positive, Section
 from heartzoo.data.rr import FEATURES
 from heartzoo.data.splits import get_split, track
@@ -97,6 +97,9 @@ class ModelConfig(Section):
 
     architecture: str = Field(description="name of a registered architecture")
     sizes: dict[str, int | float | str | list[int]] = Field(default={}, description="its sizes; each has a default")
+    widths: dict[str, Count] = Field(
+        default={}, description="channels of single layers, fewer than the sizes give; prune_channels finds them"
+    )
 
 
 class SamplingConfig(Section):
@@ -260,6 +263,12 @@ class Config(Section):
                 "rhythm tasks take cut: rhythm, beat tasks centred or r-peak",
             )
         return self
+
+    @field_validator("compression")
+    @classmethod
+    def _steps_keep_what_was_done(cls, steps: list[CompressionStep]) -> list[CompressionStep]:
+        check_order(steps)
+        return steps
 
     @model_validator(mode="after")
     def _shares_match_classes(self) -> Config:

@@ -6,8 +6,8 @@ have seen.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -96,6 +96,7 @@ class TrainingBatches:
         noise: where augmentation cuts noise from.
         batch_size: examples in a batch.
         seed: seed of all draws.
+        beside: arrays of further inputs by name, first axis the examples, such as what a teacher said of them.
     """
 
     stores: tuple[Store, ...]
@@ -108,6 +109,7 @@ class TrainingBatches:
     noise: Noise
     batch_size: int
     seed: int
+    beside: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def class_shares(self) -> np.ndarray:
@@ -128,6 +130,7 @@ class TrainingBatches:
         chosen = np.searchsorted(self._cumulative, rng.random(self.batch_size) * self._cumulative[-1], side="right")
         blocks = [self._inputs(chosen[first : first + BLOCK], rng) for first in range(0, len(chosen), BLOCK)]
         inputs = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+        inputs |= {name: values[chosen] for name, values in self.beside.items()}
         return inputs, np.eye(self.classes, dtype=np.float32)[self.labels[chosen]]
 
     def _inputs(self, chosen: np.ndarray, rng: np.random.Generator) -> Inputs:

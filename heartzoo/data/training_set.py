@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,8 +46,8 @@ class TrainingSet:
         sampling = self.config.training.sampling
         return draw_probabilities(self.labels[part], self.patients[part], len(self.task.classes), sampling)
 
-    def batches(self, seed: int) -> TrainingBatches:
-        """Random training batches."""
+    def batches(self, seed: int, beside: Mapping[str, np.ndarray] | None = None) -> TrainingBatches:
+        """Random training batches, with further inputs by name for each training example where there are any."""
         training = ~self.validation
         return TrainingBatches(
             stores=self.stores,
@@ -59,16 +60,18 @@ class TrainingSet:
             noise=_noise(self.config, seed),
             batch_size=self.config.training.batch_size,
             seed=seed,
+            beside=beside or {},
         )
 
     def inputs(self, part: np.ndarray) -> Inputs:
         """The inputs of the examples marked in ``part``, in order, not augmented."""
-        pieces = [
-            piece
-            for store, rows in zip(self.stores, self.rows_of(part), strict=True)
-            for piece in input_chunks(store, rows, self.config.input)
-        ]
+        pieces = list(self.chunks(part))
         return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+
+    def chunks(self, part: np.ndarray) -> Iterator[Inputs]:
+        """The inputs of the examples marked in ``part``, in order, a piece at a time."""
+        for store, rows in zip(self.stores, self.rows_of(part), strict=True):
+            yield from input_chunks(store, rows, self.config.input)
 
     def calibration(self) -> np.ndarray:
         """Mark the training examples that set the int8 ranges: drawn evenly over classes and patients; shape (n,)."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from heartzoo.config import InputConfig
-from heartzoo.config_file import parse_config
+from heartzoo.config.file import parse_config
 from heartzoo.data.databases import get_database
 from heartzoo.data.download import folder
 from heartzoo.data.heartbeat_csv import read_heartbeats

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import wfdb
 
-from heartzoo.config_file import load_config
+from heartzoo.config.file import load_config
 from heartzoo.data import synthetic
 from heartzoo.data.beats import cut_frames
 from heartzoo.data.download import split_records
@@ -23,7 +23,7 @@ from heartzoo.data.training_set import load_training_set
 from heartzoo.errors import UserError
 from heartzoo.evaluation import evaluate
 from heartzoo.predictors import keras_subject
-from heartzoo.training import train
+from heartzoo.runs import train
 
 FS = 250
 NAMES = [f"p00/p{patient:05d}/p{patient:05d}_s{segment:02d}" for patient in (3, 21) for segment in (0, 1)]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from heartzoo.config import InputConfig
-from heartzoo.config_file import parse_config
+from heartzoo.config.file import parse_config
 from heartzoo.data.databases import get_database
 from heartzoo.data.noise import recorded_noise
 from heartzoo.data.records import Record

@@ -1,0 +1,167 @@
+"""Structured pruning: channels are removed, so that the network itself is smaller, and it trains on.
+
+References:
+    Li et al. 2017, Pruning Filters for Efficient ConvNets (ICLR): the importance of a channel is the L1 norm of the
+    weights that make it, here after batch normalisation, relative to its layer's mean.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from keras import layers
+
+from heartzoo import recipes
+from heartzoo.compression.distill import distiller, taught_outputs
+from heartzoo.compression.step import Step
+from heartzoo.config.compression import PruneChannelsConfig
+from heartzoo.errors import UserError
+from heartzoo.files import write_json
+from heartzoo.models.channels import Groups, find_groups, macs, narrow
+from heartzoo.progress import console
+from heartzoo.recurrent import is_recurrent
+from heartzoo.training import Stage
+
+# A file with any calibration has the same size as one with another: these frames set ranges of trial conversions only.
+TRIAL_FRAMES = 8
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A budget: what it bounds, the most that is allowed, and how it is measured."""
+
+    name: str
+    most: float
+    measure: Callable[[keras.Model], float]
+
+
+def prune_channels_stage(settings: PruneChannelsConfig, step: Step) -> Stage:
+    """The training of a network without its least important channels, with the whole network as teacher.
+
+    Raises:
+        UserError: the network is recurrent, or a budget cannot be met.
+    """
+    whole = step.network()
+    keep = _kept(settings, step, whole)
+    beside = taught_outputs(step, [whole])
+    batches = step.data.batches(step.seed, beside)
+    return Stage(
+        title=step.title("prune_channels"),
+        folder=step.folder,
+        recipe=step.recipe,
+        network=lambda: narrow(whole, keep),
+        loss=recipes.loss(step.recipe, batches.class_shares),
+        batches=batches,
+        fitted=lambda network: distiller(network, beside, settings.temperature, settings.alpha),
+    )
+
+
+def _kept(settings: PruneChannelsConfig, step: Step, whole: keras.Model) -> dict[str, np.ndarray]:
+    """Which channels stay: found once and kept in the step's folder."""
+    path = step.folder / "channels.json"
+    if path.is_file():
+        found = json.loads(path.read_text())
+        return {name: np.array(mask, bool) for name, mask in found.items()}
+    keep = choose_channels(whole, bounds(settings, whole), settings.smallest)
+    write_json(path, {name: mask.astype(int).tolist() for name, mask in keep.items()})
+    removed = sum(int((~mask).sum()) for mask in keep.values())
+    console.print(f"{step.title('prune_channels')}: {removed} channels removed")
+    return keep
+
+
+def bounds(settings: PruneChannelsConfig, whole: keras.Model) -> list[Bound]:
+    """The budgets of a configuration, for one network."""
+    found = []
+    if settings.macs is not None:
+        most = settings.macs * macs(whole) if settings.macs < 1 else settings.macs
+        found.append(Bound("macs", most, macs))
+    if settings.flash_bytes is not None:
+        found.append(Bound("flash_bytes", settings.flash_bytes, lambda model: len(_trial(model))))
+    if settings.arena_bytes is not None:
+        found.append(Bound("arena_bytes", settings.arena_bytes, _arena))
+    return found
+
+
+def _trial(model: keras.Model) -> bytes:
+    """The int8 file of a network, its ranges set by noise."""
+    from heartzoo.quantization import to_int8
+
+    rng = np.random.default_rng(0)
+    frames = {tensor.name: rng.normal(size=(TRIAL_FRAMES, *tensor.shape[1:])) for tensor in model.inputs}
+    return to_int8(model, {name: values.astype(np.float32) for name, values in frames.items()})
+
+
+def _arena(model: keras.Model) -> float:
+    from heartzoo.runtime import arena_bytes
+
+    found = arena_bytes(_trial(model))
+    if found is None:
+        raise UserError("prune_channels.arena_bytes needs TFLite Micro, which is not installed", "bound macs instead")
+    return found
+
+
+def choose_channels(model: keras.Model, budgets: list[Bound], smallest: float) -> dict[str, np.ndarray]:
+    """Remove the least important channels, as few as the budgets allow.
+
+    Args:
+        model: the network.
+        budgets: what it must come to.
+        smallest: fraction of its channels that every group keeps at least, and at least one.
+
+    Returns:
+        Group -> which of its channels stay, boolean.
+
+    Raises:
+        UserError: the network is recurrent, or its smallest form does not meet a budget.
+    """
+    if is_recurrent(model):
+        raise UserError("prune_channels removes channels of convolutions, this network is an LSTM", "leave it out")
+    groups = find_groups(model)
+    order = _order(model, groups, smallest)
+
+    def without(count: int) -> dict[str, np.ndarray]:
+        keep = {name: np.ones(size, bool) for name, size in groups.sizes.items()}
+        for name, channel in order[:count]:
+            keep[name][channel] = False
+        return keep
+
+    def excess(count: int) -> Bound | None:
+        narrower = narrow(model, without(count))
+        return next((bound for bound in budgets if bound.measure(narrower) > bound.most), None)
+
+    low, high = 0, len(order)
+    if bound := excess(high):
+        nearest = bound.measure(narrow(model, without(high)))
+        raise UserError(
+            f"prune_channels cannot reach {bound.name} <= {bound.most:,.0f}: at its smallest it has {nearest:,.0f}",
+            f"allow {nearest:,.0f}, lower prune_channels.smallest, or begin with a smaller network",
+        )
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if excess(middle) else (low, middle)
+    return without(high)
+
+
+def _order(model: keras.Model, groups: Groups, smallest: float) -> list[tuple[str, int]]:
+    """(group, channel) of every channel that may go, the least important first."""
+    ranked = []
+    for name, size in groups.sizes.items():
+        importance = np.mean([_importance(model, maker) for maker in groups.makers[name]], axis=0)
+        importance = importance / max(importance.mean(), 1e-12)
+        stay = max(1, int(np.ceil(smallest * size)))
+        ranked += [(importance[channel], name, int(channel)) for channel in np.argsort(importance)[: size - stay]]
+    return [(name, channel) for _, name, channel in sorted(ranked)]
+
+
+def _importance(model: keras.Model, maker: str) -> np.ndarray:
+    """L1 norm of the weights that make each channel, as its batch normalisation scales them; shape (channels,)."""
+    layer = model.get_layer(maker)
+    norms: np.ndarray = np.abs(layer.get_weights()[0]).reshape(-1, layer.output.shape[-1]).sum(axis=0)
+    for after in model.layers:
+        if isinstance(after, layers.BatchNormalization) and after.input is layer.output:
+            norms = norms * np.abs(after.gamma) / np.sqrt(np.asarray(after.moving_variance) + after.epsilon)
+    return norms

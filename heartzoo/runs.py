@@ -1,0 +1,200 @@
+"""Runs: a configuration trained, seed by seed, and compressed.
+
+A run's folder holds ``config.yaml`` and for each seed ``seed-<n>/``: see :mod:`heartzoo.checkpoints`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import keras
+import yaml
+
+from heartzoo.checkpoints import BEST, float_network, stage_folders, unfinished
+from heartzoo.compression.steps import compress_seed
+from heartzoo.config import Config
+from heartzoo.config.compression import SELF, DistillConfig
+from heartzoo.config.file import load_config
+from heartzoo.data.training_set import load_training_set
+from heartzoo.errors import UserError
+from heartzoo.files import lock, write_bytes
+from heartzoo.training import build_model, train_seed
+from heartzoo.zoo import find
+
+
+def train(config: Config, out: Path, resume: bool = False) -> Path:
+    """Train every seed of a configuration, and take its compression steps.
+
+    Args:
+        config: the configuration.
+        out: the run's folder.
+        resume: continue a run that was interrupted; what is finished is left as it is.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        UserError: ``out`` holds a run and ``resume`` is false, or a run of another configuration; data or a teacher are
+            missing; a step does not fit the network.
+    """
+    with lock(out / "run"), _without_tensorflow():
+        _check_run(config, out, resume)
+        build_model(config)  # before minutes of preparation
+        teachers = {name: find_teachers(name, config) for name in _teacher_names(config)}
+        data = load_training_set(config)
+        if not (out / "config.yaml").is_file():
+            tree = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+            write_bytes(out / "config.yaml", tree.encode())
+        for seed in config.seeds:
+            train_seed(config, data, out / f"seed-{seed}", seed)
+            compress_seed(config, data, out / f"seed-{seed}", seed, teachers.__getitem__)
+    return out
+
+
+def compress(source: Path, config: Config, out: Path, resume: bool = False) -> Path:
+    """Take the compression steps of a configuration from a finished run on, which is left as it is.
+
+    Args:
+        source: the run.
+        config: the run's configuration but for its name, texts, compression and export, and perhaps fewer seeds. Steps
+            that the run has taken already, in the same order, are not taken again.
+        out: the new run's folder.
+        resume: continue where an earlier call was interrupted.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        UserError: ``source`` is no finished run, or one of another training; as :func:`train`.
+    """
+    done = read_run(source)
+    _check_same_training(done, config, source)
+    if not (out / "config.yaml").is_file():
+        with lock(out / "run"):
+            _copy_stages(source, done, config, out)
+        resume = False
+    return train(config, out, resume)
+
+
+def read_run(run: Path) -> Config:
+    """The configuration of a finished run.
+
+    Raises:
+        UserError: there is no run, or it is not finished.
+    """
+    path = run / "config.yaml"
+    if not path.is_file():
+        raise UserError(f"{run} holds no run", "train one with `heartzoo train CONFIG --out DIR`")
+    config = load_config(path)
+    for seed in unfinished(run, config):
+        raise UserError(
+            f"seed {seed} of {run} has not been trained to its end", "go on with `heartzoo train … --resume`"
+        )
+    return config
+
+
+def _check_same_training(done: Config, config: Config, source: Path) -> None:
+    for section in ("task", "data", "input", "model", "training"):
+        if getattr(done, section) != getattr(config, section):
+            raise UserError(
+                f"{source} was trained with another {section}",
+                f"keep the run's own {section}, or train anew with `heartzoo train`",
+            )
+    if missing := sorted(set(config.seeds) - set(done.seeds)):
+        raise UserError(f"{source} has no seed {missing[0]}", f"take seeds among {done.seeds}")
+
+
+def _copy_stages(source: Path, done: Config, config: Config, out: Path) -> None:
+    """Copy the training, and the steps that both configurations begin with."""
+    same = 1
+    for mine, theirs in zip(config.compression, done.compression, strict=False):
+        if mine != theirs:
+            break
+        same += 1
+    for seed in config.seeds:
+        old = stage_folders(source / f"seed-{seed}", done)[:same]
+        new = stage_folders(out / f"seed-{seed}", config)[:same]
+        for begin, end in zip(old, new, strict=True):
+            end.mkdir(parents=True, exist_ok=True)
+            for name in (BEST, "state.json"):
+                write_bytes(end / name, (begin / name).read_bytes())
+
+
+def _teacher_names(config: Config) -> set[str]:
+    return {
+        name
+        for step in config.compression
+        if isinstance(step.settings, DistillConfig)
+        for name in step.settings.teachers
+        if name != SELF
+    }
+
+
+def find_teachers(name: str, config: Config) -> list[Path]:
+    """The networks that a teacher's name stands for.
+
+    Args:
+        name: a run's folder (all its seeds, as they are after the last step), ``seed-<n>`` of a run, or a model of the
+            zoo.
+        config: the student's configuration.
+
+    Returns:
+        ``.keras`` files.
+
+    Raises:
+        UserError: there is none, or it was made for another input, task or data.
+    """
+    folder = Path(name)
+    run = folder.parent if folder.name.startswith("seed-") else folder
+    if (run / "config.yaml").is_file():
+        teacher = read_run(run)
+        _check_teacher(name, teacher, config)
+        folders = [folder] if folder != run else [run / f"seed-{seed}" for seed in teacher.seeds]
+        return [float_network(seed_folder, teacher) for seed_folder in folders]
+    if folder.exists():
+        raise UserError(f"teacher {name} is no run", "name a run's folder, its seed-<n>, or a model of the zoo")
+    entry = find(name)
+    _check_teacher(name, entry.config, config)
+    return [entry.path("model.keras")]
+
+
+def _check_teacher(name: str, teacher: Config, student: Config) -> None:
+    pairs = {
+        "task": (teacher.task, student.task),
+        "input": (teacher.input, student.input),
+        "data.train": (teacher.data.train, student.data.train),
+        "data.mapping": (teacher.data.mapping, student.data.mapping),
+    }
+    for section, (theirs, ours) in pairs.items():
+        if theirs != ours:
+            raise UserError(
+                f"teacher {name} has another {section} than {student.name}",
+                f"teacher and student need the same {section}",
+            )
+
+
+@contextmanager
+def _without_tensorflow() -> Iterator[None]:
+    """Keep Keras on another backend from importing TensorFlow, as it does under any backend where it is installed."""
+    if keras.backend.backend() == "tensorflow" or "tensorflow" in sys.modules:
+        yield
+        return
+    sys.modules["tensorflow"] = None  # type: ignore[assignment]  # an import raises ImportError
+    try:
+        yield
+    finally:
+        del sys.modules["tensorflow"]
+
+
+def _check_run(config: Config, out: Path, resume: bool) -> None:
+    """Refuse a folder that holds a run which is not to be gone on with."""
+    path = out / "config.yaml"
+    if not path.is_file():
+        return
+    if not resume:
+        raise UserError(f"{out} already holds a run", "go on with it by --resume, or name another --out")
+    if load_config(path) != config:
+        raise UserError(f"{out} holds a run of another configuration", "resume it with its own, or name another --out")
