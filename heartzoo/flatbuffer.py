@@ -94,16 +94,16 @@ def inspect(content: bytes) -> ModelFacts:
     Raises:
         UserError: the bytes are not a .tflite file, or it is truncated or damaged.
     """
-    model = _unpack(content)
+    model = unpack(content)
     graph = model.subgraphs[0]
-    names = [_operator_name(model.operatorCodes[operator.opcodeIndex]) for operator in graph.operators]
+    names = [operator_name(model.operatorCodes[operator.opcodeIndex]) for operator in graph.operators]
     constants = [t for t in graph.tensors if model.buffers[t.buffer].data is not None]
     return ModelFacts(
         inputs=tuple(_tensor_facts(graph.tensors[index]) for index in graph.inputs),
         outputs=tuple(_tensor_facts(graph.tensors[index]) for index in graph.outputs),
         operators=dict(Counter(names)),
-        macs=sum(_macs(name, op, graph.tensors) for name, op in zip(names, graph.operators, strict=True)),
-        weights=sum(prod(_shape(tensor)) for tensor in constants),
+        macs=sum(operator_macs(name, op, graph.tensors) for name, op in zip(names, graph.operators, strict=True)),
+        weights=sum(prod(tensor_shape(tensor)) for tensor in constants),
         weight_bytes=sum(model.buffers[tensor.buffer].data.nbytes for tensor in constants),
         tflite_bytes=len(content),
     )
@@ -156,7 +156,7 @@ def strip(content: bytes) -> bytes:
     Raises:
         UserError: as :func:`inspect`.
     """
-    model = _unpack(content)
+    model = unpack(content)
     model.description = model.metadata = model.metadataBuffer = model.signatureDefs = None
     buffers = [schema.BufferT()]  # the schema keeps number 0 empty
     for graph in model.subgraphs:
@@ -191,7 +191,12 @@ class _Builder(flatbuffers.Builder):  # type: ignore[misc]
         return self._written[key]
 
 
-def _unpack(content: bytes) -> Any:
+def unpack(content: bytes) -> Any:
+    """The file as the schema's ``ModelT``, its references checked.
+
+    Raises:
+        UserError: as :func:`inspect`.
+    """
     if content[4:8] != _IDENTIFIER:
         raise UserError(
             f"expected a .tflite model, found {len(content):,} bytes without its identifier TFL3",
@@ -211,23 +216,25 @@ def _check_references(model: Any) -> None:
     for graph in model.subgraphs:
         for tensor in graph.tensors:
             data, item_bytes = model.buffers[tensor.buffer].data, _ITEM_BYTES.get(_DTYPES[tensor.type])
-            if data is not None and item_bytes and data.nbytes != item_bytes * prod(_shape(tensor)):
-                raise ValueError(f"{data.nbytes} bytes for a constant of shape {_shape(tensor)}")
+            if data is not None and item_bytes and data.nbytes != item_bytes * prod(tensor_shape(tensor)):
+                raise ValueError(f"{data.nbytes} bytes for a constant of shape {tensor_shape(tensor)}")
         indices = [*graph.inputs, *graph.outputs]
         for operator in graph.operators:
-            _operator_name(model.operatorCodes[operator.opcodeIndex])
+            operator_name(model.operatorCodes[operator.opcodeIndex])
             indices += [i for vector in (operator.inputs, operator.outputs) for i in vector if i != -1]
         if not all(0 <= index < len(graph.tensors) for index in indices):
             raise IndexError("a tensor that is not there")
 
 
-def _operator_name(code: Any) -> str:
+def operator_name(code: Any) -> str:
+    """TensorFlow Lite's name of an operator code."""
     # Codes up to 127 stand in the older, one-byte field.
     name: str = _OPERATORS[max(code.builtinCode, code.deprecatedBuiltinCode)]
     return name
 
 
-def _shape(tensor: Any) -> tuple[int, ...]:
+def tensor_shape(tensor: Any) -> tuple[int, ...]:
+    """Shape of a tensor of the schema."""
     return () if tensor.shape is None else tuple(int(size) for size in tensor.shape)
 
 
@@ -235,20 +242,21 @@ def _tensor_facts(tensor: Any) -> TensorFacts:
     quantization = tensor.quantization
     quantized = quantization is not None and quantization.scale is not None
     return TensorFacts(
-        shape=_shape(tensor),
+        shape=tensor_shape(tensor),
         dtype=_DTYPES[tensor.type],
         scale=float(quantization.scale[0]) if quantized else 1.0,
         zero_point=int(quantization.zeroPoint[0]) if quantized and quantization.zeroPoint is not None else 0,
     )
 
 
-def _macs(name: str, operator: Any, tensors: list[Any]) -> int:
+def operator_macs(name: str, operator: Any, tensors: list[Any]) -> int:
+    """Multiply-accumulates of one operator, as :func:`inspect` counts them."""
     if name == "UNIDIRECTIONAL_SEQUENCE_LSTM":
-        steps = _shape(tensors[operator.inputs[0]])[1]
+        steps = tensor_shape(tensors[operator.inputs[0]])[1]
         # inputs 1 to 8: from the input and from the state to each of four gates
-        return steps * sum(prod(_shape(tensors[index])) for index in operator.inputs[1:9])
+        return steps * sum(prod(tensor_shape(tensors[index])) for index in operator.inputs[1:9])
     if name not in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
         return 0
-    weights = _shape(tensors[operator.inputs[1]])  # (out, kh, kw, in), (1, kh, kw, out), (out, in)
+    weights = tensor_shape(tensors[operator.inputs[1]])  # (out, kh, kw, in), (1, kh, kw, out), (out, in)
     per_output = weights[1:3] if name == "DEPTHWISE_CONV_2D" else weights[1:]
-    return prod(_shape(tensors[operator.outputs[0]])) * prod(per_output)
+    return prod(tensor_shape(tensors[operator.outputs[0]])) * prod(per_output)

@@ -21,7 +21,7 @@ LAYERS = (
     "data",
     "models runtime interpreters",
     "checkpoints recipes recurrent training compression quantization",
-    "evaluation metrics_file openings predictors contract cheader",
+    "evaluation metrics_file openings predictors contract cheader cost",
     "zoo publishing plots tables cards comparison",
     "runs export",
     "cli demo __main__",

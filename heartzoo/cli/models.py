@@ -30,7 +30,7 @@ DEFAULT_SPLITS = {
 
 def add_commands(app: typer.Typer) -> None:
     """Put the commands of this module into the app."""
-    for command in (train, compress, export, evaluate, info):
+    for command in (train, compress, export, evaluate, info, cost):
         app.command()(command)
     app.command("list")(list_models)
 
@@ -212,6 +212,38 @@ def _import_keras() -> None:
         raise UserError(
             f"Keras does not start with KERAS_BACKEND={backend!r} ({error})", "name one that is installed"
         ) from error
+
+
+def cost(
+    target: Annotated[str, typer.Argument(metavar="NAME[@VERSION]|PATH", help="a model of the zoo, or a .tflite file")],
+    zoo: Annotated[Path | None, typer.Option(help="the zoo's folder; default the zoo in use")] = None,
+) -> None:
+    """What each operator of an int8 file costs: multiply-accumulates, weights, memory; instructions are an estimate."""
+    from rich.table import Table
+
+    from heartzoo.cost import operator_costs
+    from heartzoo.runtime import arena_bytes
+    from heartzoo.tables import show
+    from heartzoo.zoo import find
+
+    path = Path(target) if target.endswith(".tflite") or "/" in target else find(target, zoo).path("model.tflite")
+    if not path.is_file():
+        raise UserError(f"no model file {path}", "name a .tflite file, or a model of the zoo")
+    content = path.read_bytes()
+    rows = operator_costs(content)
+    table = Table("operator", "output", "MACs", "weights B", "activations B", "M4 instructions (estimate)")
+    for row in rows:
+        estimate = "-" if row.instructions is None else f"{row.instructions:,}"
+        shape = " x ".join(map(str, row.output))
+        table.add_row(row.name, shape, f"{row.macs:,}", f"{row.weight_bytes:,}", f"{row.live_bytes:,}", estimate)
+    show(table)
+    arena = arena_bytes(content)
+    print(
+        f"{len(rows)} operators, {sum(row.macs for row in rows):,} MACs, {len(content):,} B of .tflite, "
+        f"arena {'not measured' if arena is None else f'{arena:,} B'}, "
+        f"most activations at once {max(row.live_bytes for row in rows):,} B, "
+        f"at least {sum(row.instructions or 0 for row in rows):,} instructions on a Cortex-M4 (estimate)"
+    )
 
 
 def _subject(
