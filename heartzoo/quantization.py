@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from heartzoo.compression.quantize_aware import is_quantized
+from heartzoo.compression.rounding import is_quantized
 from heartzoo.data.batches import Inputs
 from heartzoo.errors import UserError
 from heartzoo.flatbuffer import strip

@@ -13,7 +13,8 @@ from pathlib import Path
 import keras
 import yaml
 
-from heartzoo.checkpoints import BEST, float_network, stage_folders, unfinished
+from heartzoo.checkpoints import BEST, float_network, load_model, stage_folders, unfinished
+from heartzoo.compression.rounding_report import Rounding, rounding_report
 from heartzoo.compression.steps import compress_seed
 from heartzoo.config import Config
 from heartzoo.config.compression import SELF, DistillConfig
@@ -174,6 +175,26 @@ def _check_teacher(name: str, teacher: Config, student: Config) -> None:
                 f"teacher {name} has another {section} than {student.name}",
                 f"teacher and student need the same {section}",
             )
+
+
+def rounding_of(run: Path, seed: int | None = None) -> list[Rounding]:
+    """What int8 does to each tensor of a trained network, measured on the examples that calibrate it.
+
+    Args:
+        run: a finished run.
+        seed: one of its seeds; default the first.
+
+    Raises:
+        UserError: no finished run, no such seed, or a recurrent network.
+    """
+    config = read_run(run)
+    chosen = config.seeds[0] if seed is None else seed
+    if chosen not in config.seeds:
+        raise UserError(f"{run} has no seed {chosen}", f"take one of {config.seeds}")
+    model = load_model(float_network(run / f"seed-{chosen}", config))
+    data = load_training_set(config)
+    calibration = data.inputs(data.calibration())
+    return rounding_report(model, calibration, calibration)
 
 
 @contextmanager

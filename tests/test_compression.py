@@ -16,7 +16,8 @@ from heartzoo.checkpoints import load_model, stage_folders
 from heartzoo.compression.distill import distiller
 from heartzoo.compression.prune_channels import Bound, bounds, choose_channels
 from heartzoo.compression.prune_weights import magnitude_masks
-from heartzoo.compression.quantize_aware import quantized
+from heartzoo.compression.rounding import quantized
+from heartzoo.compression.rounding_report import rounding_report
 from heartzoo.config.compression import FeaturePair, PruneChannelsConfig
 from heartzoo.config.file import load_config, parse_config
 from heartzoo.errors import UserError
@@ -235,6 +236,20 @@ def test_the_int8_file_computes_what_the_rounding_network_does(architecture, fea
     found = TfliteModel(content).predict(x["signal"], x.get("rr"))
     assert np.abs(found - rounding.predict(x, verbose=0)).max() <= 4.01 * step
     assert np.abs(found - model.predict(x, verbose=0)).max() <= 12 * step
+
+
+def test_the_report_names_the_tensor_that_breaks():
+    keras.utils.set_random_seed(3)
+    model = models.build("resnet", (1, 64, 1), 3)
+    rng = np.random.default_rng(0)
+    x = {"signal": rng.normal(size=(64, 1, 64, 1)).astype(np.float32)}
+    report = rounding_report(model, x, x)
+    assert (report[0].layer, report[-1].layer) == ("signal", "logits")
+    assert all(20 < row.own_snr_db < 70 and row.snr_db < row.own_snr_db + 3 for row in report[1:])
+    wide = {"signal": np.concatenate([x["signal"], 200 * x["signal"][:1]])}
+    assert rounding_report(model, wide, x)[0].own_snr_db < report[0].own_snr_db - 30
+    with pytest.raises(UserError, match="not for an LSTM"):
+        rounding_report(models.build("lstm_187", (1, 64, 1), 3), x, x)
 
 
 # Configurations

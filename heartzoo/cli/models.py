@@ -30,7 +30,7 @@ DEFAULT_SPLITS = {
 
 def add_commands(app: typer.Typer) -> None:
     """Put the commands of this module into the app."""
-    for command in (train, compress, export, evaluate, info, cost):
+    for command in (train, compress, export, evaluate, info, cost, rounding):
         app.command()(command)
     app.command("list")(list_models)
 
@@ -212,6 +212,25 @@ def _import_keras() -> None:
         raise UserError(
             f"Keras does not start with KERAS_BACKEND={backend!r} ({error})", "name one that is installed"
         ) from error
+
+
+def rounding(
+    run: Annotated[Path, typer.Argument(help="the folder of a finished training")],
+    seed: Annotated[int | None, typer.Option(help="its seed; default the first")] = None,
+) -> None:
+    """How much each tensor of a trained network loses by int8 (signal-to-noise ratio), worst first."""
+    from heartzoo.tables import show
+
+    _import_keras()
+    from rich.table import Table
+
+    from heartzoo.runs import rounding_of
+
+    table = Table("layer", "range", "SNR, its own rounding", "SNR, all rounding up to it")
+    for row in sorted(rounding_of(run, seed), key=lambda row: row.snr_db):
+        ends = f"{row.low:.3g} ... {row.high:.3g}"
+        table.add_row(row.layer, ends, f"{row.own_snr_db:.1f} dB", f"{row.snr_db:.1f} dB")
+    show(table)
 
 
 def cost(

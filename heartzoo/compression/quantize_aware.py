@@ -1,8 +1,4 @@
-"""Quantization-aware training: int8's rounding inside the network while it trains on.
-
-Batch norms are folded into the convolutions before them. Weights are rounded per output channel, symmetrically;
-activations within ranges calibrated beforehand, wherever TFLite keeps a tensor. The converter reads the ranges from
-the network. TensorFlow only.
+"""Quantization-aware training: int8's rounding inside the network while it trains on. TensorFlow only.
 
 References:
     Jacob et al. 2018, Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference
@@ -11,34 +7,16 @@ References:
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
-import numpy as np
-from keras import layers
 
 from heartzoo import recipes
 from heartzoo.compression.distill import distiller, taught_outputs
 from heartzoo.compression.prune_weights import KeepZeros
+from heartzoo.compression.rounding import quantized, refuse_recurrent
 from heartzoo.compression.step import Step
 from heartzoo.config.compression import QuantizeAwareConfig
-from heartzoo.data.batches import Inputs
 from heartzoo.errors import UserError
-from heartzoo.recurrent import is_recurrent
 from heartzoo.training import Stage
-
-# The ranges that TFLite fixes for these, whatever comes out of them.
-_FIXED_RANGES = {"sigmoid": (0.0, 255 / 256), "tanh": (-1.0, 127 / 128)}
-# Their outputs have the scale of their inputs.
-_SAME_SCALE = (
-    layers.MaxPooling2D,
-    layers.AveragePooling2D,
-    layers.Flatten,
-    layers.Reshape,
-    layers.Dropout,
-    layers.ZeroPadding2D,
-    layers.Identity,
-)
 
 
 def quantize_aware_stage(settings: QuantizeAwareConfig, step: Step) -> Stage:
@@ -53,8 +31,7 @@ def quantize_aware_stage(settings: QuantizeAwareConfig, step: Step) -> Stage:
             "run it without KERAS_BACKEND",
         )
     before = step.network()
-    if is_recurrent(before):
-        raise UserError("quantize_aware rounds convolutions and dense layers, this network is an LSTM", "leave it out")
+    refuse_recurrent(before)
     pruned = any(done.prune_weights for done in step.config.compression)
     beside = taught_outputs(step, [before])
     batches = step.data.batches(step.seed, beside)
@@ -68,241 +45,3 @@ def quantize_aware_stage(settings: QuantizeAwareConfig, step: Step) -> Stage:
         fitted=lambda network: distiller(network, beside, settings.temperature, settings.alpha),
         callbacks=lambda network: [KeepZeros(network)] if pruned else [],
     )
-
-
-def is_quantized(model: keras.Model) -> bool:
-    """Whether a network rounds as int8 does."""
-    return any(isinstance(layer, FakeQuantize) for layer in model.layers)
-
-
-def quantized(model: keras.Model, calibration: Inputs) -> keras.Model:
-    """The same network, batch norms folded, that rounds weights and activations to int8.
-
-    Args:
-        model: the float network.
-        calibration: inputs that set the activations' ranges, first axis the examples.
-    """
-    plain = _Rewriter(model, None)
-    tensors = plain.tensors
-    watched = keras.Model(plain.inputs, [tensors[name] for name in plain.rounded])
-    outputs = watched.predict(calibration, verbose=0)
-    ranges = {
-        name: _FIXED_RANGES.get(
-            _activation(model.get_layer(name)), (min(0.0, float(o.min())), max(0.0, float(o.max())))
-        )
-        for name, o in zip(plain.rounded, outputs, strict=True)
-    }
-    rounding = _Rewriter(model, ranges)
-    return keras.Model(rounding.inputs, rounding.tensors[model.layers[-1].name])
-
-
-def _activation(layer: keras.Layer) -> str:
-    return getattr(getattr(layer, "activation", None), "__name__", "")
-
-
-class _Rewriter:
-    """Builds a network layer by layer, with its batch norms folded and, once ranges are known, rounding.
-
-    Attributes:
-        inputs: inputs of the new network by name.
-        tensors: the new network's tensor for each old layer's output.
-        rounded: the old layers whose outputs TFLite keeps as tensors with a scale of their own.
-    """
-
-    def __init__(self, model: keras.Model, ranges: dict[str, tuple[float, float]] | None) -> None:
-        self.ranges = ranges
-        self.inputs: dict[str, keras.KerasTensor] = {}
-        self.tensors: dict[str, keras.KerasTensor] = {}
-        self.rounded: list[str] = []
-        self.folded: set[str] = set()
-        makers = {id(layer.output): layer.name for layer in model.layers}
-        self.sources = {
-            layer.name: [makers[id(t)] for t in keras.tree.flatten(layer.input)]
-            for layer in model.layers
-            if not isinstance(layer, layers.InputLayer)
-        }
-        self.readers: dict[str, list[keras.Layer]] = {layer.name: [] for layer in model.layers}
-        for name, sources in self.sources.items():
-            for source in sources:
-                self.readers[source].append(model.get_layer(name))
-        for layer in model.layers:
-            self._add(layer)
-
-    def _add(self, layer: keras.Layer) -> None:
-        if isinstance(layer, layers.InputLayer):
-            x = keras.Input(layer.output.shape[1:], name=layer.name)
-            self.inputs[layer.name] = x
-        else:
-            given = [self.tensors[source] for source in self.sources[layer.name]]
-            x = self._apply(layer, given if len(given) > 1 else given[0])
-        self.tensors[layer.name] = x
-        if not isinstance(layer, _SAME_SCALE) and not self._goes_on(layer):
-            self.rounded.append(layer.name)
-            if self.ranges is not None:
-                low, high = self.ranges[layer.name]
-                self.tensors[layer.name] = FakeQuantize(low, high, name=f"{layer.name}_int8")(x)
-
-    def _norm_of(self, layer: keras.Layer) -> keras.Layer | None:
-        """The batch norm that a convolution takes in."""
-        readers = self.readers[layer.name]
-        if len(readers) == 1 and isinstance(readers[0], layers.BatchNormalization):
-            return readers[0]
-        return None
-
-    def _goes_on(self, layer: keras.Layer) -> bool:
-        """Whether the one layer that reads this one's output is computed in the same operator."""
-        readers = self.readers[layer.name]
-        if len(readers) != 1:
-            return False
-        if isinstance(readers[0], layers.BatchNormalization):
-            return isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D)
-        computes = isinstance(
-            layer, layers.Conv2D | layers.DepthwiseConv2D | layers.Dense | layers.Add | layers.BatchNormalization
-        )
-        return computes and isinstance(readers[0], layers.ReLU)
-
-    def _apply(self, layer: keras.Layer, x: Any) -> Any:
-        if isinstance(layer, layers.BatchNormalization):
-            source = self.sources[layer.name][0]
-            if source in self.folded:
-                return x
-            return self._free_norm(layer, x)
-        if type(layer) in _ROUNDING:
-            return self._computing(layer, x)
-        return layer.from_config(layer.get_config())(x)
-
-    def _computing(self, layer: keras.Layer, x: Any) -> Any:
-        norm = self._norm_of(layer)
-        settings = layer.get_config()
-        weights = layer.get_weights()
-        if norm is not None and not isinstance(layer, layers.Dense):
-            weights = _folded(layer, norm)
-            settings["use_bias"] = True
-            self.folded.add(layer.name)
-        hard_sigmoid = _activation(layer) == "hard_sigmoid"
-        if hard_sigmoid:  # computed as relu6(x + 3) / 6: a convolution and a multiplication
-            settings["activation"] = "relu6"
-            weights = [weights[0], weights[1] + 3]
-        made = (_ROUNDING[type(layer)] if self.ranges is not None else type(layer)).from_config(settings)
-        y = made(x)
-        made.set_weights(weights)
-        return self._sixth(y, layer.name) if hard_sigmoid else y
-
-    def _sixth(self, x: Any, name: str) -> Any:
-        if self.ranges is not None:
-            x = FakeQuantize(0.0, 6.0, name=f"{name}_relu6_int8")(x)
-        return layers.Rescaling(1 / 6)(x)
-
-    def _free_norm(self, norm: keras.Layer, x: Any) -> Any:
-        """A batch norm that no convolution takes in, as a 1x1 depthwise convolution."""
-        kind = RoundingDepthwiseConv2D if self.ranges is not None else layers.DepthwiseConv2D
-        if len(x.shape) != 4:
-            raise UserError(f"quantize_aware cannot round {norm.name}, a batch norm over a vector", "leave it out")
-        made = kind((1, 1), name=norm.name)
-        y = made(x)
-        scale, shift = _scale_and_shift(norm)
-        made.set_weights([scale[None, None, :, None], shift])
-        return y
-
-
-def _scale_and_shift(norm: keras.Layer) -> tuple[np.ndarray, np.ndarray]:
-    mean, variance = np.asarray(norm.moving_mean), np.asarray(norm.moving_variance)
-    scale = (np.asarray(norm.gamma) if norm.scale else 1.0) / np.sqrt(variance + norm.epsilon)
-    shift = (np.asarray(norm.beta) if norm.center else 0.0) - scale * mean
-    return scale, shift
-
-
-def _folded(layer: keras.Layer, norm: keras.Layer) -> list[np.ndarray]:
-    """Kernel and bias of a convolution with the batch norm after it taken in."""
-    kernel, *rest = layer.get_weights()
-    scale, shift = _scale_and_shift(norm)
-    bias = rest[0] if rest else np.zeros_like(scale)
-    shaped = scale[:, None] if isinstance(layer, layers.DepthwiseConv2D) else scale
-    return [kernel * shaped, bias * scale + shift]
-
-
-@keras.saving.register_keras_serializable("heartzoo")
-class FakeQuantize(layers.Layer):
-    """Rounds to 256 steps between two ends, which are moved so that zero is one of them; the gradient passes.
-
-    Args:
-        low: lower end.
-        high: upper end.
-    """
-
-    def __init__(self, low: float, high: float, **settings: Any) -> None:
-        super().__init__(**settings)
-        self.low, self.high = low, high
-
-    def call(self, x: Any) -> Any:
-        """Round."""
-        import tensorflow as tf
-
-        return tf.quantization.fake_quant_with_min_max_vars(x, self.low, self.high, num_bits=8)
-
-    def get_config(self) -> dict[str, Any]:
-        """What it is made of."""
-        return {**super().get_config(), "low": self.low, "high": self.high}
-
-
-def _rounded_kernel(kernel: Any, channels_last: bool) -> Any:
-    """A kernel rounded to -127 ... 127 in each output channel."""
-    import tensorflow as tf
-
-    kernel = tf.convert_to_tensor(kernel)
-    shape = kernel.shape
-    flat = kernel if channels_last else tf.reshape(kernel, (*shape[:-2], shape[-2] * shape[-1]))
-    most = tf.reduce_max(tf.abs(flat), axis=list(range(len(flat.shape) - 1)))
-    most = tf.stop_gradient(tf.maximum(most, 1e-9))
-    rounded = tf.quantization.fake_quant_with_min_max_vars_per_channel(flat, -most, most, num_bits=8, narrow_range=True)
-    return rounded if channels_last else tf.reshape(rounded, shape)
-
-
-@keras.saving.register_keras_serializable("heartzoo")
-class RoundingConv2D(layers.Conv2D):
-    """A convolution that computes with rounded weights."""
-
-    def call(self, inputs: Any) -> Any:
-        """Convolve."""
-        y = keras.ops.conv(
-            inputs, _rounded_kernel(self.kernel, True), self.strides, self.padding, dilation_rate=self.dilation_rate
-        )
-        y = y + self.bias if self.use_bias else y
-        return y if self.activation is None else self.activation(y)
-
-
-@keras.saving.register_keras_serializable("heartzoo")
-class RoundingDepthwiseConv2D(layers.DepthwiseConv2D):
-    """A depthwise convolution that computes with rounded weights."""
-
-    def call(self, inputs: Any) -> Any:
-        """Convolve."""
-        y = keras.ops.depthwise_conv(
-            inputs, _rounded_kernel(self.kernel, False), self.strides, self.padding, dilation_rate=self.dilation_rate
-        )
-        y = y + self.bias if self.use_bias else y
-        return y if self.activation is None else self.activation(y)
-
-
-@keras.saving.register_keras_serializable("heartzoo")
-class RoundingDense(layers.Dense):
-    """A dense layer that computes with rounded weights."""
-
-    def call(self, inputs: Any) -> Any:
-        """Multiply."""
-        import tensorflow as tf
-
-        # One range for all: the converter does not take one a channel for a dense layer.
-        kernel = tf.convert_to_tensor(self.kernel)
-        most = tf.stop_gradient(tf.reduce_max(tf.abs(kernel)))
-        kernel = tf.quantization.fake_quant_with_min_max_vars(kernel, -most, most, num_bits=8, narrow_range=True)
-        y = keras.ops.matmul(inputs, kernel)
-        y = y + self.bias if self.use_bias else y
-        return y if self.activation is None else self.activation(y)
-
-
-_ROUNDING: dict[type[keras.Layer], type[keras.Layer]] = {
-    layers.Conv2D: RoundingConv2D,
-    layers.DepthwiseConv2D: RoundingDepthwiseConv2D,
-    layers.Dense: RoundingDense,
-}
