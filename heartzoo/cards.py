@@ -9,15 +9,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from heartzoo.ablation import ablation_table
 from heartzoo.data.databases import get_database
 from heartzoo.data.splits import PARTS, TRACKS, get_split
-from heartzoo.errors import UserError
-from heartzoo.files import write_bytes
+from heartzoo.files import fill_page
 from heartzoo.metrics_file import Evaluation, Metrics
 from heartzoo.tasks import TASKS
 from heartzoo.zoo import find, list_models, zoo_folder
 
-BEGIN, END = "<!-- models: begin -->", "<!-- models: end -->"
+SECTION = "models"
 BEAT_LIMITS = (
     "Supraventricular beats are where it fails most: see the table by class. The figures are at annotated R peaks; a "
     "detector adds its own errors."
@@ -54,19 +54,6 @@ def models_table(zoo: Path) -> str:
     return "\n".join(lines)
 
 
-def update_page(path: Path, zoo: Path) -> None:
-    """Replace the table of models between the markers of a page.
-
-    Raises:
-        UserError: the page has no markers.
-    """
-    before, found, rest = path.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not found or not end:
-        raise UserError(f"{path} has no lines {BEGIN} and {END}", "put them where the table belongs")
-    write_bytes(path, f"{before}{BEGIN}\n{models_table(zoo)}\n{END}{after}".encode())
-
-
 def card(configuration: dict[str, Any], metrics: Metrics) -> str:
     """The card of one version: what it is, what it takes, what it does and does badly, how to repeat it.
 
@@ -92,6 +79,7 @@ def card(configuration: dict[str, Any], metrics: Metrics) -> str:
         *_details(metrics),
         "## Seeds",
         _seeds(configuration, metrics),
+        *(["## Compression", ablation_table(metrics)] if metrics.ablation else []),
         "## Cost",
         _cost(metrics),
         "## Limits",
@@ -237,4 +225,4 @@ def _licence(configuration: dict[str, Any]) -> str:
 
 if __name__ == "__main__":
     for page in sys.argv[1:]:
-        update_page(Path(page), zoo_folder())
+        fill_page(Path(page), SECTION, models_table(zoo_folder()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from heartzoo.data.training_set import TrainingSet, load_training_set
 from heartzoo.evaluation import Subject, evaluate
 from heartzoo.files import atomic_path, write_json
 from heartzoo.flatbuffer import ModelFacts, inspect
-from heartzoo.metrics_file import SCHEMA_VERSION, Cost, Evaluation, Metrics, SeedResult, to_bytes
+from heartzoo.metrics_file import SCHEMA_VERSION, AblationRow, Cost, Evaluation, Metrics, SeedResult, to_bytes
 from heartzoo.models.channels import widths_of
 from heartzoo.openings import log_openings
 from heartzoo.predictors import keras_subject, tflite_subject
@@ -81,22 +82,71 @@ def export(run: Path, version: str | None = None, root: Path | None = None, larg
     shipped = _choose(config, candidates)
     label = f"{config.name}@{version}"
     results = {c.seed: _evaluations(config, c, run, root, label) for c in candidates}
-    files = _files(config, version, data, candidates, shipped, results, large_header)
+    ablation = _ablation(config, run, calibration, shipped.seed, root, label)
+    files = _files(config, version, data, candidates, shipped, results, ablation, large_header)
     return publishing.publish(root, config.name, version, files)
 
 
 def _candidate(config: Config, run: Path, seed: int, calibration: dict[str, np.ndarray]) -> Candidate:
+    """A seed as it is after its last stage."""
     folder = run / f"seed-{seed}"
     console.print(f"convert {config.name}, seed {seed}, to int8")
     last = stage_folders(folder, config)[-1]
     history = read_history(last)
     validation = history[best_epoch(history, stage_recipes(config)[-1])]
-    model = load_model(float_network(folder, config))
-    path = folder / "model.keras"
-    if not path.is_file():  # without the optimizer; saved once, as every saving has other bytes
+    content = to_int8(load_model(last / BEST), calibration)
+    return Candidate(seed, _without_optimizer(float_network(folder, config)), validation, content)
+
+
+def _without_optimizer(best: Path) -> Path:
+    """The network beside its checkpoint as it is published; saved once, as every saving has other bytes."""
+    path = best.with_name("model.keras")
+    if not path.is_file():
         with atomic_path(path) as temporary:
-            model.save(temporary)
-    return Candidate(seed, path, validation, to_int8(load_model(last / BEST), calibration))
+            load_model(best).save(temporary)
+    return path
+
+
+def _ablation(
+    config: Config, run: Path, calibration: dict[str, np.ndarray], shipped: int, root: Path, label: str
+) -> list[AblationRow]:
+    """Every stage of a compressed run, each seed evaluated on the first test split."""
+    if not config.compression:
+        return []
+    rows = []
+    names = ["train", *(step.technique for step in config.compression)]
+    metric = get_task(config.task).headline(config.track)
+    for number, stage in enumerate(names):
+        rounded = stage == "quantize_aware"
+        figures: dict[str, dict[int, float]] = {"float32": {}, "int8": {}}
+        for seed in config.seeds:
+            folders = stage_folders(run / f"seed-{seed}", config)
+            content = to_int8(load_model(folders[number] / BEST), calibration)
+            network = _without_optimizer(folders[number - rounded] / BEST)
+            candidate = Candidate(seed, network, {}, content)
+            for evaluation in _evaluations(config, candidate, run, root, label):
+                if evaluation.split == config.data.test[0]:
+                    figures[evaluation.precision][seed] = getattr(evaluation, metric)
+            if seed == shipped:
+                cost = _cost(candidate, inspect(content))
+                packed = len(gzip.compress(content, mtime=0))
+        rows.append(
+            AblationRow(
+                stage=stage,
+                split=config.data.test[0],
+                metric=metric,
+                float32=None if rounded else figures["float32"],
+                int8=figures["int8"],
+                parameters=cost.parameters,
+                nonzero_parameters=cost.nonzero_parameters,
+                macs=cost.macs,
+                tflite_bytes=cost.tflite_bytes,
+                gzip_bytes=packed,
+                arena_bytes=cost.arena_bytes,
+                operators=sum(cost.operators.values()),
+            )
+        )
+    return rows
 
 
 def _choose(config: Config, candidates: list[Candidate]) -> Candidate:
@@ -140,6 +190,7 @@ def _files(
     candidates: list[Candidate],
     shipped: Candidate,
     results: dict[int, list[Evaluation]],
+    ablation: list[AblationRow],
     large_header: bool,
 ) -> dict[str, bytes]:
     facts = inspect(shipped.content)
@@ -151,6 +202,7 @@ def _files(
         classes=list(get_task(config.task).classes),
         evaluations=results[shipped.seed],
         seeds=_seed_results(config, results),
+        ablation=ablation,
         cost=_cost(shipped, facts),
     )
     choice = {

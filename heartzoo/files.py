@@ -126,3 +126,17 @@ def sha256(path: Path) -> str:
     """Hex SHA-256 of a file, read in blocks."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fill_page(path: Path, section: str, text: str) -> None:
+    """Replace what stands in a page between ``<!-- section: begin -->`` and ``<!-- section: end -->``.
+
+    Raises:
+        UserError: the page has no such lines.
+    """
+    begin, end = f"<!-- {section}: begin -->", f"<!-- {section}: end -->"
+    before, found, rest = path.read_text().partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise UserError(f"{path} has no lines {begin} and {end}", "put them where the text belongs")
+    write_bytes(path, f"{before}{begin}\n{text}\n{end}{after}".encode())

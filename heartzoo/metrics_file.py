@@ -176,6 +176,28 @@ class Cost(_Entry):
     operators: dict[Name, Count]
 
 
+class AblationRow(_Entry):
+    """The network after one stage of its making: what the stage bought and what it cost.
+
+    ``stage`` is ``train`` or a compression technique. ``metric`` on ``split`` is given for each seed, of the float
+    network (not after ``quantize_aware``, which leaves it as it was) and of its int8 file. The costs are those of the
+    shipped seed's int8 file, ``parameters`` those of its float network; ``gzip_bytes`` is the file compressed.
+    """
+
+    stage: Name
+    split: Name
+    metric: Name
+    float32: dict[int, Fraction] | None = None
+    int8: Annotated[dict[int, Fraction], Field(min_length=1)]
+    parameters: Count
+    nonzero_parameters: Count
+    macs: Count
+    tflite_bytes: Count
+    gzip_bytes: Count
+    arena_bytes: Count | None = None
+    operators: Count
+
+
 class Metrics(_Entry):
     """The whole file. ``evaluations`` are of the shipped model, ``seeds`` of it and its siblings."""
 
@@ -186,6 +208,7 @@ class Metrics(_Entry):
     classes: Annotated[list[Name], Field(min_length=2)]
     evaluations: list[Evaluation]
     seeds: list[SeedResult] = []
+    ablation: list[AblationRow] = []
     cost: Cost
 
     @model_validator(mode="after")

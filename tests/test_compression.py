@@ -88,6 +88,14 @@ def test_a_compressed_run_is_exported_with_its_float_network_and_widths(compress
     sparse = networks(compressed)[3]
     for one, other in zip(published.get_weights(), sparse.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+    rows = entry.metrics.ablation
+    assert [row.stage for row in rows] == ["train", "distill", "prune_channels", "prune_weights", "quantize_aware"]
+    assert rows[2].macs < rows[0].macs and rows[3].nonzero_parameters < rows[2].nonzero_parameters
+    assert rows[3].gzip_bytes < rows[2].gzip_bytes and rows[4].float32 is None
+    headline = next(e for e in entry.metrics.evaluations if e.precision == "int8").macro_f1
+    assert rows[4].int8 == {0: headline}
+    card = entry.path("README.md").read_text()
+    assert f"| prune_weights | {rows[3].float32[0]:.4f} | {rows[3].int8[0]:.4f} | {rows[3].parameters:,} |" in card
     cost = entry.metrics.cost
     assert cost.parameters == sparse.count_params() and cost.nonzero_parameters < 0.7 * cost.parameters
     widths = entry.configuration["architecture"]["widths"]

@@ -130,3 +130,12 @@ def test_the_cache_folder_follows_the_environment(tmp_path, monkeypatch):
     assert cache_dir() == tmp_path
     monkeypatch.delenv("HEARTZOO_CACHE")
     assert cache_dir().name == "heartzoo"
+
+
+def test_a_page_is_filled_between_its_marks(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- x: begin -->\nold\n<!-- x: end -->\nafter\n")
+    files.fill_page(page, "x", "new")
+    assert page.read_text() == "before\n<!-- x: begin -->\nnew\n<!-- x: end -->\nafter\n"
+    with pytest.raises(UserError, match=r"has no lines <!-- y: begin -->"):
+        files.fill_page(page, "y", "new")

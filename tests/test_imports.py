@@ -22,7 +22,7 @@ LAYERS = (
     "models runtime interpreters",
     "checkpoints recipes recurrent training compression quantization",
     "evaluation metrics_file openings predictors contract cheader cost",
-    "zoo publishing plots tables cards comparison",
+    "zoo publishing plots tables ablation cards comparison",
     "runs export",
     "cli demo __main__",
 )

@@ -15,6 +15,7 @@ import pytest
 
 import heartzoo
 from heartzoo import cards, metrics_file, publishing, zoo
+from heartzoo.ablation import every_ablation
 from heartzoo.comparison import comparison
 from heartzoo.config.file import load_config
 from heartzoo.data.beats import cut_beats
@@ -288,21 +289,7 @@ def test_the_comparison_quotes_each_newest_version_by_its_confusion_matrix():
             assert f"accuracy {np.trace(matrix) / matrix.sum():.4f}" in row
 
 
-def test_the_table_of_models_in_the_readme_is_current():
-    if not PUBLISHED or not (ROOT / "README.md").is_file():
-        pytest.skip("there is no README.md, or nothing is published yet")
-    _, _, rest = (ROOT / "README.md").read_text(encoding="utf-8").partition(cards.BEGIN)
-    table, end, _ = rest.partition(cards.END)
-    assert end and table.strip() == cards.models_table(ZOO), "run `python -m heartzoo.cards README.md`"
-
-
-def test_the_table_is_put_between_the_markers(tiny_zoo, tmp_path):
-    page = tmp_path / "page.md"
-    page.write_text(f"before\n{cards.BEGIN}\nold\n{cards.END}\nafter\n")
-    cards.update_page(page, tiny_zoo)
-    text = page.read_text()
-    assert text.startswith(f"before\n{cards.BEGIN}\n| model |") and text.endswith(f"{cards.END}\nafter\n")
-    assert "zoo/tiny/1.0.0/README.md" in text and "old" not in text
-    page.write_text("no markers")
-    with pytest.raises(UserError, match="has no lines"):
-        cards.update_page(page, tiny_zoo)
+def test_the_ablation_page_is_current():
+    page = (ROOT / "docs" / "compression.md").read_text(encoding="utf-8")
+    text = page.partition("<!-- ablation: begin -->")[2].partition("<!-- ablation: end -->")[0]
+    assert text.strip() == every_ablation(ZOO), "run `python -m heartzoo.ablation docs/compression.md`"
