@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from heartzoo.errors import UserError
-from heartzoo.files import atomic_path, cache_dir, lock, sha256, write_bytes, write_json, writing
+from heartzoo.files import atomic_path, cache_dir, fill_page, lock, sha256, write_bytes, write_json, writing
 
 HOLD = """\
 import sys, time
@@ -135,7 +135,7 @@ def test_the_cache_folder_follows_the_environment(tmp_path, monkeypatch):
 def test_a_page_is_filled_between_its_marks(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- x: begin -->\nold\n<!-- x: end -->\nafter\n")
-    files.fill_page(page, "x", "new")
+    fill_page(page, "x", "new")
     assert page.read_text() == "before\n<!-- x: begin -->\nnew\n<!-- x: end -->\nafter\n"
     with pytest.raises(UserError, match=r"has no lines <!-- y: begin -->"):
-        files.fill_page(page, "y", "new")
+        fill_page(page, "y", "new")

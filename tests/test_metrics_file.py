@@ -77,7 +77,17 @@ def test_round_trip(tmp_path, classes):
 def test_keys_are_those_of_the_issue(written):
     content = json.loads(written.read_text())
     result = content["evaluations"][0]
-    assert list(content) == ["schema_version", "model", "version", "task", "classes", "evaluations", "seeds", "cost"]
+    assert list(content) == [
+        "schema_version",
+        "model",
+        "version",
+        "task",
+        "classes",
+        "evaluations",
+        "seeds",
+        "ablation",
+        "cost",
+    ]
     assert content["schema_version"] == 1
     assert set(result) == set(CONDITION) | {
         *("mapping", "records", "seed", "bootstrap_seed", "file_sha256", "n", "accuracy", "macro_f1", "macro_f1_ci95"),
