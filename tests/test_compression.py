@@ -289,6 +289,14 @@ def test_steps_that_have_no_meaning_are_told_in_one_line(tiny, steps, told):
     assert told in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_budgets_are_written_as_people_write_them(tiny):
+    step = load_config(tiny, ["compression=[{prune_channels: {macs: 300k, flash_bytes: 16 KB, arena_bytes: 8.5k}}]"])
+    found = step.compression[0].prune_channels
+    assert (found.macs, found.flash_bytes, found.arena_bytes) == (300_000, 16_384, 8_704)
+    with pytest.raises(UserError, match=r"prune_channels.flash_bytes"):
+        load_config(tiny, ["compression=[{prune_channels: {flash_bytes: 16 apples}}]"])
+
+
 def test_a_configuration_with_steps_reads_back_as_it_was_written(compressed, tiny):
     assert load_config(compressed / "config.yaml") == load_config(tiny, [*SHORT, STEPS])
 

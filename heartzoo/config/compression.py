@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from heartzoo.config.section import Count, Fraction, NonNegative, Positive, Section
+from heartzoo.config.section import Bytes, Count, Fraction, NonNegative, Operations, Positive, Section
 from heartzoo.errors import UserError
 
 SELF = "self"
@@ -67,11 +67,11 @@ class PruneWeightsConfig(FinetuneConfig):
 class PruneChannelsConfig(FinetuneConfig):
     """Remove whole channels, so that the network itself is smaller; then train on."""
 
-    macs: Positive | None = Field(
-        default=None, description="most multiply-accumulates; below 1 as a fraction of the network's"
+    macs: Operations | None = Field(
+        default=None, description="most multiply-accumulates, e.g. 300k; below 1 as a fraction of the network's"
     )
-    flash_bytes: Count | None = Field(default=None, description="most bytes of the int8 file")
-    arena_bytes: Count | None = Field(default=None, description="most bytes of TFLite Micro's arena, 64-bit host")
+    flash_bytes: Bytes | None = Field(default=None, description="most bytes of the int8 file, e.g. 16 KB")
+    arena_bytes: Bytes | None = Field(default=None, description="most bytes of TFLite Micro's arena, 64-bit host")
     smallest: Fraction = Field(default=0.1, description="fraction of its channels that every layer keeps at least")
     temperature: Positive = Field(
         default=3.0, description="what logits are divided by; the teacher is the network before"
