@@ -18,18 +18,24 @@ from heartzoo.flatbuffer import inspect
 from heartzoo.models.registry import size_names
 from heartzoo.quantization import to_int8
 from heartzoo.runtime import TfliteModel, arena_bytes, default_runtime
+from heartzoo.tasks import get_task
 from heartzoo.training import build_model
 
 ROOT = Path(__file__).parents[1]
 
 
+# parameters and multiply-accumulates of the published architectures
+KNOWN = {"beat-2-eff-sm": (27_886, 866_624), "beat-3-eff-sm": (41_001, 963_264)}
+EVERY = sorted((ROOT / "configs").glob("*.yaml"), key=lambda path: (len(path.stem), path.stem))
+
+
 def configured_networks() -> dict[str, Path]:
-    """The configurations, one for each network: the same one trained on other data is tested once."""
+    """Configurations, one for each architecture with and without R-R input, and those of known size."""
     found = {}
-    for path in sorted((ROOT / "configs").glob("*.yaml"), key=lambda path: (len(path.stem), path.stem)):
+    for path in EVERY:
         config = load_config(path)
-        network = config.model, config.task, config.input.frame, config.input.rr_features
-        found.setdefault(repr(network), path)
+        network = config.model.architecture, bool(config.input.rr_features), path.stem in KNOWN and path.stem
+        found.setdefault(network, path)
     return {path.stem: path for path in sorted(found.values())}
 
 
@@ -42,8 +48,6 @@ LAYERS = {
     "Dropout", "GlobalAveragePooling2D", "MaxPooling2D", "AveragePooling2D", "Activation",
     "LeakyReLU", "Flatten", "Reshape", "ZeroPadding2D", "Rescaling", "LSTM",
 }  # fmt: skip
-# parameters and multiply-accumulates of the published architectures
-KNOWN = {"beat-2-eff-sm": (27_886, 866_624), "beat-3-eff-sm": (41_001, 963_264)}
 
 
 def takes_rr(architecture: str) -> bool:
@@ -144,6 +148,13 @@ def test_known_sizes(network):
     if network.case not in KNOWN:
         pytest.skip("no published figures to compare with")
     assert (network.model.count_params(), inspect(network.content).macs) == KNOWN[network.case]
+
+
+@pytest.mark.parametrize("path", EVERY, ids=lambda path: path.stem)
+def test_every_configuration_builds_its_network(path):
+    config = load_config(path)
+    model = build_model(config)
+    assert model.output_shape == (None, len(get_task(config.task).classes))
 
 
 def test_the_default_efficientnetv2_is_heartkits_three_class_network():
