@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from heartzoo.compression.rounding import is_quantized
+from heartzoo.compression.rounding import is_quantized, scale_and_shift
 from heartzoo.data.batches import Inputs
 from heartzoo.errors import UserError
 from heartzoo.flatbuffer import strip
@@ -96,9 +96,8 @@ def _fusable(model: keras.Model) -> keras.Model:
     for layer in model.layers:
         weights = layer.get_weights()
         if _is_free(layer):
-            gamma, beta, mean, variance = weights
-            scale = gamma / np.sqrt(variance + layer.epsilon)
-            weights = [scale[None, None, :, None], beta - scale * mean]
+            scale, shift = scale_and_shift(layer)
+            weights = [scale[None, None, :, None], shift]
         copy.get_layer(layer.name).set_weights(weights)
     return copy
 

@@ -178,12 +178,13 @@ class _Rewriter:
             raise UserError(f"quantize_aware cannot round {norm.name}, a batch norm over a vector", "leave it out")
         made = kind((1, 1), name=norm.name)
         y = made(x)
-        scale, shift = _scale_and_shift(norm)
+        scale, shift = scale_and_shift(norm)
         made.set_weights([scale[None, None, :, None], shift])
         return y
 
 
-def _scale_and_shift(norm: keras.Layer) -> tuple[np.ndarray, np.ndarray]:
+def scale_and_shift(norm: keras.Layer) -> tuple[np.ndarray, np.ndarray]:
+    """What a trained batch norm multiplies each channel by, and adds; shapes (channels,)."""
     mean, variance = np.asarray(norm.moving_mean), np.asarray(norm.moving_variance)
     scale = (np.asarray(norm.gamma) if norm.scale else 1.0) / np.sqrt(variance + norm.epsilon)
     shift = (np.asarray(norm.beta) if norm.center else 0.0) - scale * mean
@@ -193,7 +194,7 @@ def _scale_and_shift(norm: keras.Layer) -> tuple[np.ndarray, np.ndarray]:
 def _folded(layer: keras.Layer, norm: keras.Layer) -> list[np.ndarray]:
     """Kernel and bias of a convolution with the batch norm after it taken in."""
     kernel, *rest = layer.get_weights()
-    scale, shift = _scale_and_shift(norm)
+    scale, shift = scale_and_shift(norm)
     bias = rest[0] if rest else np.zeros_like(scale)
     shaped = scale[:, None] if isinstance(layer, layers.DepthwiseConv2D) else scale
     return [kernel * shaped, bias * scale + shift]
