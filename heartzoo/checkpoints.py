@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -22,58 +24,58 @@ History = list[dict[str, float]]
 BEST = "best.keras"
 
 
-def stage_folders(seed_folder: Path, config: Config) -> list[Path]:
-    """The folders of a seed's training and of its compression steps, in order."""
-    steps = [seed_folder / f"step-{n}-{step.technique}" for n, step in enumerate(config.compression, start=1)]
-    return [seed_folder, *steps]
+@dataclass(frozen=True)
+class Plan:
+    """One training of a seed.
+
+    Attributes:
+        folder: where its checkpoints go.
+        recipe: by which it runs.
+        first_epoch: the first that may be kept, counted from 0; the training does not end before it.
+    """
+
+    folder: Path
+    recipe: TrainingConfig
+    first_epoch: int = 0
 
 
-def stage_recipes(config: Config) -> list[TrainingConfig]:
-    """The recipe of each of those trainings. A step has its own epochs and learning rate, which falls as a cosine."""
-    steps = [
-        config.training.model_copy(
-            update={
-                "epochs": step.settings.epochs,
-                "learning_rate": step.settings.learning_rate,
-                "schedule": ScheduleConfig(kind="cosine"),
-            }
-        )
-        for step in config.compression
-    ]
-    return [config.training, *steps]
+def plans(seed_folder: Path, config: Config) -> list[Plan]:
+    """The trainings of a seed: its first, then one for each compression step.
+
+    A step has its own epochs and learning rate, which falls as a cosine; a pruning keeps no epoch before the last
+    weights have gone.
+    """
+    found = [Plan(seed_folder, config.training)]
+    for number, step in enumerate(config.compression, start=1):
+        changes = {
+            "epochs": step.settings.epochs,
+            "learning_rate": step.settings.learning_rate,
+            "schedule": ScheduleConfig(kind="cosine"),
+        }
+        first = 0
+        if step.prune_weights:
+            steps = config.training.steps_per_epoch
+            first = math.ceil(step.prune_weights.choices(steps)[0] / steps) - 1
+        folder = seed_folder / f"step-{number}-{step.technique}"
+        found.append(Plan(folder, config.training.model_copy(update=changes), first))
+    return found
 
 
 def float_network(seed_folder: Path, config: Config) -> Path:
     """A seed's network as it is published in float: after the last step that leaves it in float."""
-    folders = stage_folders(seed_folder, config)
     rounded = bool(config.compression) and config.compression[-1].quantize_aware is not None
-    return folders[-2 if rounded else -1] / BEST
+    return plans(seed_folder, config)[-2 if rounded else -1].folder / BEST
 
 
-def unfinished(run: Path, config: Config) -> list[int]:
-    """Seeds of a run that have not had all of their trainings."""
-    recipes = stage_recipes(config)
-    return [
-        seed
-        for seed in config.seeds
-        if not all(
-            finished(read_history(folder), recipe)
-            for folder, recipe in zip(stage_folders(run / f"seed-{seed}", config), recipes, strict=True)
-        )
-    ]
-
-
-def save_epoch(
-    network: keras.Model, optimizer: keras.optimizers.Optimizer, out: Path, history: History, training: TrainingConfig
-) -> None:
+def save_epoch(network: keras.Model, optimizer: keras.optimizers.Optimizer, history: History, plan: Plan) -> None:
     """Write the checkpoint of a finished epoch. ``state.json`` comes last: it makes the epoch count."""
-    epoch = len(history)
+    epoch, out = len(history), plan.folder
     last = _last(out, epoch)
     # Made in memory: HDF5, which save_weights would write, takes the process down with it on a full disk.
     content = io.BytesIO()
     np.savez(content, *(np.asarray(variable) for variable in _state(network, optimizer)))
     write_bytes(last, content.getvalue())
-    if best_epoch(history, training) == epoch - 1:
+    if best_epoch(history, plan) == epoch - 1:
         with atomic_path(out / BEST) as temporary:
             network.save(temporary)
     write_json(out / "state.json", {"history": history})
@@ -125,9 +127,12 @@ def read_history(out: Path) -> History:
         raise UserError(f"{path} is damaged", f"remove {out} and train that seed anew") from error
 
 
-def best_epoch(history: History, training: TrainingConfig) -> int:
+def best_epoch(history: History, plan: Plan) -> int:
     """Index of the epoch that is kept: the first with the best watched metric; without validation the last."""
-    return len(history) - 1 if training.fold is None else _best(history, training)
+    last = len(history) - 1
+    if plan.recipe.fold is None or last < plan.first_epoch:
+        return last
+    return plan.first_epoch + _best(history[plan.first_epoch :], plan.recipe)
 
 
 def _best(history: History, training: TrainingConfig) -> int:
@@ -156,12 +161,17 @@ def plateaus(history: History, training: TrainingConfig) -> int:
     return found
 
 
-def finished(history: History, training: TrainingConfig) -> bool:
+def finished(history: History, plan: Plan) -> bool:
     """Whether training has had its last epoch."""
     if not history:
         return False
-    waited = len(history) - 1 - best_epoch(history, training)
-    return len(history) >= training.epochs or waited >= training.early_stopping.patience
+    waited = len(history) - 1 - best_epoch(history, plan)
+    return len(history) >= plan.recipe.epochs or waited >= plan.recipe.early_stopping.patience
+
+
+def is_finished(plan: Plan) -> bool:
+    """Whether a training's folder holds its last epoch."""
+    return finished(read_history(plan.folder), plan)
 
 
 def load_model(path: Path) -> keras.Model:
@@ -172,6 +182,8 @@ def load_model(path: Path) -> keras.Model:
     """
     if not path.is_file():
         raise UserError(f"no model file {path}", "train first, or name another")
+    from heartzoo.compression import fake_quantization  # noqa: F401  # registers its layers
+
     try:
         return keras.saving.load_model(path, safe_mode=True, compile=False)
     except (ValueError, TypeError, KeyError, OSError) as error:

@@ -195,9 +195,9 @@ def _figures(row: Row) -> tuple[str, ...]:
 
 def _file(row: Row) -> tuple[str, ...]:
     cost = row.metrics[0].cost
-    ours = cost.tflite_bytes, cost.arena_bytes or 0, sum(cost.operators.values())
+    ours = cost.tflite_bytes, cost.arena_bytes, sum(cost.operators.values())
     pairs = zip(row.system.file or (), ours, strict=True)
-    return (row.system.name, *(f"{count:,}" for pair in pairs for count in pair))
+    return (row.system.name, *("-" if count is None else f"{count:,}" for pair in pairs for count in pair))
 
 
 def _first(metrics: Metrics) -> Evaluation:

@@ -240,7 +240,7 @@ def _tensor(tensor: TensorFacts) -> dict[str, Any]:
 def _splits(config: Config, data: TrainingSet) -> dict[str, Any]:
     return {
         "train": {name: list(split_records(get_split(name))) for name in config.data.train},
-        "test": {name: list(get_split(name).records) for name in config.data.test},
+        "test": {name: list(split_records(get_split(name))) for name in config.data.test},
         "training_patients": np.unique(data.patients[~data.validation]).tolist(),
         "validation_patients": np.unique(data.patients[data.validation]).tolist(),
     }

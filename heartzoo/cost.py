@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
 
-from heartzoo.flatbuffer import operator_macs, operator_name, tensor_shape, unpack
+from heartzoo.flatbuffer import operator_macs, operator_name, tensor_bytes, tensor_shape, unpack
 
 # Instructions of a Cortex-M4 with CMSIS-NN per multiply-accumulate, counted on an emulated one for convolutions over
 # (1, samples) with few channels; that of FULLY_CONNECTED is taken to be that of CONV_2D. Operators that are not here
@@ -38,7 +37,7 @@ def operator_costs(content: bytes) -> list[OperatorCost]:
     """The cost of each operator, in the order they run.
 
     Args:
-        content: the bytes of a .tflite file with int8 activations.
+        content: the bytes of a .tflite file.
 
     Raises:
         UserError: the bytes are not a .tflite file, or it is truncated or damaged.
@@ -64,7 +63,7 @@ def operator_costs(content: bytes) -> list[OperatorCost]:
                 weight_bytes=sum(
                     model.buffers[graph.tensors[i].buffer].data.nbytes for i in reads[step] if i in constant
                 ),
-                live_bytes=sum(prod(tensor_shape(graph.tensors[i])) for i in alive - constant),
+                live_bytes=sum(tensor_bytes(graph.tensors[i]) for i in alive - constant),
                 instructions=round(macs * INSTRUCTIONS_PER_MAC[name]) if name in INSTRUCTIONS_PER_MAC else None,
             )
         )

@@ -16,9 +16,8 @@ from heartzoo.checkpoints import (
     best_epoch,
     float_network,
     load_model,
+    plans,
     read_history,
-    stage_folders,
-    stage_recipes,
 )
 from heartzoo.config import Config
 from heartzoo.data.batches import model_inputs
@@ -81,7 +80,7 @@ def export(run: Path, version: str | None = None, root: Path | None = None, larg
     candidates = [_candidate(config, run, seed, calibration) for seed in config.seeds]
     shipped = _choose(config, candidates)
     label = f"{config.name}@{version}"
-    results = {c.seed: _evaluations(config, c, run, root, label) for c in candidates}
+    results = {c.seed: _evaluations(config, c, run, root, label, config.data.test) for c in candidates}
     ablation = _ablation(config, run, calibration, shipped.seed, root, label)
     files = _files(config, version, data, candidates, shipped, results, ablation, large_header)
     return publishing.publish(root, config.name, version, files)
@@ -91,10 +90,10 @@ def _candidate(config: Config, run: Path, seed: int, calibration: dict[str, np.n
     """A seed as it is after its last stage."""
     folder = run / f"seed-{seed}"
     console.print(f"convert {config.name}, seed {seed}, to int8")
-    last = stage_folders(folder, config)[-1]
-    history = read_history(last)
-    validation = history[best_epoch(history, stage_recipes(config)[-1])]
-    content = to_int8(load_model(last / BEST), calibration)
+    last = plans(folder, config)[-1]
+    history = read_history(last.folder)
+    validation = history[best_epoch(history, last)]
+    content = to_int8(load_model(last.folder / BEST), calibration)
     return Candidate(seed, _without_optimizer(float_network(folder, config)), validation, content)
 
 
@@ -120,12 +119,14 @@ def _ablation(
         rounded = stage == "quantize_aware"
         figures: dict[str, dict[int, float]] = {"float32": {}, "int8": {}}
         for seed in config.seeds:
-            folders = stage_folders(run / f"seed-{seed}", config)
+            folders = [plan.folder for plan in plans(run / f"seed-{seed}", config)]
             content = to_int8(load_model(folders[number] / BEST), calibration)
             network = _without_optimizer(folders[number - rounded] / BEST)
             candidate = Candidate(seed, network, {}, content)
-            for evaluation in _evaluations(config, candidate, run, root, label):
-                if evaluation.split == config.data.test[0]:
+            for evaluation in _evaluations(
+                config, candidate, run, root, f"{label} after {stage}", config.data.test[:1]
+            ):
+                if evaluation.split == config.data.test[0]:  # not one of its parts
                     figures[evaluation.precision][seed] = getattr(evaluation, metric)
             if seed == shipped:
                 cost = _cost(candidate, inspect(content))
@@ -158,15 +159,17 @@ def _choose(config: Config, candidates: list[Candidate]) -> Candidate:
     return max(candidates, key=lambda candidate: sign * candidate.validation[metric])
 
 
-def _evaluations(config: Config, candidate: Candidate, run: Path, root: Path, label: str) -> list[Evaluation]:
-    """Int8 and float results of one seed on every test split, each kept in the run's folder as soon as it is there."""
+def _evaluations(
+    config: Config, candidate: Candidate, run: Path, root: Path, label: str, splits: list[str]
+) -> list[Evaluation]:
+    """Int8 and float results of one seed on test splits, each kept in the run's folder as soon as it is there."""
     found = []
     subjects = (
         tflite_subject(config, candidate.content, candidate.seed),
         keras_subject(config, candidate.keras_path, candidate.seed),
     )
     for subject in subjects:
-        for name in config.data.test:
+        for name in splits:
             path = run / f"seed-{candidate.seed}" / f"{name}-{subject.precision}-{subject.file_sha256[:16]}.json"
             found += _kept(path) if path.is_file() else _evaluate(subject, name, path, root, label)
     return found

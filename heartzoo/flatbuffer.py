@@ -238,6 +238,11 @@ def tensor_shape(tensor: Any) -> tuple[int, ...]:
     return () if tensor.shape is None else tuple(int(size) for size in tensor.shape)
 
 
+def tensor_bytes(tensor: Any) -> int:
+    """Bytes of a tensor's values."""
+    return prod(tensor_shape(tensor)) * _ITEM_BYTES.get(_DTYPES[tensor.type], 1)
+
+
 def _tensor_facts(tensor: Any) -> TensorFacts:
     quantization = tensor.quantization
     quantized = quantization is not None and quantization.scale is not None

@@ -1,4 +1,4 @@
-"""Keras -> int8 .tflite, by full-integer post-training quantization. The one module that imports TensorFlow."""
+"""Keras -> int8 .tflite: full-integer post-training quantization, or the ranges of a fake-quantized network."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from heartzoo.compression.rounding import is_quantized, scale_and_shift
+from heartzoo.compression.fake_quantization import is_quantized, scale_and_shift
 from heartzoo.data.batches import Inputs
 from heartzoo.errors import UserError
 from heartzoo.flatbuffer import strip
+from heartzoo.models.channels import is_free_norm
 from heartzoo.recurrent import is_recurrent, twin
 from heartzoo.stderr import captured_stderr
 
@@ -83,31 +84,23 @@ def _fusable(model: keras.Model) -> keras.Model:
     """
 
     def clone(layer: keras.Layer) -> keras.Layer:
-        if _is_free(layer):
+        if is_free_norm(layer):
             return keras.layers.DepthwiseConv2D((1, 1), name=layer.name)
         return layer.from_config(layer.get_config())
 
     def call(layer: keras.Layer, *arguments: Any, mask: None = None, **options: Any) -> Any:
         return layer(*arguments, **options)  # a batch norm is called with a mask, which a convolution does not take
 
-    if not any(_is_free(layer) for layer in model.layers):
+    if not any(is_free_norm(layer) for layer in model.layers):
         return model
     copy = keras.models.clone_model(model, clone_function=clone, call_function=call)
     for layer in model.layers:
         weights = layer.get_weights()
-        if _is_free(layer):
+        if is_free_norm(layer):
             scale, shift = scale_and_shift(layer)
             weights = [scale[None, None, :, None], shift]
         copy.get_layer(layer.name).set_weights(weights)
     return copy
-
-
-def _is_free(layer: keras.Layer) -> bool:
-    """Whether a layer is a batch norm over an image that does not follow a convolution."""
-    if not isinstance(layer, keras.layers.BatchNormalization) or len(layer.input.shape) != 4:
-        return False
-    before = layer.input._keras_history.operation
-    return not isinstance(before, keras.layers.Conv2D | keras.layers.DepthwiseConv2D)
 
 
 def _with_batch_of_one(model: keras.Model) -> keras.Model:

@@ -5,17 +5,18 @@ A run's folder holds ``config.yaml`` and for each seed ``seed-<n>/``: see :mod:`
 
 from __future__ import annotations
 
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import keras
 import yaml
 
-from heartzoo.checkpoints import BEST, float_network, load_model, stage_folders, unfinished
-from heartzoo.compression.rounding_report import Rounding, rounding_report
-from heartzoo.compression.steps import compress_seed
+from heartzoo.checkpoints import BEST, Plan, float_network, is_finished, load_model, plans
+from heartzoo.compression.quantization_report import TensorQuantization, quantization_report
+from heartzoo.compression.steps import check_steps, compress_seed
 from heartzoo.config import Config
 from heartzoo.config.compression import SELF, DistillConfig
 from heartzoo.config.file import load_config
@@ -41,18 +42,30 @@ def train(config: Config, out: Path, resume: bool = False) -> Path:
         UserError: ``out`` holds a run and ``resume`` is false, or a run of another configuration; data or a teacher are
             missing; a step does not fit the network.
     """
+    return _train(config, out, resume, begin=lambda: _refuse_leftovers(out))
+
+
+def _train(config: Config, out: Path, resume: bool, begin: Callable[[], None]) -> Path:
+    """Check everything, begin the run's folder if it is a new one, and train."""
     with lock(out / "run"), _without_tensorflow():
         _check_run(config, out, resume)
         build_model(config)  # before minutes of preparation
-        teachers = {name: find_teachers(name, config) for name in _teacher_names(config)}
+        check_steps(config)
+        teachers = {name: find_teachers(name, config) for name in _teachers_to_ask(config, out)}
         data = load_training_set(config)
         if not (out / "config.yaml").is_file():
+            begin()
             tree = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
             write_bytes(out / "config.yaml", tree.encode())
         for seed in config.seeds:
             train_seed(config, data, out / f"seed-{seed}", seed)
             compress_seed(config, data, out / f"seed-{seed}", seed, teachers.__getitem__)
     return out
+
+
+def _refuse_leftovers(out: Path) -> None:
+    if leftover := next(out.glob("seed-*"), None):
+        raise UserError(f"{leftover} is there, but no config.yaml beside it", f"remove {out}, or name another --out")
 
 
 def compress(source: Path, config: Config, out: Path, resume: bool = False) -> Path:
@@ -71,13 +84,27 @@ def compress(source: Path, config: Config, out: Path, resume: bool = False) -> P
     Raises:
         UserError: ``source`` is no finished run, or one of another training; as :func:`train`.
     """
-    done = read_run(source)
+    done = _run_config(source)
     _check_same_training(done, config, source)
-    if not (out / "config.yaml").is_file():
-        with lock(out / "run"):
-            _copy_stages(source, done, config, out)
-        resume = False
-    return train(config, out, resume)
+    same = _same_steps(done, config)
+    for seed in config.seeds:
+        for plan in plans(source / f"seed-{seed}", done)[: same + 1]:
+            _require_finished(plan, source, seed)
+    return _train(config, out, resume, begin=lambda: _copy_trainings(source, config, out, same))
+
+
+def _run_config(run: Path) -> Config:
+    path = run / "config.yaml"
+    if not path.is_file():
+        raise UserError(f"{run} holds no run", "train one with `heartzoo train CONFIG --out DIR`")
+    return load_config(path)
+
+
+def _require_finished(plan: Plan, run: Path, seed: int) -> None:
+    if not is_finished(plan):
+        raise UserError(
+            f"seed {seed} of {run} has not been trained to its end", "go on with `heartzoo train … --resume`"
+        )
 
 
 def read_run(run: Path) -> Config:
@@ -86,14 +113,10 @@ def read_run(run: Path) -> Config:
     Raises:
         UserError: there is no run, or it is not finished.
     """
-    path = run / "config.yaml"
-    if not path.is_file():
-        raise UserError(f"{run} holds no run", "train one with `heartzoo train CONFIG --out DIR`")
-    config = load_config(path)
-    for seed in unfinished(run, config):
-        raise UserError(
-            f"seed {seed} of {run} has not been trained to its end", "go on with `heartzoo train … --resume`"
-        )
+    config = _run_config(run)
+    for seed in config.seeds:
+        for plan in plans(run / f"seed-{seed}", config):
+            _require_finished(plan, run, seed)
     return config
 
 
@@ -108,27 +131,35 @@ def _check_same_training(done: Config, config: Config, source: Path) -> None:
         raise UserError(f"{source} has no seed {missing[0]}", f"take seeds among {done.seeds}")
 
 
-def _copy_stages(source: Path, done: Config, config: Config, out: Path) -> None:
-    """Copy the training, and the steps that both configurations begin with."""
-    same = 1
+def _same_steps(done: Config, config: Config) -> int:
+    """How many steps both configurations begin with."""
+    same = 0
     for mine, theirs in zip(config.compression, done.compression, strict=False):
         if mine != theirs:
             break
         same += 1
+    return same
+
+
+def _copy_trainings(source: Path, config: Config, out: Path, steps: int) -> None:
+    """Copy the training and its first steps; what an interrupted copy has left goes."""
+    for leftover in out.glob("seed-*"):
+        shutil.rmtree(leftover)
     for seed in config.seeds:
-        old = stage_folders(source / f"seed-{seed}", done)[:same]
-        new = stage_folders(out / f"seed-{seed}", config)[:same]
-        for begin, end in zip(old, new, strict=True):
-            end.mkdir(parents=True, exist_ok=True)
+        for plan in plans(out / f"seed-{seed}", config)[: steps + 1]:
+            old = source / plan.folder.relative_to(out)
+            plan.folder.mkdir(parents=True, exist_ok=True)
             for name in (BEST, "state.json"):
-                write_bytes(end / name, (begin / name).read_bytes())
+                write_bytes(plan.folder / name, (old / name).read_bytes())
 
 
-def _teacher_names(config: Config) -> set[str]:
+def _teachers_to_ask(config: Config, out: Path) -> set[str]:
+    """Teachers of distillations that are not finished in every seed."""
     return {
         name
-        for step in config.compression
-        if isinstance(step.settings, DistillConfig)
+        for seed in config.seeds
+        for step, plan in zip(config.compression, plans(out / f"seed-{seed}", config)[1:], strict=True)
+        if isinstance(step.settings, DistillConfig) and not is_finished(plan)
         for name in step.settings.teachers
         if name != SELF
     }
@@ -168,6 +199,9 @@ def _check_teacher(name: str, teacher: Config, student: Config) -> None:
         "input": (teacher.input, student.input),
         "data.train": (teacher.data.train, student.data.train),
         "data.mapping": (teacher.data.mapping, student.data.mapping),
+        # else a teacher would have learnt from the patients that choose the student
+        "training.folds": (teacher.training.folds, student.training.folds),
+        "training.fold": (teacher.training.fold, student.training.fold),
     }
     for section, (theirs, ours) in pairs.items():
         if theirs != ours:
@@ -177,7 +211,7 @@ def _check_teacher(name: str, teacher: Config, student: Config) -> None:
             )
 
 
-def rounding_of(run: Path, seed: int | None = None) -> list[Rounding]:
+def quantization_of(run: Path, seed: int | None = None) -> list[TensorQuantization]:
     """What int8 does to each tensor of a trained network, measured on the examples that calibrate it.
 
     Args:
@@ -194,7 +228,7 @@ def rounding_of(run: Path, seed: int | None = None) -> list[Rounding]:
     model = load_model(float_network(run / f"seed-{chosen}", config))
     data = load_training_set(config)
     calibration = data.inputs(data.calibration())
-    return rounding_report(model, calibration, calibration)
+    return quantization_report(model, calibration, calibration)
 
 
 @contextmanager

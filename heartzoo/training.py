@@ -16,8 +16,8 @@ import numpy as np
 from rich.progress import Progress, TaskID
 
 from heartzoo import models, recipes
-from heartzoo.checkpoints import History, best_epoch, finished, load_epoch, plateaus, read_history, save_epoch
-from heartzoo.config import Config, TrainingConfig
+from heartzoo.checkpoints import History, Plan, best_epoch, finished, load_epoch, plateaus, read_history, save_epoch
+from heartzoo.config import Config
 from heartzoo.data.batches import Inputs, TrainingBatches
 from heartzoo.data.training_set import TrainingSet
 from heartzoo.errors import UserError
@@ -41,8 +41,7 @@ def train_seed(config: Config, data: TrainingSet, out: Path, seed: int) -> None:
     batches = data.batches(seed)
     stage = Stage(
         title=config.name,
-        folder=out,
-        recipe=config.training,
+        plan=Plan(out, config.training),
         network=lambda: build_model(config),
         loss=recipes.loss(config.training, batches.class_shares),
         batches=batches,
@@ -56,8 +55,7 @@ class Stage:
 
     Attributes:
         title: what the progress bar and errors call it.
-        folder: where its checkpoints go; see :mod:`heartzoo.checkpoints`.
-        recipe: epochs, optimizer, schedule and stopping rule.
+        plan: its folder, its recipe, and the first epoch that may be kept.
         network: makes the network as it is before the first epoch; called after the seed is set.
         loss: the loss that the fitted model is compiled with.
         batches: what it learns from.
@@ -66,8 +64,7 @@ class Stage:
     """
 
     title: str
-    folder: Path
-    recipe: TrainingConfig
+    plan: Plan
     network: Callable[[], keras.Model]
     loss: Any
     batches: TrainingBatches
@@ -75,15 +72,10 @@ class Stage:
     callbacks: Callable[[keras.Model], list[keras.callbacks.Callback]] = lambda network: []
 
 
-def is_finished(folder: Path, recipe: TrainingConfig) -> bool:
-    """Whether a stage has had its last epoch."""
-    return finished(read_history(folder), recipe)
-
-
 def run_stage(stage: Stage, data: TrainingSet, seed: int) -> None:
     """Run a stage, or go on with it from its last finished epoch."""
-    recipe, history = stage.recipe, read_history(stage.folder)
-    if finished(history, recipe):
+    recipe, folder, history = stage.plan.recipe, stage.plan.folder, read_history(stage.plan.folder)
+    if finished(history, stage.plan):
         return
     keras.utils.set_random_seed(seed)
     network = stage.network()
@@ -94,10 +86,10 @@ def run_stage(stage: Stage, data: TrainingSet, seed: int) -> None:
         # XLA makes these networks slower under TensorFlow on a CPU; JAX always compiles.
         jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
     )
-    for leftover in stage.folder.glob(".part.*"):  # of a killed training: the run's lock is ours
+    for leftover in folder.glob(".part.*"):  # of a killed training: the run's lock is ours
         leftover.unlink(missing_ok=True)
     if history:
-        load_epoch(network, model.optimizer, stage.folder, len(history))
+        load_epoch(network, model.optimizer, folder, len(history))
     validation = None if recipe.fold is None else Validation(data)
     with progress() as bar:
         total = recipe.epochs * recipe.steps_per_epoch
@@ -201,7 +193,7 @@ class StageKeeper(keras.callbacks.Callback):
 
         A plateau schedule's rate is set here for the same reason.
         """
-        recipe = self.stage.recipe
+        recipe = self.stage.plan.recipe
         if recipe.schedule.kind == "plateau":
             decays = plateaus(self.history, recipe)
             self.model.optimizer.learning_rate = recipe.learning_rate * recipe.schedule.decay_factor**decays
@@ -216,7 +208,7 @@ class StageKeeper(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Validate, keep the epoch, and end the training where the rule says so."""
-        recipe = self.stage.recipe
+        plan = self.stage.plan
         figures = {"loss": float((logs or {})["loss"])}
         if self.validation is not None:
             figures |= self.validation(self.network)
@@ -226,9 +218,9 @@ class StageKeeper(keras.callbacks.Callback):
                 "lower training.learning_rate",
             )
         self.history.append(figures)
-        save_epoch(self.network, self.model.optimizer, self.stage.folder, self.history, recipe)
-        best = best_epoch(self.history, recipe)
+        save_epoch(self.network, self.model.optimizer, self.history, plan)
+        best = best_epoch(self.history, plan)
         shown = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
         console.print(f"epoch {epoch + 1:3d}  {shown}{'  *' if best == epoch else ''}", soft_wrap=True)
-        if finished(self.history, recipe):
+        if finished(self.history, plan):
             self.model.stop_training = True

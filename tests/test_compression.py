@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 
 import keras
@@ -12,14 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heartzoo import models, runs
-from heartzoo.checkpoints import load_model, stage_folders
-from heartzoo.compression.distill import distiller
+from heartzoo.checkpoints import Plan, best_epoch, finished, load_model, plans
+from heartzoo.compression.distill import distiller, mean_logits
+from heartzoo.compression.fake_quantization import FakeQuantize, quantized
 from heartzoo.compression.prune_channels import Bound, bounds, choose_channels
 from heartzoo.compression.prune_weights import magnitude_masks
-from heartzoo.compression.rounding import quantized
-from heartzoo.compression.rounding_report import rounding_report
+from heartzoo.compression.quantization_report import quantization_report
 from heartzoo.config.compression import FeaturePair, PruneChannelsConfig
 from heartzoo.config.file import load_config, parse_config
+from heartzoo.data.training_set import load_training_set
 from heartzoo.errors import UserError
 from heartzoo.export import export
 from heartzoo.flatbuffer import inspect
@@ -47,7 +47,7 @@ def compressed(tiny, tiny_run, synthetic_cache):
 def networks(run) -> list[keras.Model]:
     """The network after the training and after each step."""
     config = load_config(run / "config.yaml")
-    return [load_model(folder / "best.keras") for folder in stage_folders(run / "seed-0", config)]
+    return [load_model(plan.folder / "best.keras") for plan in plans(run / "seed-0", config)]
 
 
 def kernels(model: keras.Model) -> list[np.ndarray]:
@@ -209,8 +209,6 @@ def test_a_budget_that_cannot_be_met_names_the_nearest_that_can():
     model = models.build("resnet", (1, 64, 1), 3)
     with pytest.raises(UserError, match=r"cannot reach macs <= 10: at its smallest it has [\d,]+; allow"):
         choose_channels(model, bounds(PruneChannelsConfig(macs=10), model), 0.1)
-    with pytest.raises(UserError, match="this network is an LSTM"):
-        choose_channels(models.build("lstm_187", (1, 64, 1), 3), [], 0.1)
 
 
 def test_the_file_and_the_arena_are_bounded_by_what_tflite_makes_of_the_network():
@@ -226,24 +224,48 @@ def test_the_file_and_the_arena_are_bounded_by_what_tflite_makes_of_the_network(
 # Quantization-aware training
 
 
-@pytest.mark.parametrize(("architecture", "features"), [("resnet", 3), ("efficientnetv2", 0), ("rhythm_cnn", 0)])
-def test_the_int8_file_computes_what_the_rounding_network_does(architecture, features):
+@pytest.mark.parametrize(
+    ("architecture", "features", "sizes"),
+    [
+        ("resnet", 3, {}),
+        ("efficientnetv2", 0, {}),
+        ("rhythm_cnn", 0, {"blocks": 2}),
+        ("dualpath_resnet", 0, {"filters": (8, 8), "merged_filters": 8, "stem_filters": 4}),
+        ("nin_187", 0, {"filters": (4, 8), "kernels": (5, 5)}),
+        ("cnn_187", 0, {"filters": (4, 4, 4), "hidden": 8}),
+    ],
+)
+def test_the_int8_file_computes_what_the_fake_quantized_network_does(architecture, features, sizes):
     keras.utils.set_random_seed(3)
-    frame = 128
-    sizes = {"blocks": 2} if architecture == "rhythm_cnn" else {}
-    model = models.build(architecture, (1, frame, 1), 3, features, **sizes)
+    model = models.build(architecture, (1, 128, 1), 3, features, **sizes)
     rng = np.random.default_rng(0)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.set_weights([rng.uniform(0.8, 1.2, weight.shape) for weight in layer.get_weights()])
     x = {tensor.name: rng.normal(size=(64, *tensor.shape[1:])).astype(np.float32) for tensor in model.inputs}
-    rounding = quantized(model, x)
-    content = to_int8(rounding, x)
+    fake = quantized(model, x)
+    content = to_int8(fake, x)
     assert inspect(content).operators == inspect(to_int8(model, x)).operators
     step = inspect(content).logits.scale
     found = TfliteModel(content).predict(x["signal"], x.get("rr"))
-    assert np.abs(found - rounding.predict(x, verbose=0)).max() <= 4.01 * step
+    assert np.abs(found - fake.predict(x, verbose=0)).max() <= 4.01 * step
     assert np.abs(found - model.predict(x, verbose=0)).max() <= 12 * step
+
+
+def test_values_beyond_a_range_are_its_ends():
+    layer = FakeQuantize(-1.0, 3.0)
+    found = np.asarray(layer(np.array([-50.0, -1.0, 0.0, 0.004, 3.0, 1e9], np.float32)))
+    low, high = found[0], found[-1]
+    assert high - low == pytest.approx(4.0) and low == pytest.approx(-1.0, abs=0.01)
+    np.testing.assert_allclose(found, [low, low, 0.0, 0.0, high, high], atol=1e-6)
+
+
+def test_a_fake_quantized_network_loads_in_safe_mode(tmp_path):
+    model = models.build("resnet", (1, 64, 1), 3)
+    x = {"signal": np.random.default_rng(0).normal(size=(8, 1, 64, 1)).astype(np.float32)}
+    fake = quantized(model, x)
+    fake.save(tmp_path / "x.keras")
+    np.testing.assert_array_equal(load_model(tmp_path / "x.keras").predict(x), fake.predict(x))
 
 
 def test_the_report_names_the_tensor_that_breaks():
@@ -251,13 +273,13 @@ def test_the_report_names_the_tensor_that_breaks():
     model = models.build("resnet", (1, 64, 1), 3)
     rng = np.random.default_rng(0)
     x = {"signal": rng.normal(size=(64, 1, 64, 1)).astype(np.float32)}
-    report = rounding_report(model, x, x)
+    report = quantization_report(model, x, x)
     assert (report[0].layer, report[-1].layer) == ("signal", "logits")
     assert all(20 < row.own_snr_db < 70 and row.snr_db < row.own_snr_db + 3 for row in report[1:])
     wide = {"signal": np.concatenate([x["signal"], 200 * x["signal"][:1]])}
-    assert rounding_report(model, wide, x)[0].own_snr_db < report[0].own_snr_db - 30
+    assert quantization_report(model, wide, x)[0].own_snr_db < report[0].own_snr_db - 30
     with pytest.raises(UserError, match="not for an LSTM"):
-        rounding_report(models.build("lstm_187", (1, 64, 1), 3), x, x)
+        quantization_report(models.build("lstm_187", (1, 64, 1), 3), x, x)
 
 
 # Configurations
@@ -279,6 +301,7 @@ def test_the_report_names_the_tensor_that_breaks():
         ),
         ("[{prune_channels: {macs: 0.5}}, {distill: {teachers: [self]}}]", "new weights after prune_channels"),
         ("[{prune_weights: {sparsity: 0.5}}, {prune_channels: {macs: 0.5}}]", "would fill its zeros"),
+        ("[{prune_weights: {sparsity: 0.5}}, {prune_weights: {sparsity: 0.8}}]", "a second prune_weights"),
         ("[{distill: {teachers: []}}]", "compression.0.distill.teachers"),
         ("[{distill: {teachers: [a, b], features: [{teacher: x, student: y}]}}]", "with 2 teachers"),
     ],
@@ -312,9 +335,53 @@ def test_a_run_of_another_training_is_not_compressed(tiny, tiny_run, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_what_teachers_said_is_computed_once(compressed):
-    folder = compressed / "seed-0" / "step-1-distill"
-    with np.load(folder / "teacher.npz") as content:
-        assert content["teacher"].shape[1] == 3
-    channels = json.loads((compressed / "seed-0" / "step-2-prune_channels" / "channels.json").read_text())
-    assert all(sum(mask) >= 1 for mask in channels.values())
+def test_what_a_teacher_says_belongs_to_the_training_examples_in_order(tiny, compressed, cache):
+    data = load_training_set(load_config(tiny))
+    with np.load(compressed / "seed-0" / "step-1-distill" / "teacher.npz") as content:
+        said = content["teacher"]
+    teacher = load_model(compressed / "seed-0" / "best.keras")
+    np.testing.assert_allclose(said, teacher.predict(data.inputs(~data.validation), verbose=0), atol=1e-4)
+
+
+def test_several_teachers_answer_by_their_mean_probabilities():
+    rng = np.random.default_rng(0)
+    logits = [5 * rng.normal(size=(7, 3)) for _ in range(3)]
+    probabilities = [np.exp(z) / np.exp(z).sum(axis=1, keepdims=True) for z in logits]
+    found = np.exp(mean_logits(logits))
+    np.testing.assert_allclose(found / found.sum(axis=1, keepdims=True), np.mean(probabilities, axis=0), rtol=1e-6)
+    np.testing.assert_array_equal(mean_logits(logits[:1]), logits[0])
+
+
+def test_a_pruning_keeps_no_epoch_before_the_last_weights_have_gone(tiny):
+    steps = "compression=[{prune_weights: {sparsity: 0.8, epochs: 6, ramp: 0.5}}]"
+    config = load_config(tiny, [steps, "training.early_stopping.patience=1"])
+    plan = plans(tiny.parent, config)[1]
+    history = [{"val_loss": value} for value in (0.1, 0.2, 0.9, 0.8, 0.85)]
+    assert plan.first_epoch == 2
+    assert [best_epoch(history[:n], plan) for n in range(1, 6)] == [0, 1, 2, 3, 3]
+    assert [finished(history[:n], plan) for n in range(1, 6)] == [False] * 4 + [True]
+    assert finished(history[:2], Plan(plan.folder, plan.recipe))
+
+
+def test_steps_that_cannot_work_are_told_before_the_training(tiny, tmp_path, cache):
+    lstm = ["model={architecture: lstm_187, sizes: {units: [4, 4], hidden: 4}}", "input.rr_features=[]"]
+    for steps, change, told in (
+        ("[{prune_channels: {macs: 0.5}}]", lstm, "prune_channels is for convolutions"),
+        ("[{quantize_aware: {}}]", lstm, "quantize_aware is for convolutions"),
+        ("[{prune_weights: {sparsity: 0.5}}]", lstm, "prune_weights is for convolutions"),
+        ("[{prune_channels: {macs: 10}}]", [], "cannot reach macs <= 10"),
+        ("[{distill: {teachers: [self], features: [{teacher: stem, student: stam}]}}]", [], "has no layer 'stam'"),
+        ("[{distill: {teachers: [nobody]}}]", [], "unknown model 'nobody'"),
+    ):
+        config = load_config(tiny, [f"compression={steps}", *change])
+        with pytest.raises(UserError, match=told):
+            runs.train(config, tmp_path / "run")
+    assert not (tmp_path / "run" / "seed-0").exists() and not (tmp_path / "run" / "config.yaml").exists()
+
+
+def test_a_distillation_after_a_pruning_keeps_its_zeros(tiny, tiny_run, cache, tmp_path):
+    steps = "[{prune_weights: {sparsity: 0.5, epochs: 1}}, {distill: {teachers: [self], fresh: false, epochs: 1}}]"
+    config = load_config(tiny, [*SHORT, f"compression={steps}"])
+    _, sparse, taught = networks(runs.compress(tiny_run, config, tmp_path / "run"))
+    for before, after in zip(kernels(sparse), kernels(taught), strict=True):
+        assert (before == 0).any() and (after[before == 0] == 0).all() and (after != before).any()

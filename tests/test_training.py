@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from heartzoo import recipes
-from heartzoo.checkpoints import best_epoch, finished, load_model, plateaus, read_history
+from heartzoo.checkpoints import Plan, best_epoch, finished, load_model, plateaus, read_history
 from heartzoo.config import Config, EarlyStoppingConfig, TrainingConfig
 from heartzoo.config.file import load_config, parse_config
 from heartzoo.data import splits
@@ -195,13 +195,13 @@ def history(metric: str, values: list[float]) -> list[dict[str, float]]:
 )
 def test_the_best_epoch_is_the_first_of_the_best(metric, values, best):
     training = TrainingConfig(early_stopping=EarlyStoppingConfig(metric=metric))
-    assert best_epoch(history(metric, values), training) == best
+    assert best_epoch(history(metric, values), Plan(Path(), training)) == best
 
 
 def test_a_value_is_better_only_by_more_than_the_least_difference():
     training = TrainingConfig(early_stopping=EarlyStoppingConfig(metric="val_loss", min_delta=0.1, patience=2))
-    assert best_epoch(history("val_loss", [1.0, 0.95, 0.85, 0.8]), training) == 2
-    assert finished(history("val_loss", [1.0, 0.95, 0.91]), training)
+    assert best_epoch(history("val_loss", [1.0, 0.95, 0.85, 0.8]), Plan(Path(), training)) == 2
+    assert finished(history("val_loss", [1.0, 0.95, 0.91]), Plan(Path(), training))
 
 
 def test_a_plateau_schedule_decays_after_epochs_without_a_better_one():
@@ -259,9 +259,9 @@ def test_training_ends_with_its_epochs_or_its_patience():
     rule = EarlyStoppingConfig(metric="val_loss", patience=2)
     training = TrainingConfig(epochs=5, early_stopping=rule)
     assert not finished([], training)
-    assert not finished(history("val_loss", [2, 1, 1.5]), training)
-    assert finished(history("val_loss", [2, 1, 1.5, 1.4]), training)
-    assert finished(history("val_loss", [5, 4, 3, 2, 1]), training)
+    assert not finished(history("val_loss", [2, 1, 1.5]), Plan(Path(), training))
+    assert finished(history("val_loss", [2, 1, 1.5, 1.4]), Plan(Path(), training))
+    assert finished(history("val_loss", [5, 4, 3, 2, 1]), Plan(Path(), training))
 
 
 def test_without_validation_everybody_trains_and_the_last_epoch_is_kept(cache, tiny, tmp_path):
@@ -271,7 +271,10 @@ def test_without_validation_everybody_trains_and_the_last_epoch_is_kept(cache, t
     seed = train(config, tmp_path) / "seed-0"
     history = read_history(seed)
     assert [set(figures) for figures in history] == [{"loss"}] * config.training.epochs
-    assert finished(history, config.training) and best_epoch(history, config.training) == len(history) - 1
+    assert (
+        finished(history, Plan(Path(), config.training))
+        and best_epoch(history, Plan(Path(), config.training)) == len(history) - 1
+    )
     last = list(checkpoint(seed).values())[: len(weights(seed))]
     assert all(np.array_equal(kept, value) for kept, value in zip(weights(seed), last, strict=True))
 

@@ -30,7 +30,7 @@ DEFAULT_SPLITS = {
 
 def add_commands(app: typer.Typer) -> None:
     """Put the commands of this module into the app."""
-    for command in (train, compress, export, evaluate, info, cost, rounding):
+    for command in (train, compress, export, evaluate, info, cost, quantization):
         app.command()(command)
     app.command("list")(list_models)
 
@@ -214,7 +214,7 @@ def _import_keras() -> None:
         ) from error
 
 
-def rounding(
+def quantization(
     run: Annotated[Path, typer.Argument(help="the folder of a finished training")],
     seed: Annotated[int | None, typer.Option(help="its seed; default the first")] = None,
 ) -> None:
@@ -224,10 +224,11 @@ def rounding(
     _import_keras()
     from rich.table import Table
 
-    from heartzoo.runs import rounding_of
+    from heartzoo.runs import quantization_of
 
     table = Table("layer", "range", "SNR, its own rounding", "SNR, all rounding up to it")
-    for row in sorted(rounding_of(run, seed), key=lambda row: row.snr_db):
+    print("its float network, ranges calibrated as export does without quantize_aware")
+    for row in sorted(quantization_of(run, seed), key=lambda row: row.snr_db):
         ends = f"{row.low:.3g} ... {row.high:.3g}"
         table.add_row(row.layer, ends, f"{row.own_snr_db:.1f} dB", f"{row.snr_db:.1f} dB")
     show(table)
@@ -260,7 +261,7 @@ def cost(
     print(
         f"{len(rows)} operators, {sum(row.macs for row in rows):,} MACs, {len(content):,} B of .tflite, "
         f"arena {'not measured' if arena is None else f'{arena:,} B'}, "
-        f"most activations at once {max(row.live_bytes for row in rows):,} B, "
+        f"most activations at once {max((row.live_bytes for row in rows), default=0):,} B, "
         f"at least {sum(row.instructions or 0 for row in rows):,} instructions on a Cortex-M4 (estimate)"
     )
 

@@ -38,14 +38,18 @@ def distill_stage(settings: DistillConfig, step: Step) -> Stage:
     Raises:
         UserError: a teacher takes another input or has other classes, or a pair of layers does not exist or fit.
     """
+    if settings.features and len(step.teachers) > 1:
+        raise UserError(
+            f"distill.features with {len(step.teachers)} networks as teachers: whose is to be followed is not clear",
+            "name one, such as seed-0 of a run",
+        )
     beside = taught_outputs(step, [load_model(path) for path in step.teachers], settings.features)
     batches = step.data.batches(step.seed, beside)
     return Stage(
         title=step.title("distill"),
-        folder=step.folder,
-        recipe=step.recipe,
+        plan=step.plan,
         network=(lambda: build_model(step.config)) if settings.fresh else step.network,
-        loss=recipes.loss(step.recipe, batches.class_shares),
+        loss=recipes.loss(step.plan.recipe, batches.class_shares),
         batches=batches,
         fitted=lambda network: distiller(network, beside, settings.temperature, settings.alpha, settings.features),
     )
@@ -93,7 +97,7 @@ def _name(pair: int) -> str:
 
 
 def _check_pair(student: keras.Model, pair: FeaturePair, shape: tuple[int, ...]) -> None:
-    found = tuple(_layer(student, pair.student, "student").output.shape[1:])
+    found = tuple(find_layer(student, pair.student, "student").output.shape[1:])
     if found != shape:
         raise UserError(
             f"distill.features: {pair.teacher} of the teacher gives {shape}, {pair.student} of the student {found}",
@@ -101,7 +105,12 @@ def _check_pair(student: keras.Model, pair: FeaturePair, shape: tuple[int, ...])
         )
 
 
-def _layer(network: keras.Model, name: str, role: str) -> keras.Layer:
+def find_layer(network: keras.Model, name: str, role: str) -> keras.Layer:
+    """A network's layer by name.
+
+    Raises:
+        UserError: there is none; the names are given.
+    """
     for layer in network.layers:
         if layer.name == name:
             return layer
@@ -125,11 +134,13 @@ def taught_outputs(
     Raises:
         UserError: as :func:`distill_stage`.
     """
-    path = step.folder / "teacher.npz"
+    path = step.plan.folder / "teacher.npz"
     try:
         with np.load(path) as content:
-            return dict(content)
-    except (OSError, ValueError, zipfile.BadZipFile):
+            kept = dict(content)
+        if len(kept[TEACHER]) == int((~step.data.validation).sum()):
+            return kept
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         pass  # not there yet, or cut off: computed again
     for teacher in teachers:
         _check_teacher(teacher, step)
@@ -154,7 +165,7 @@ def _check_teacher(teacher: keras.Model, step: Step) -> None:
 
 def _ask(data: TrainingSet, teachers: Sequence[keras.Model], layers: Sequence[str]) -> dict[str, np.ndarray]:
     training = ~data.validation
-    outputs = [_layer(teachers[0], name, "teacher").output for name in layers]
+    outputs = [find_layer(teachers[0], name, "teacher").output for name in layers]
     size = sum(4 * int(np.prod(tensor.shape[1:])) for tensor in outputs) * int(training.sum())
     if size > MOST_FEATURE_BYTES:
         raise UserError(
@@ -169,11 +180,11 @@ def _ask(data: TrainingSet, teachers: Sequence[keras.Model], layers: Sequence[st
     pieces = []
     for inputs in data.chunks(training):
         answers = [model.predict(inputs, batch_size=PREDICT_BATCH, verbose=0) for model in asked]
-        pieces.append(answers[0] | {TEACHER: _mean_logits([answer[TEACHER] for answer in answers])})
+        pieces.append(answers[0] | {TEACHER: mean_logits([answer[TEACHER] for answer in answers])})
     return {name: np.concatenate([piece[name] for piece in pieces]).astype(np.float32) for name in pieces[0]}
 
 
-def _mean_logits(logits: Sequence[np.ndarray]) -> np.ndarray:
+def mean_logits(logits: Sequence[np.ndarray]) -> np.ndarray:
     """Logits of the mean probabilities, shape (n, classes); a single teacher's own logits."""
     if len(logits) == 1:
         return np.asarray(logits[0])

@@ -23,7 +23,6 @@ from heartzoo.errors import UserError
 from heartzoo.files import write_json
 from heartzoo.models.channels import Groups, find_groups, macs, narrow
 from heartzoo.progress import console
-from heartzoo.recurrent import is_recurrent
 from heartzoo.training import Stage
 
 # A file with any calibration has the same size as one with another: these frames set ranges of trial conversions only.
@@ -43,7 +42,7 @@ def prune_channels_stage(settings: PruneChannelsConfig, step: Step) -> Stage:
     """The training of a network without its least important channels, with the whole network as teacher.
 
     Raises:
-        UserError: the network is recurrent, or a budget cannot be met.
+        UserError: a budget cannot be met.
     """
     whole = step.network()
     keep = _kept(settings, step, whole)
@@ -51,10 +50,9 @@ def prune_channels_stage(settings: PruneChannelsConfig, step: Step) -> Stage:
     batches = step.data.batches(step.seed, beside)
     return Stage(
         title=step.title("prune_channels"),
-        folder=step.folder,
-        recipe=step.recipe,
+        plan=step.plan,
         network=lambda: narrow(whole, keep),
-        loss=recipes.loss(step.recipe, batches.class_shares),
+        loss=recipes.loss(step.plan.recipe, batches.class_shares),
         batches=batches,
         fitted=lambda network: distiller(network, beside, settings.temperature, settings.alpha),
     )
@@ -62,7 +60,7 @@ def prune_channels_stage(settings: PruneChannelsConfig, step: Step) -> Stage:
 
 def _kept(settings: PruneChannelsConfig, step: Step, whole: keras.Model) -> dict[str, np.ndarray]:
     """Which channels stay: found once and kept in the step's folder."""
-    path = step.folder / "channels.json"
+    path = step.plan.folder / "channels.json"
     if path.is_file():
         found = json.loads(path.read_text())
         return {name: np.array(mask, bool) for name, mask in found.items()}
@@ -84,6 +82,16 @@ def bounds(settings: PruneChannelsConfig, whole: keras.Model) -> list[Bound]:
     if settings.arena_bytes is not None:
         found.append(Bound("arena_bytes", settings.arena_bytes, _arena))
     return found
+
+
+def check_macs(settings: PruneChannelsConfig, model: keras.Model) -> None:
+    """Refuse a budget of multiply-accumulates that the network cannot meet, whatever it learns.
+
+    Raises:
+        UserError: such a budget.
+    """
+    only = settings.model_copy(update={"flash_bytes": None, "arena_bytes": None})
+    choose_channels(model, bounds(only, model), settings.smallest)
 
 
 def _trial(model: keras.Model) -> bytes:
@@ -116,10 +124,8 @@ def choose_channels(model: keras.Model, budgets: list[Bound], smallest: float) -
         Group -> which of its channels stay, boolean.
 
     Raises:
-        UserError: the network is recurrent, or its smallest form does not meet a budget.
+        UserError: its smallest form does not meet a budget.
     """
-    if is_recurrent(model):
-        raise UserError("prune_channels removes channels of convolutions, this network is an LSTM", "leave it out")
     groups = find_groups(model)
     order = _order(model, groups, smallest)
 

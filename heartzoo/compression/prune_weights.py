@@ -18,33 +18,21 @@ import numpy as np
 from heartzoo import recipes
 from heartzoo.compression.step import Step
 from heartzoo.config.compression import PruneWeightsConfig
-from heartzoo.errors import UserError
 from heartzoo.training import Stage
 
 _PRUNED = (keras.layers.Conv2D, keras.layers.Dense)
 
 
 def prune_weights_stage(settings: PruneWeightsConfig, step: Step) -> Stage:
-    """The training of a network whose smallest weights go.
-
-    Raises:
-        UserError: Keras runs on another backend than TensorFlow, whose weights callbacks cannot change in an epoch.
-    """
-    if keras.backend.backend() != "tensorflow":
-        raise UserError(
-            f"prune_weights needs Keras on TensorFlow, found KERAS_BACKEND={keras.backend.backend()}",
-            "run it without KERAS_BACKEND",
-        )
+    """The training of a network whose smallest weights go."""
     batches = step.data.batches(step.seed)
-    total = step.recipe.epochs * step.recipe.steps_per_epoch
     return Stage(
         title=step.title("prune_weights"),
-        folder=step.folder,
-        recipe=step.recipe,
+        plan=step.plan,
         network=step.network,
-        loss=recipes.loss(step.recipe, batches.class_shares),
+        loss=recipes.loss(step.plan.recipe, batches.class_shares),
         batches=batches,
-        callbacks=lambda network: [Pruner(network, settings, step.recipe.steps_per_epoch, total)],
+        callbacks=lambda network: [Pruner(network, settings, step.plan.recipe.steps_per_epoch)],
     )
 
 
@@ -80,19 +68,16 @@ class Pruner(KeepZeros):
         network: the network.
         settings: the step's settings.
         steps_per_epoch: steps of an epoch.
-        total: steps of the training.
     """
 
-    def __init__(self, network: keras.Model, settings: PruneWeightsConfig, steps_per_epoch: int, total: int) -> None:
+    def __init__(self, network: keras.Model, settings: PruneWeightsConfig, steps_per_epoch: int) -> None:
         super().__init__(network)
         with warnings.catch_warnings():  # it looks at versions by the old distutils
             warnings.simplefilter("ignore", DeprecationWarning)
             from tensorflow_model_optimization.python.core.sparsity.keras import pruning_schedule
 
         self.settings, self.steps_per_epoch, self.step = settings, steps_per_epoch, 0
-        end = max(1, round(settings.ramp * total))
-        every = min(settings.every_steps, end)
-        end -= end % every  # else the last choice, that of the full sparsity, would never be due
+        end, every = settings.choices(steps_per_epoch)
         self.schedule = (
             pruning_schedule.PolynomialDecay(0.0, settings.sparsity, 0, end, frequency=every)
             if settings.schedule == "polynomial"

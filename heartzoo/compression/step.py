@@ -7,8 +7,8 @@ from pathlib import Path
 
 import keras
 
-from heartzoo.checkpoints import load_model
-from heartzoo.config import Config, TrainingConfig
+from heartzoo.checkpoints import Plan, load_model
+from heartzoo.config import Config
 from heartzoo.data.training_set import TrainingSet
 
 
@@ -19,8 +19,7 @@ class Step:
     Attributes:
         config: the run's configuration.
         data: its training set.
-        recipe: the step's own recipe.
-        folder: where the step's checkpoints go.
+        plan: the step's own recipe, and where its checkpoints go.
         before: the network that the step starts from, a ``.keras`` file.
         seed: the training's seed.
         teachers: files of the networks that teach, in a distillation.
@@ -28,8 +27,7 @@ class Step:
 
     config: Config
     data: TrainingSet
-    recipe: TrainingConfig
-    folder: Path
+    plan: Plan
     before: Path
     seed: int
     teachers: tuple[Path, ...] = ()

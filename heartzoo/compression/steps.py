@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from heartzoo.checkpoints import BEST, stage_folders, stage_recipes
-from heartzoo.compression.distill import distill_stage
-from heartzoo.compression.prune_channels import prune_channels_stage
-from heartzoo.compression.prune_weights import prune_weights_stage
+import keras
+
+from heartzoo.checkpoints import BEST, is_finished, plans
+from heartzoo.compression.distill import distill_stage, find_layer
+from heartzoo.compression.prune_channels import check_macs, prune_channels_stage
+from heartzoo.compression.prune_weights import KeepZeros, prune_weights_stage
 from heartzoo.compression.quantize_aware import quantize_aware_stage
 from heartzoo.compression.step import Step
 from heartzoo.config import Config
 from heartzoo.config.compression import SELF, DistillConfig
 from heartzoo.data.training_set import TrainingSet
-from heartzoo.training import Stage, is_finished, run_stage
+from heartzoo.errors import UserError
+from heartzoo.recurrent import is_recurrent
+from heartzoo.training import Stage, build_model, run_stage
 
 STAGES: dict[str, Callable[[Any, Step], Stage]] = {
     "distill": distill_stage,
@@ -23,6 +28,35 @@ STAGES: dict[str, Callable[[Any, Step], Stage]] = {
     "prune_channels": prune_channels_stage,
     "quantize_aware": quantize_aware_stage,
 }
+
+
+def check_steps(config: Config) -> None:
+    """Refuse steps that cannot work on the network, before anything is trained.
+
+    Raises:
+        UserError: a step needs TensorFlow or is not for an LSTM, or a budget of multiply-accumulates cannot be met.
+    """
+    if not config.compression:
+        return
+    model = build_model(config)
+    for step in config.compression:
+        if step.technique != "distill":
+            _require_convolutions(model, step.technique)
+        if step.technique in ("prune_weights", "quantize_aware") and keras.backend.backend() != "tensorflow":
+            raise UserError(
+                f"{step.technique} needs Keras on TensorFlow, found KERAS_BACKEND={keras.backend.backend()}",
+                "run it without KERAS_BACKEND",
+            )
+        if step.distill:
+            for pair in step.distill.features:
+                find_layer(model, pair.student, "student")
+        if step.prune_channels and step.prune_channels.macs is not None:
+            check_macs(step.prune_channels, model)
+
+
+def _require_convolutions(model: keras.Model, technique: str) -> None:
+    if is_recurrent(model):
+        raise UserError(f"{technique} is for convolutions and dense layers, this network is an LSTM", "leave it out")
 
 
 def compress_seed(
@@ -35,15 +69,20 @@ def compress_seed(
         data: its training set.
         out: the seed's folder.
         seed: the seed.
-        find_teachers: name of a teacher -> files of its networks.
+        find_teachers: name of a teacher -> files of its networks; asked for unfinished steps only.
     """
-    folders, recipes = stage_folders(out, config), stage_recipes(config)
-    for step, before, folder, recipe in zip(config.compression, folders, folders[1:], recipes[1:], strict=False):
-        if is_finished(folder, recipe):
-            continue
-        teachers: list[Path] = []
-        if isinstance(step.settings, DistillConfig):
-            for name in step.settings.teachers:
-                teachers += [before / BEST] if name == SELF else find_teachers(name)
-        setting = Step(config, data, recipe, folder, before / BEST, seed, tuple(teachers))
-        run_stage(STAGES[step.technique](step.settings, setting), data, seed)
+    pruned = False
+    for step, before, plan in zip(config.compression, plans(out, config), plans(out, config)[1:], strict=False):
+        if not is_finished(plan):
+            teachers: list[Path] = []
+            if isinstance(step.settings, DistillConfig):
+                for name in step.settings.teachers:
+                    teachers += [before.folder / BEST] if name == SELF else find_teachers(name)
+            setting = Step(config, data, plan, before.folder / BEST, seed, tuple(teachers))
+            stage = STAGES[step.technique](step.settings, setting)
+            run_stage(replace(stage, callbacks=_keep_zeros) if pruned else stage, data, seed)
+        pruned |= step.technique == "prune_weights"
+
+
+def _keep_zeros(network: keras.Model) -> list[keras.callbacks.Callback]:
+    return [KeepZeros(network)]

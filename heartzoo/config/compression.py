@@ -63,6 +63,12 @@ class PruneWeightsConfig(FinetuneConfig):
     ramp: Fraction = Field(default=0.5, description="fraction of the steps after which no weight is added")
     every_steps: Count = Field(default=20, description="steps from one choice of weights to the next")
 
+    def choices(self, steps_per_epoch: int) -> tuple[int, int]:
+        """The step of the last choice of weights, that of the full sparsity, and the steps from one to the next."""
+        end = max(1, round(self.ramp * self.epochs * steps_per_epoch))
+        every = min(self.every_steps, end)
+        return end - end % every, every
+
 
 class PruneChannelsConfig(FinetuneConfig):
     """Remove whole channels, so that the network itself is smaller; then train on."""
@@ -147,6 +153,8 @@ def check_order(steps: Sequence[CompressionStep]) -> None:
                 f"compression: distill starts from new weights after {before}, which would be lost",
                 "put it first, or set distill.fresh: false",
             )
+    if names.count("prune_weights") > 1:
+        raise UserError("compression: a second prune_weights would begin without zeros", "give the first its sparsity")
     if "prune_weights" in names and "prune_channels" in names[names.index("prune_weights") :]:
         raise UserError(
             "compression: prune_channels after prune_weights would fill its zeros again", "put prune_channels first"

@@ -84,6 +84,12 @@ class TrainingSet:
         count = min(export.calibration_examples, len(training))
         chosen = np.zeros(len(self.labels), bool)
         chosen[rng.choice(training, count, replace=False, p=weights)] = True
+        drawn = np.bincount(self.labels[chosen], minlength=classes)
+        if missing := [name for name, n in zip(self.task.classes, drawn, strict=True) if n == 0]:
+            raise UserError(
+                f"export.calibration_examples = {count} drew no example of class {', '.join(missing)}",
+                "take more, or another export.calibration_seed",
+            )
         return chosen
 
     def rows_of(self, part: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -100,7 +106,7 @@ def load_training_set(config: Config, jobs: int = 2) -> TrainingSet:
         jobs: processes that prepare.
 
     Raises:
-        UserError: data are missing or damaged; a class has no training or no validation example.
+        UserError: data are missing or damaged; a class has no training example.
     """
     task = get_task(config.task)
     margin = round(config.training.augmentation.shift_s * config.input.fs)

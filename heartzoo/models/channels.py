@@ -1,7 +1,7 @@
 """Which layers of a network share channels, and the same network with fewer of them.
 
 Channels that are added to one another, as in a residual block, can only go together: they make one group, named after
-the first layer that makes them.
+the layer that makes the first of what is added.
 """
 
 from __future__ import annotations
@@ -210,11 +210,24 @@ def _cut(layer: keras.Layer, weight: np.ndarray, rows: np.ndarray, columns: np.n
 
 
 def macs(model: keras.Model) -> int:
-    """Multiply-accumulates of an inference: those of convolutions and dense layers."""
+    """Multiply-accumulates of an inference of its int8 file: those of convolutions and dense layers.
+
+    A batch norm that no convolution takes in becomes a depthwise convolution there.
+    """
     return sum(_macs(layer) for layer in model.layers)
 
 
 def _macs(layer: keras.Layer) -> int:
+    if is_free_norm(layer):
+        return math.prod(layer.output.shape[1:])
     if not isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D | layers.Dense):
         return 0
     return math.prod(layer.output.shape[1:-1]) * math.prod(layer.kernel.shape)
+
+
+def is_free_norm(layer: keras.Layer) -> bool:
+    """Whether a layer is a batch norm over an image that does not follow a convolution."""
+    if not isinstance(layer, layers.BatchNormalization) or len(layer.input.shape) != 4:
+        return False
+    before = layer.input._keras_history.operation
+    return not isinstance(before, layers.Conv2D | layers.DepthwiseConv2D)

@@ -1,4 +1,4 @@
-"""A network that rounds as its int8 file will.
+"""A network that is quantized as its int8 file will be, in floating point: fake quantization.
 
 Batch norms are folded into the convolutions before them. Weights are rounded per output channel, symmetrically;
 activations within ranges calibrated beforehand, wherever TFLite keeps a tensor. The converter reads the ranges from
@@ -23,6 +23,8 @@ from heartzoo.recurrent import is_recurrent
 
 # The ranges that TFLite fixes for these, whatever comes out of them.
 _FIXED_RANGES = {"sigmoid": (0.0, 255 / 256), "tanh": (-1.0, 127 / 128)}
+# Computed in the same operator as the layer that has them; the others are operators of their own.
+_FUSED = ("linear", "relu", "relu6")
 # Their outputs have the scale of their inputs.
 _SAME_SCALE = (
     layers.MaxPooling2D,
@@ -52,26 +54,34 @@ def quantized(model: keras.Model, calibration: Inputs) -> keras.Model:
     Args:
         model: the float network.
         calibration: inputs that set the activations' ranges, first axis the examples.
+
+    Raises:
+        UserError: the network is recurrent, or Keras runs on another backend than TensorFlow.
     """
+    if keras.backend.backend() != "tensorflow":
+        raise UserError(
+            f"fake quantization needs Keras on TensorFlow, found KERAS_BACKEND={keras.backend.backend()}",
+            "run it without KERAS_BACKEND",
+        )
     names, outputs = plain_outputs(model, calibration)
-    ranges = {}
-    for name, output in zip(names, outputs, strict=True):
-        found = min(0.0, float(output.min())), max(0.0, float(output.max()))
-        ranges[name] = _FIXED_RANGES.get(_activation(model.get_layer(name)), found)
-    rounding = _Rewriter(model, ranges)
-    return keras.Model(rounding.inputs, rounding.tensors[model.layers[-1].name])
+    ranges = {
+        name: (min(0.0, float(output.min())), max(0.0, float(output.max())))
+        for name, output in zip(names, outputs, strict=True)
+    }
+    rewriter = _Rewriter(model, ranges)
+    return keras.Model(rewriter.inputs, rewriter.tensors[model.layers[-1].name])
 
 
 def plain_outputs(model: keras.Model, inputs: Inputs) -> tuple[list[str], list[np.ndarray]]:
-    """The layers whose outputs TFLite keeps as tensors with a scale of their own, and those outputs in float.
+    """Names of the tensors that TFLite keeps with a scale of their own, after their layers, and their float values.
 
     Raises:
         UserError: the network is recurrent.
     """
     refuse_recurrent(model)
     plain = _Rewriter(model, None)
-    watched = keras.Model(plain.inputs, [plain.tensors[name] for name in plain.rounded])
-    return plain.rounded, watched.predict(inputs, verbose=0)
+    watched = keras.Model(plain.inputs, list(plain.kept.values()))
+    return list(plain.kept), watched.predict(inputs, verbose=0)
 
 
 def _activation(layer: keras.Layer) -> str:
@@ -79,19 +89,19 @@ def _activation(layer: keras.Layer) -> str:
 
 
 class _Rewriter:
-    """Builds a network layer by layer, with its batch norms folded and, once ranges are known, rounding.
+    """Builds a network layer by layer, with its batch norms folded and, once ranges are known, quantized.
 
     Attributes:
         inputs: inputs of the new network by name.
         tensors: the new network's tensor for each old layer's output.
-        rounded: the old layers whose outputs TFLite keeps as tensors with a scale of their own.
+        kept: the tensors that TFLite keeps with a scale of their own, before quantization, by name.
     """
 
     def __init__(self, model: keras.Model, ranges: dict[str, tuple[float, float]] | None) -> None:
         self.ranges = ranges
         self.inputs: dict[str, keras.KerasTensor] = {}
         self.tensors: dict[str, keras.KerasTensor] = {}
-        self.rounded: list[str] = []
+        self.kept: dict[str, keras.KerasTensor] = {}
         self.folded: set[str] = set()
         makers = {id(layer.output): layer.name for layer in model.layers}
         self.sources = {
@@ -113,12 +123,17 @@ class _Rewriter:
         else:
             given = [self.tensors[source] for source in self.sources[layer.name]]
             x = self._apply(layer, given if len(given) > 1 else given[0])
-        self.tensors[layer.name] = x
         if not isinstance(layer, _SAME_SCALE) and not self._goes_on(layer):
-            self.rounded.append(layer.name)
-            if self.ranges is not None:
-                low, high = self.ranges[layer.name]
-                self.tensors[layer.name] = FakeQuantize(low, high, name=f"{layer.name}_int8")(x)
+            x = self._keep(x, layer.name, _FIXED_RANGES.get(_activation(layer)))
+        self.tensors[layer.name] = x
+
+    def _keep(self, x: Any, name: str, fixed: tuple[float, float] | None = None) -> Any:
+        """Note a tensor that TFLite keeps, and quantize it where its range is known."""
+        self.kept[name] = x
+        if self.ranges is None:
+            return x
+        low, high = fixed or self.ranges[name]
+        return FakeQuantize(low, high, name=f"{name}_int8")(x)
 
     def _norm_of(self, layer: keras.Layer) -> keras.Layer | None:
         """The batch norm that a convolution takes in."""
@@ -145,7 +160,7 @@ class _Rewriter:
             if source in self.folded:
                 return x
             return self._free_norm(layer, x)
-        if type(layer) in _ROUNDING:
+        if type(layer) in _FAKE_QUANTIZED:
             return self._computing(layer, x)
         return layer.from_config(layer.get_config())(x)
 
@@ -157,23 +172,24 @@ class _Rewriter:
             weights = _folded(layer, norm)
             settings["use_bias"] = True
             self.folded.add(layer.name)
-        hard_sigmoid = _activation(layer) == "hard_sigmoid"
-        if hard_sigmoid:  # computed as relu6(x + 3) / 6: a convolution and a multiplication
+        activation = _activation(layer)
+        if activation == "hard_sigmoid":  # computed as relu6(x + 3) / 6: a convolution and a multiplication
             settings["activation"] = "relu6"
             weights = [weights[0], weights[1] + 3]
-        made = (_ROUNDING[type(layer)] if self.ranges is not None else type(layer)).from_config(settings)
+        elif activation not in _FUSED:
+            settings["activation"] = "linear"
+        made = (_FAKE_QUANTIZED[type(layer)] if self.ranges is not None else type(layer)).from_config(settings)
         y = made(x)
         made.set_weights(weights)
-        return self._sixth(y, layer.name) if hard_sigmoid else y
-
-    def _sixth(self, x: Any, name: str) -> Any:
-        if self.ranges is not None:
-            x = FakeQuantize(0.0, 6.0, name=f"{name}_relu6_int8")(x)
-        return layers.Rescaling(1 / 6)(x)
+        if activation in _FUSED:
+            return y
+        if activation == "hard_sigmoid":
+            return layers.Rescaling(1 / 6)(self._keep(y, f"{layer.name}_relu6", (0.0, 6.0)))
+        return layers.Activation(activation)(self._keep(y, f"{layer.name}_linear"))
 
     def _free_norm(self, norm: keras.Layer, x: Any) -> Any:
         """A batch norm that no convolution takes in, as a 1x1 depthwise convolution."""
-        kind = RoundingDepthwiseConv2D if self.ranges is not None else layers.DepthwiseConv2D
+        kind = FakeQuantizedDepthwiseConv2D if self.ranges is not None else layers.DepthwiseConv2D
         if len(x.shape) != 4:
             raise UserError(f"quantize_aware cannot round {norm.name}, a batch norm over a vector", "leave it out")
         made = kind((1, 1), name=norm.name)
@@ -224,7 +240,7 @@ class FakeQuantize(layers.Layer):
         return {**super().get_config(), "low": self.low, "high": self.high}
 
 
-def _rounded_kernel(kernel: Any, channels_last: bool) -> Any:
+def _fake_quantized_kernel(kernel: Any, channels_last: bool) -> Any:
     """A kernel rounded to -127 ... 127 in each output channel."""
     import tensorflow as tf
 
@@ -238,33 +254,41 @@ def _rounded_kernel(kernel: Any, channels_last: bool) -> Any:
 
 
 @keras.saving.register_keras_serializable("heartzoo")
-class RoundingConv2D(layers.Conv2D):
+class FakeQuantizedConv2D(layers.Conv2D):
     """A convolution that computes with rounded weights."""
 
     def call(self, inputs: Any) -> Any:
         """Convolve."""
         y = keras.ops.conv(
-            inputs, _rounded_kernel(self.kernel, True), self.strides, self.padding, dilation_rate=self.dilation_rate
+            inputs,
+            _fake_quantized_kernel(self.kernel, True),
+            self.strides,
+            self.padding,
+            dilation_rate=self.dilation_rate,
         )
         y = y + self.bias if self.use_bias else y
         return y if self.activation is None else self.activation(y)
 
 
 @keras.saving.register_keras_serializable("heartzoo")
-class RoundingDepthwiseConv2D(layers.DepthwiseConv2D):
+class FakeQuantizedDepthwiseConv2D(layers.DepthwiseConv2D):
     """A depthwise convolution that computes with rounded weights."""
 
     def call(self, inputs: Any) -> Any:
         """Convolve."""
         y = keras.ops.depthwise_conv(
-            inputs, _rounded_kernel(self.kernel, False), self.strides, self.padding, dilation_rate=self.dilation_rate
+            inputs,
+            _fake_quantized_kernel(self.kernel, False),
+            self.strides,
+            self.padding,
+            dilation_rate=self.dilation_rate,
         )
         y = y + self.bias if self.use_bias else y
         return y if self.activation is None else self.activation(y)
 
 
 @keras.saving.register_keras_serializable("heartzoo")
-class RoundingDense(layers.Dense):
+class FakeQuantizedDense(layers.Dense):
     """A dense layer that computes with rounded weights."""
 
     def call(self, inputs: Any) -> Any:
@@ -280,8 +304,8 @@ class RoundingDense(layers.Dense):
         return y if self.activation is None else self.activation(y)
 
 
-_ROUNDING: dict[type[keras.Layer], type[keras.Layer]] = {
-    layers.Conv2D: RoundingConv2D,
-    layers.DepthwiseConv2D: RoundingDepthwiseConv2D,
-    layers.Dense: RoundingDense,
+_FAKE_QUANTIZED: dict[type[keras.Layer], type[keras.Layer]] = {
+    layers.Conv2D: FakeQuantizedConv2D,
+    layers.DepthwiseConv2D: FakeQuantizedDepthwiseConv2D,
+    layers.Dense: FakeQuantizedDense,
 }

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from heartzoo.compression.rounding import plain_outputs, quantized
+from heartzoo.compression.fake_quantization import plain_outputs, quantized
 from heartzoo.data.batches import Inputs
 
 
 @dataclass(frozen=True)
-class Rounding:
+class TensorQuantization:
     """What int8 does to one tensor.
 
     Attributes:
@@ -30,7 +30,7 @@ class Rounding:
     snr_db: float
 
 
-def rounding_report(model: keras.Model, calibration: Inputs, inputs: Inputs) -> list[Rounding]:
+def quantization_report(model: keras.Model, calibration: Inputs, inputs: Inputs) -> list[TensorQuantization]:
     """Signal and noise of each tensor.
 
     Args:
@@ -41,12 +41,12 @@ def rounding_report(model: keras.Model, calibration: Inputs, inputs: Inputs) -> 
     Returns:
         One entry a tensor that TFLite keeps, in order.
     """
-    rounding = quantized(model, calibration)
+    rewritten = quantized(model, calibration)
     names, exact = plain_outputs(model, inputs)
-    ends = [rounding.get_layer(f"{name}_int8") for name in names]
-    found = keras.Model(rounding.inputs, [layer.output for layer in ends]).predict(inputs, verbose=0)
+    ends = [rewritten.get_layer(f"{name}_int8") for name in names]
+    found = keras.Model(rewritten.inputs, [layer.output for layer in ends]).predict(inputs, verbose=0)
     return [
-        Rounding(name, end.low, end.high, _snr_db(x, np.asarray(end(x))), _snr_db(x, y))
+        TensorQuantization(name, end.low, end.high, _snr_db(x, np.asarray(end(x))), _snr_db(x, y))
         for name, end, x, y in zip(names, ends, exact, found, strict=True)
     ]
 
