@@ -1,10 +1,12 @@
 """Runs: a configuration trained, seed by seed, and compressed.
 
-A run's folder holds ``config.yaml`` and for each seed ``seed-<n>/``: see :mod:`heartzoo.checkpoints`.
+A run's folder holds ``config.yaml``, ``records.json`` (what it trains on) and for each seed ``seed-<n>/``: see
+:mod:`heartzoo.checkpoints`.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -20,11 +22,13 @@ from heartzoo.compression.steps import check_steps, compress_seed
 from heartzoo.config import Config
 from heartzoo.config.compression import SELF, DistillConfig
 from heartzoo.config.file import load_config
-from heartzoo.data.training_set import load_training_set
+from heartzoo.data.training_set import TrainingSet, load_training_set
 from heartzoo.errors import UserError
-from heartzoo.files import lock, write_bytes
+from heartzoo.files import lock, write_bytes, write_json
 from heartzoo.training import build_model, train_seed
 from heartzoo.zoo import find
+
+RECORDS = "records.json"
 
 
 def train(config: Config, out: Path, resume: bool = False) -> Path:
@@ -57,10 +61,27 @@ def _train(config: Config, out: Path, resume: bool, begin: Callable[[], None]) -
             begin()
             tree = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
             write_bytes(out / "config.yaml", tree.encode())
+        _check_records(out, data)
         for seed in config.seeds:
             train_seed(config, data, out / f"seed-{seed}", seed)
             compress_seed(config, data, out / f"seed-{seed}", seed, teachers.__getitem__)
     return out
+
+
+def _check_records(out: Path, data: TrainingSet) -> None:
+    """Note what the run trains on, and refuse to go on with other records: its folds would be others.
+
+    A split that is made of patients holds what of them is on disk.
+    """
+    found = {
+        name: [record["name"] for record in store.provenance["records"]]
+        for name, store in zip(data.config.data.train, data.stores, strict=True)
+    }
+    path = out / RECORDS
+    if not path.is_file():
+        write_json(path, found)
+    elif json.loads(path.read_text()) != found:
+        raise UserError(f"{out} was begun on other records than are at hand", "restore them, or train anew")
 
 
 def _refuse_leftovers(out: Path) -> None:
@@ -145,6 +166,8 @@ def _copy_trainings(source: Path, config: Config, out: Path, steps: int) -> None
     """Copy the training and its first steps; what an interrupted copy has left goes."""
     for leftover in out.glob("seed-*"):
         shutil.rmtree(leftover)
+    if (source / RECORDS).is_file():
+        write_bytes(out / RECORDS, (source / RECORDS).read_bytes())
     for seed in config.seeds:
         for plan in plans(out / f"seed-{seed}", config)[: steps + 1]:
             old = source / plan.folder.relative_to(out)
