@@ -211,13 +211,14 @@ def test_a_budget_that_cannot_be_met_names_the_nearest_that_can():
         choose_channels(model, bounds(PruneChannelsConfig(macs=10), model), 0.1)
 
 
-def test_the_file_and_the_arena_are_bounded_by_what_tflite_makes_of_the_network():
+@pytest.mark.parametrize("aware", [False, True])
+def test_the_file_and_the_arena_are_bounded_by_what_tflite_makes_of_the_network(aware):
     model = models.build("resnet", (1, 64, 1), 3, filters=(16, 16), depths=(1, 1))
-    flash, arena = bounds(PruneChannelsConfig(flash_bytes=9000, arena_bytes=4000), model)
+    flash, arena = bounds(PruneChannelsConfig(flash_bytes=9000, arena_bytes=4000), model, aware)
     assert flash.measure(model) > 9000
     smaller = narrow(model, choose_channels(model, [flash], 0.1))
-    rng = np.random.default_rng(5)
-    assert len(to_int8(smaller, {"signal": rng.normal(size=(8, 1, 64, 1)).astype(np.float32)})) <= 9000
+    x = {"signal": np.random.default_rng(5).normal(size=(8, 1, 64, 1)).astype(np.float32)}
+    assert len(to_int8(quantized(smaller, x) if aware else smaller, x)) <= 9000
     assert arena.measure(model) > 1000
 
 

@@ -17,6 +17,7 @@ from keras import layers
 
 from heartzoo import recipes
 from heartzoo.compression.distill import distiller, taught_outputs
+from heartzoo.compression.fake_quantization import quantized
 from heartzoo.compression.step import Step
 from heartzoo.config.compression import PruneChannelsConfig
 from heartzoo.errors import UserError
@@ -64,23 +65,30 @@ def _kept(settings: PruneChannelsConfig, step: Step, whole: keras.Model) -> dict
     if path.is_file():
         found = json.loads(path.read_text())
         return {name: np.array(mask, bool) for name, mask in found.items()}
-    keep = choose_channels(whole, bounds(settings, whole), settings.smallest)
+    aware = any(later.quantize_aware for later in step.config.compression)
+    keep = choose_channels(whole, bounds(settings, whole, aware), settings.smallest)
     write_json(path, {name: mask.astype(int).tolist() for name, mask in keep.items()})
     removed = sum(int((~mask).sum()) for mask in keep.values())
     console.print(f"{step.title('prune_channels')}: {removed} channels removed")
     return keep
 
 
-def bounds(settings: PruneChannelsConfig, whole: keras.Model) -> list[Bound]:
-    """The budgets of a configuration, for one network."""
+def bounds(settings: PruneChannelsConfig, whole: keras.Model, aware: bool = False) -> list[Bound]:
+    """The budgets of a configuration, for one network.
+
+    Args:
+        settings: the step's settings.
+        whole: the network; a fraction of multiply-accumulates is one of its own.
+        aware: measure the int8 file as quantization-aware training makes it, which is some bytes larger or smaller.
+    """
     found = []
     if settings.macs is not None:
         most = settings.macs * macs(whole) if settings.macs < 1 else settings.macs
         found.append(Bound("macs", most, macs))
     if settings.flash_bytes is not None:
-        found.append(Bound("flash_bytes", settings.flash_bytes, lambda model: len(_trial(model))))
+        found.append(Bound("flash_bytes", settings.flash_bytes, lambda model: len(_trial(model, aware))))
     if settings.arena_bytes is not None:
-        found.append(Bound("arena_bytes", settings.arena_bytes, _arena))
+        found.append(Bound("arena_bytes", settings.arena_bytes, lambda model: _arena(model, aware)))
     return found
 
 
@@ -94,19 +102,21 @@ def check_macs(settings: PruneChannelsConfig, model: keras.Model) -> None:
     choose_channels(model, bounds(only, model), settings.smallest)
 
 
-def _trial(model: keras.Model) -> bytes:
+def _trial(model: keras.Model, aware: bool) -> bytes:
     """The int8 file of a network, its ranges set by noise."""
     from heartzoo.quantization import to_int8
 
     rng = np.random.default_rng(0)
-    frames = {tensor.name: rng.normal(size=(TRIAL_FRAMES, *tensor.shape[1:])) for tensor in model.inputs}
-    return to_int8(model, {name: values.astype(np.float32) for name, values in frames.items()})
+    frames = {
+        tensor.name: rng.normal(size=(TRIAL_FRAMES, *tensor.shape[1:])).astype(np.float32) for tensor in model.inputs
+    }
+    return to_int8(quantized(model, frames) if aware else model, frames)
 
 
-def _arena(model: keras.Model) -> float:
+def _arena(model: keras.Model, aware: bool) -> float:
     from heartzoo.runtime import arena_bytes
 
-    found = arena_bytes(_trial(model))
+    found = arena_bytes(_trial(model, aware))
     if found is None:
         raise UserError("prune_channels.arena_bytes needs TFLite Micro, which is not installed", "bound macs instead")
     return found
