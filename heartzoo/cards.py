@@ -13,6 +13,7 @@ from heartzoo.ablation import ablation_table
 from heartzoo.data.databases import get_database
 from heartzoo.data.splits import PARTS, TRACKS, get_split
 from heartzoo.files import fill_page
+from heartzoo.interpreters import RUNTIMES
 from heartzoo.metrics_file import Evaluation, Metrics
 from heartzoo.tasks import TASKS
 from heartzoo.zoo import find, list_models, zoo_folder
@@ -124,6 +125,13 @@ def _results(metrics: Metrics) -> str:
         lines.append(
             f"| {e.split} | {PRECISIONS[e.precision]} | {e.runtime} | {e.n:,} | {e.accuracy:.4f} | "
             f"{figure:.4f} ({low:.3f}-{high:.3f}) | {patients:.4f} |"
+        )
+    if agreement := metrics.agreement:
+        lines.append(
+            f"\nTFLite Micro takes too long to score the whole split: {RUNTIMES[agreement.runtime]} did. On "
+            f"{agreement.examples:,} calibration examples both give the same class {agreement.same_class:,} times, and "
+            f"logits that differ by at most {agreement.largest_difference} int8 steps. `heartzoo evaluate` runs TFLite "
+            "Micro all the same, and goes on where it was interrupted."
         )
     if TASKS[metrics.task].headline(metrics.evaluations[0].track) == "macro_f1_nsv":
         lines.append(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 
@@ -15,6 +17,7 @@ from heartzoo.data.download import split_records
 from heartzoo.data.splits import PARTS, RANDOM_TESTS, Split, get_split
 from heartzoo.data.store import Store, prepare
 from heartzoo.errors import UserError
+from heartzoo.files import atomic_path, cache_dir, lock
 from heartzoo.metrics import score
 from heartzoo.metrics_file import Evaluation
 from heartzoo.tasks import get_task
@@ -47,7 +50,7 @@ class Subject:
 
 
 def evaluate(subject: Subject, split: Split, present_only: bool = False) -> list[Evaluation]:
-    """Run a model over every scored beat of a split.
+    """Run a model over every scored beat of a split. Killed on the way, the next call goes on where it stopped.
 
     Args:
         subject: the model.
@@ -76,12 +79,26 @@ def evaluate(subject: Subject, split: Split, present_only: bool = False) -> list
     rows = np.flatnonzero((labels >= 0) & split.select(store.samples, store.fs, store.symbols))
     if not len(rows):
         raise UserError(f"{split.name} holds no beat that {task.name} scores", "take another split")
-    chunks = input_chunks(store, rows, config.input, CHUNK)
-    logits = np.concatenate(list(subject.predict(chunks, math.ceil(len(rows) / CHUNK))))
     # argmax takes the first of equal logits, as the configuration says.
-    predictions = logits.argmax(axis=1)
+    predictions = _logits(subject, store, rows).argmax(axis=1)
     parts = [split, *(get_split(name) for name in PARTS.get(split.name, ()))]
     return [_result(subject, part, store, rows, labels[rows], predictions) for part in parts]
+
+
+def _logits(subject: Subject, store: Store, rows: np.ndarray) -> np.ndarray:
+    """Predict chunk after chunk; each stays in the cache until the last is there."""
+    key = hashlib.sha256(f"{subject.file_sha256} {subject.runtime} {store.path.name}".encode() + rows.tobytes())
+    folder = cache_dir() / "evaluations" / key.hexdigest()[:32]
+    with lock(folder):
+        kept = [np.load(path) for path in sorted(folder.glob("[0-9]*.npy"))]
+        rest = rows[len(kept) * CHUNK :]
+        chunks = input_chunks(store, rest, subject.config.input, CHUNK)
+        for number, logits in enumerate(subject.predict(chunks, math.ceil(len(rest) / CHUNK)), start=len(kept)):
+            with atomic_path(folder / f"{number:06d}.npy") as temporary:
+                np.save(temporary, logits)
+            kept.append(logits)
+        shutil.rmtree(folder)
+    return np.concatenate(kept)
 
 
 def _refuse_known_people(config: Config, split: Split) -> None:

@@ -20,7 +20,7 @@ from heartzoo.checkpoints import (
     read_history,
 )
 from heartzoo.config import Config
-from heartzoo.data.batches import model_inputs
+from heartzoo.data.batches import Inputs, model_inputs
 from heartzoo.data.databases import get_database
 from heartzoo.data.download import ensure
 from heartzoo.data.splits import get_split
@@ -29,14 +29,23 @@ from heartzoo.data.training_set import TrainingSet, load_training_set
 from heartzoo.evaluation import Subject, evaluate
 from heartzoo.files import atomic_path, write_json
 from heartzoo.flatbuffer import ModelFacts, inspect
-from heartzoo.metrics_file import SCHEMA_VERSION, AblationRow, Cost, Evaluation, Metrics, SeedResult, to_bytes
+from heartzoo.metrics_file import (
+    SCHEMA_VERSION,
+    AblationRow,
+    Agreement,
+    Cost,
+    Evaluation,
+    Metrics,
+    SeedResult,
+    to_bytes,
+)
 from heartzoo.models.channels import widths_of
 from heartzoo.openings import log_openings
 from heartzoo.predictors import keras_subject, tflite_subject
 from heartzoo.progress import console
 from heartzoo.quantization import to_int8
 from heartzoo.runs import read_run
-from heartzoo.runtime import TfliteModel, arena_bytes
+from heartzoo.runtime import RUNTIMES, TfliteModel, arena_bytes, default_runtime, predict_parallel
 from heartzoo.tasks import get_task
 from heartzoo.training import build_model
 
@@ -82,7 +91,8 @@ def export(run: Path, version: str | None = None, root: Path | None = None, larg
     label = f"{config.name}@{version}"
     results = {c.seed: _evaluations(config, c, run, root, label, config.data.test) for c in candidates}
     ablation = _ablation(config, run, calibration, shipped.seed, root, label)
-    files = _files(config, version, data, candidates, shipped, results, ablation, large_header)
+    agreement = _agreement(config, shipped.content, calibration)
+    files = _files(config, version, data, candidates, shipped, results, ablation, agreement, large_header)
     return publishing.publish(root, config.name, version, files)
 
 
@@ -165,12 +175,12 @@ def _evaluations(
     """Int8 and float results of one seed on test splits, each kept in the run's folder as soon as it is there."""
     found = []
     subjects = (
-        tflite_subject(config, candidate.content, candidate.seed),
+        tflite_subject(config, candidate.content, candidate.seed, config.export.runtime),
         keras_subject(config, candidate.keras_path, candidate.seed),
     )
     for subject in subjects:
         for name in splits:
-            path = run / f"seed-{candidate.seed}" / f"{name}-{subject.precision}-{subject.file_sha256[:16]}.json"
+            path = run / f"seed-{candidate.seed}" / f"{name}-{subject.runtime}-{subject.file_sha256[:16]}.json"
             found += _kept(path) if path.is_file() else _evaluate(subject, name, path, root, label)
     return found
 
@@ -186,6 +196,23 @@ def _evaluate(subject: Subject, split: str, path: Path, root: Path, label: str) 
     return found
 
 
+def _agreement(config: Config, content: bytes, calibration: Inputs) -> Agreement | None:
+    """Compare the runtime of the evaluation with TFLite Micro, where it is another and both are installed."""
+    runtime = config.export.runtime
+    if runtime is None or runtime == "tflm" or default_runtime() != "tflm":
+        return None
+    console.print(f"compare {RUNTIMES[runtime]} with TFLite Micro on {len(calibration['signal'])} calibration examples")
+    signal, rr = calibration["signal"], calibration.get("rr")
+    found = predict_parallel(content, signal, rr, runtime)
+    expected = predict_parallel(content, signal, rr, "tflm", progress_description="TFLite Micro")
+    return Agreement(
+        runtime=runtime,
+        examples=len(signal),
+        same_class=int((found.argmax(axis=1) == expected.argmax(axis=1)).sum()),
+        largest_difference=round(float(np.abs(found - expected).max()) / inspect(content).logits.scale),
+    )
+
+
 def _files(
     config: Config,
     version: str,
@@ -194,6 +221,7 @@ def _files(
     shipped: Candidate,
     results: dict[int, list[Evaluation]],
     ablation: list[AblationRow],
+    agreement: Agreement | None,
     large_header: bool,
 ) -> dict[str, bytes]:
     facts = inspect(shipped.content)
@@ -206,6 +234,7 @@ def _files(
         evaluations=results[shipped.seed],
         seeds=_seed_results(config, results),
         ablation=ablation,
+        agreement=agreement,
         cost=_cost(shipped, facts),
     )
     choice = {

@@ -176,6 +176,19 @@ class Cost(_Entry):
     operators: dict[Name, Count]
 
 
+class Agreement(_Entry):
+    """How far the runtime of the evaluations agrees with TFLite Micro, where it is another.
+
+    Of ``examples`` calibration examples ``same_class`` get the same class from both; no logit differs by more than
+    ``largest_difference`` int8 steps.
+    """
+
+    runtime: Literal["reference", "xnnpack"]
+    examples: Count
+    same_class: Count
+    largest_difference: Count
+
+
 class AblationRow(_Entry):
     """The network after one stage of its making: what the stage bought and what it cost.
 
@@ -209,6 +222,7 @@ class Metrics(_Entry):
     evaluations: list[Evaluation]
     seeds: list[SeedResult] = []
     ablation: list[AblationRow] = []
+    agreement: Agreement | None = None
     cost: Cost
 
     @model_validator(mode="after")

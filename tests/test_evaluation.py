@@ -1,10 +1,15 @@
-"""What an evaluation refuses."""
+"""What an evaluation refuses, and that it goes on where it was interrupted."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
-from heartzoo.config.file import parse_config
+from heartzoo import evaluation
+from heartzoo.config.file import load_config, parse_config
 from heartzoo.data.splits import get_split
 from heartzoo.errors import UserError
 from heartzoo.evaluation import Subject, evaluate
@@ -35,3 +40,36 @@ def subject(train: str, test: str) -> Subject:
 def test_people_that_a_model_has_seen_do_not_test_it(train: str, test: str, split: str) -> None:
     with pytest.raises(UserError, match=f"trained on {train}: it has seen people of {split}; score it on {test}"):
         evaluate(subject(train, test), get_split(split))
+
+
+def test_an_interrupted_evaluation_asks_only_for_what_is_missing(tiny, cache, monkeypatch):
+    monkeypatch.setattr(evaluation, "CHUNK", 50)
+    asked = []
+
+    def predict(chunks, total) -> Iterator[np.ndarray]:
+        for number, chunk in enumerate(chunks):
+            if len(asked) == stop:
+                raise KeyboardInterrupt
+            asked.append((number, total))
+            yield chunk["signal"][:, 0, :3, 0]
+
+    stop = -1
+    model = Subject(load_config(tiny), "float32", "keras", "1" * 64, 0, predict)
+    split = get_split("synthetic-test")
+    whole = evaluate(model, split)
+    total = len(asked)
+    assert total > 6 and asked == [(number, total) for number in range(total)]
+
+    asked, stop = [], 4
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(model, split)
+    stop = -1
+    other = evaluate(replace(model, file_sha256="2" * 64), split)
+    assert len(asked) == 4 + total  # another file's outputs are not taken for this one's
+    asked = []
+    assert evaluate(model, split) == whole
+    assert asked == [(number, total - 4) for number in range(total - 4)]
+    assert [e.confusion_matrix for e in other] == [e.confusion_matrix for e in whole]
+    asked = []
+    evaluate(model, split)
+    assert len(asked) == total  # what is finished is measured anew

@@ -293,6 +293,18 @@ def test_without_validation_patients_the_first_seed_is_shipped_and_the_card_says
     assert "Shipped: seed 4, the first one: everybody trained" in (entry.folder / "README.md").read_text()
 
 
+@needs_tflm
+def test_another_runtime_is_named_and_compared_with_tflite_micro(run, cache, tmp_path):
+    path = run / "config.yaml"
+    path.write_text(path.read_text().replace("runtime: null", "runtime: reference"))
+    entry = export(run, root=tmp_path / "zoo")
+    assert {e.runtime for e in entry.metrics.evaluations if e.precision == "int8"} == {"reference"}
+    agreement = entry.metrics.agreement
+    assert agreement is not None and (agreement.runtime, agreement.examples) == ("reference", 60)
+    assert agreement.same_class >= 58 and agreement.largest_difference <= 3
+    assert "TFLite Micro takes too long" in entry.path("README.md").read_text()
+
+
 def test_an_unfinished_run_is_refused(run, tmp_path):
     state = run / "seed-1" / "state.json"
     state.write_text(json.dumps({"history": json.loads(state.read_text())["history"][:1]}))
@@ -313,13 +325,13 @@ def test_a_damaged_network_is_told(content, run, tmp_path):
 
 
 def test_a_killed_export_leaves_no_version_and_the_next_one_works(run, entry, tmp_path):
-    for kept in run.glob("seed-*/*-int8-*.json"):
+    for kept in run.glob("seed-*/*-tflm-*.json"):
         kept.unlink()
     root = tmp_path / "zoo"
     command = [sys.executable, "-m", "heartzoo", "export", run, "--zoo", root]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     end = time.monotonic() + 300
-    while not list(run.glob("seed-*/*-int8-*.json")):
+    while not list(run.glob("seed-*/*-tflm-*.json")):
         assert process.poll() is None and time.monotonic() < end
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)

@@ -221,6 +221,11 @@ class ExportConfig(Section):
         default=500, description="training examples, drawn evenly over classes and patients, that set the int8 ranges"
     )
     calibration_seed: Annotated[int, Field(ge=0)] = Field(default=0, description="seed of their draw")
+    runtime: Literal["tflm", "reference", "xnnpack"] | None = Field(
+        default=None,
+        description="what runs the int8 file on the test splits; default TFLite Micro. For networks that take it "
+        "hours: another one; its agreement with TFLite Micro on the calibration examples is published then",
+    )
 
 
 class Config(Section):
