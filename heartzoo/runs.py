@@ -51,20 +51,21 @@ def train(config: Config, out: Path, resume: bool = False) -> Path:
 
 def _train(config: Config, out: Path, resume: bool, begin: Callable[[], None]) -> Path:
     """Check everything, begin the run's folder if it is a new one, and train."""
-    with lock(out / "run"), _without_tensorflow():
-        _check_run(config, out, resume)
-        build_model(config)  # before minutes of preparation
+    with _without_tensorflow():
+        build_model(config)  # before minutes of preparation, and before the folder is there
         check_steps(config)
-        teachers = {name: find_teachers(name, config) for name in _teachers_to_ask(config, out)}
-        data = load_training_set(config)
-        if not (out / "config.yaml").is_file():
-            begin()
-            tree = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-            write_bytes(out / "config.yaml", tree.encode())
-        _check_records(out, data)
-        for seed in config.seeds:
-            train_seed(config, data, out / f"seed-{seed}", seed)
-            compress_seed(config, data, out / f"seed-{seed}", seed, teachers.__getitem__)
+        with lock(out / "run"):
+            _check_run(config, out, resume)
+            teachers = {name: find_teachers(name, config) for name in _teachers_to_ask(config, out)}
+            data = load_training_set(config)
+            if not (out / "config.yaml").is_file():
+                begin()
+                tree = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+                write_bytes(out / "config.yaml", tree.encode())
+            _check_records(out, data)
+            for seed in config.seeds:
+                train_seed(config, data, out / f"seed-{seed}", seed)
+                compress_seed(config, data, out / f"seed-{seed}", seed, teachers.__getitem__)
     return out
 
 

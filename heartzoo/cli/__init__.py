@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import typer
 
-from heartzoo.cli import data, models
+from heartzoo.cli import data, runs, zoo
 from heartzoo.errors import UserError
 
 app = typer.Typer(
@@ -20,7 +20,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(data.app, name="data")
-models.add_commands(app)
+runs.add_commands(app)
+zoo.add_commands(app)
 
 
 def main() -> None:

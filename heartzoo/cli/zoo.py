@@ -1,4 +1,4 @@
-"""``heartzoo train``, ``export``, ``evaluate``, ``list``, ``info``."""
+"""``heartzoo evaluate``, ``list``, ``info``, ``cost``: what the models of a zoo are and do."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from heartzoo.cli.backend import import_keras
 from heartzoo.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,80 +31,9 @@ DEFAULT_SPLITS = {
 
 def add_commands(app: typer.Typer) -> None:
     """Put the commands of this module into the app."""
-    for command in (train, compress, export, evaluate, info, cost, quantization):
+    for command in (evaluate, info, cost):
         app.command()(command)
     app.command("list")(list_models)
-
-
-def train(
-    config: Annotated[Path, typer.Argument(help="a YAML file such as configs/arr-5-res-sm.yaml")],
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="override, e.g. training.epochs=5; repeatable"),
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="the run's folder; default runs/<name>")] = None,
-    resume: Annotated[bool, typer.Option(help="go on with an interrupted run from its last finished epoch")] = False,
-) -> None:
-    """Train every seed of a configuration, with a checkpoint each epoch."""
-    from heartzoo.config.file import load_config
-
-    checked = load_config(config, set_ or [])
-    _import_keras()
-    from heartzoo.runs import train as run
-
-    folder = run(checked, out or Path("runs") / checked.name, resume)
-    print(f"trained: {folder}\nnext: heartzoo export {folder}")
-
-
-def compress(
-    run: Annotated[Path, typer.Argument(help="the folder of a finished training")],
-    config: Annotated[
-        Path | None,
-        typer.Option(help="a YAML file: the run's training, and compression steps; default the run's"),
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="override, e.g. name=x or compression=[...]; repeatable"),
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="the new run's folder; default runs/<name>")] = None,
-    resume: Annotated[bool, typer.Option(help="go on with an interrupted compression")] = False,
-) -> None:
-    """Distil, prune or train for int8 what a run has trained; the run stays as it is."""
-    from heartzoo.config.file import load_config
-    from heartzoo.errors import UserError
-
-    checked = load_config(config or run / "config.yaml", set_ or [])
-    if not checked.compression:
-        raise UserError("no compression steps", "name them in --config, or by --set compression=[{quantize_aware: {}}]")
-    folder = out or Path("runs") / checked.name
-    if folder.resolve() == run.resolve():
-        raise UserError(f"the compressed run would overwrite {run}", "name another --out, or another name by --set")
-    _import_keras()
-    from heartzoo.runs import compress as do
-
-    do(run, checked, folder, resume)
-    print(f"compressed: {folder}\nnext: heartzoo export {folder}")
-
-
-def export(
-    run: Annotated[Path, typer.Argument(help="the folder of a finished training")],
-    version: Annotated[str | None, typer.Option(help="X.Y.Z; default 1.0.0, then the next minor version")] = None,
-    zoo: Annotated[Path | None, typer.Option(help="the zoo's folder; default the zoo in use")] = None,
-    large_header: Annotated[bool, typer.Option(help="write the C header also of a model above 256 KB")] = False,
-) -> None:
-    """Quantize a run to int8, evaluate it on its test splits and publish it in the zoo."""
-    _import_keras()
-    from heartzoo.export import describe
-    from heartzoo.export import export as publish
-
-    entry = publish(run, version, zoo, large_header)
-    for evaluation in entry.metrics.evaluations[:1]:
-        _print_table(f"{entry.name}@{entry.version}", evaluation)
-    print("wrote")
-    for line in describe(entry):
-        print(f"  {line}")
-    where = f" --zoo {zoo}" if zoo else ""
-    print(f"next: heartzoo evaluate {entry.name}@{entry.version}{where}")
 
 
 def evaluate(
@@ -124,6 +54,7 @@ def evaluate(
     """Score a model on patients it has not seen; print, and write a report (JSON) and the confusion matrix."""
     from heartzoo.evaluation import evaluate as score
     from heartzoo.openings import log_openings
+    from heartzoo.tables import report_table, show
     from heartzoo.zoo import zoo_folder
 
     label, subject, entry = _subject(target, runtime, config, zoo, jobs)
@@ -131,7 +62,7 @@ def evaluate(
     results = score(subject, chosen, present_only)
     log = log_openings(zoo or zoo_folder(), label, results)
     for result in results:
-        _print_table(label, result)
+        show(report_table(label, result))
     if entry:
         _compare(entry, results)
     for path in _write_report(out, label, results):
@@ -172,6 +103,7 @@ def info(
     zoo: Annotated[Path | None, typer.Option(help="the zoo's folder; default the zoo in use")] = None,
 ) -> None:
     """What a model is, takes and costs, and how it does on unseen patients."""
+    from heartzoo.tables import report_table, show
     from heartzoo.zoo import find
 
     entry = find(name, zoo)
@@ -188,7 +120,7 @@ def info(
             f"{tensor['role']}: {tensor['dtype']} {tensor['shape']}, "
             f"scale {tensor['scale']}, zero point {tensor['zero_point']}"
         )
-    _print_table(f"{entry.name}@{entry.version}", metrics.evaluations[0])
+    show(report_table(f"{entry.name}@{entry.version}", metrics.evaluations[0]))
     cost = metrics.cost
     print(
         f"{cost.parameters:,} parameters, {cost.macs:,} MACs, "
@@ -196,42 +128,6 @@ def info(
     )
     for file, fact in entry.files.items():
         print(f"{entry.folder / file}  {fact['bytes']:,} B  sha256 {fact['sha256']}")
-
-
-def _import_keras() -> None:
-    """Import Keras and its backend without their messages."""
-    import os
-
-    from heartzoo.stderr import captured_stderr
-
-    try:
-        with captured_stderr():
-            import keras  # noqa: F401
-    except (ImportError, ValueError) as error:
-        backend = os.environ.get("KERAS_BACKEND", "")
-        raise UserError(
-            f"Keras does not start with KERAS_BACKEND={backend!r} ({error})", "name one that is installed"
-        ) from error
-
-
-def quantization(
-    run: Annotated[Path, typer.Argument(help="the folder of a finished training")],
-    seed: Annotated[int | None, typer.Option(help="its seed; default the first")] = None,
-) -> None:
-    """How much each tensor of a trained network loses by int8 (signal-to-noise ratio), worst first."""
-    from heartzoo.tables import show
-
-    _import_keras()
-    from rich.table import Table
-
-    from heartzoo.runs import quantization_of
-
-    table = Table("layer", "range", "SNR, its own rounding", "SNR, all rounding up to it")
-    print("its float network, ranges calibrated as export does without quantize_aware")
-    for row in sorted(quantization_of(run, seed), key=lambda row: row.snr_db):
-        ends = f"{row.low:.3g} ... {row.high:.3g}"
-        table.add_row(row.layer, ends, f"{row.own_snr_db:.1f} dB", f"{row.snr_db:.1f} dB")
-    show(table)
 
 
 def cost(
@@ -308,7 +204,7 @@ def _load(path: Path, config: Config, seed: int | None, runtime: RuntimeName | N
     if path.suffix == ".keras":
         if runtime not in (None, "keras"):
             raise UserError(f"{path.name} runs in Keras only, found --runtime {runtime}", "leave --runtime out")
-        _import_keras()
+        import_keras()
         return keras_subject(config, path, seed)
     if runtime == "keras":
         raise UserError("a .tflite file does not run in Keras", "take --runtime tflm, reference or xnnpack")
@@ -336,12 +232,6 @@ def _split(config: Config, dataset: str | None, split: str | None) -> Split:
     if dataset and found.database != dataset:
         raise UserError(f"split {split} belongs to {found.database}, not to {dataset}", "leave --dataset out")
     return found
-
-
-def _print_table(label: str, evaluation: Evaluation) -> None:
-    from heartzoo.tables import report_table, show
-
-    show(report_table(label, evaluation))
 
 
 def _compare(entry: Entry, results: list[Evaluation]) -> None:

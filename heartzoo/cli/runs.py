@@ -1,0 +1,108 @@
+"""``heartzoo train``, ``compress``, ``export``, ``quantization``: what makes a run and what is made of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from heartzoo.cli.backend import import_keras
+from heartzoo.errors import UserError
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Put the commands of this module into the app."""
+    for command in (train, compress, export, quantization):
+        app.command()(command)
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="a YAML file such as configs/arr-5-res-sm.yaml")],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="override, e.g. training.epochs=5; repeatable"),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="the run's folder; default runs/<name>")] = None,
+    resume: Annotated[bool, typer.Option(help="go on with an interrupted run from its last finished epoch")] = False,
+) -> None:
+    """Train every seed of a configuration, with a checkpoint each epoch."""
+    from heartzoo.config.file import load_config
+
+    checked = load_config(config, set_ or [])
+    import_keras()
+    from heartzoo.runs import train as run
+
+    folder = run(checked, out or Path("runs") / checked.name, resume)
+    print(f"trained: {folder}\nnext: heartzoo export {folder}")
+
+
+def compress(
+    run: Annotated[Path, typer.Argument(help="the folder of a finished training")],
+    config: Annotated[
+        Path | None,
+        typer.Option(help="a YAML file: the run's training, and compression steps; default the run's"),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="override, e.g. name=x or compression=[...]; repeatable"),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="the new run's folder; default runs/<name>")] = None,
+    resume: Annotated[bool, typer.Option(help="go on with an interrupted compression")] = False,
+) -> None:
+    """Distil, prune or train for int8 what a run has trained; the run stays as it is."""
+    from heartzoo.config.file import load_config
+
+    checked = load_config(config or run / "config.yaml", set_ or [])
+    if not checked.compression:
+        raise UserError("no compression steps", "name them in --config, or by --set compression=[{quantize_aware: {}}]")
+    folder = out or Path("runs") / checked.name
+    if folder.resolve() == run.resolve():
+        raise UserError(f"the compressed run would overwrite {run}", "name another --out, or another name by --set")
+    import_keras()
+    from heartzoo.runs import compress as do
+
+    do(run, checked, folder, resume)
+    print(f"compressed: {folder}\nnext: heartzoo export {folder}")
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="the folder of a finished training")],
+    version: Annotated[str | None, typer.Option(help="X.Y.Z; default 1.0.0, then the next minor version")] = None,
+    zoo: Annotated[Path | None, typer.Option(help="the zoo's folder; default the zoo in use")] = None,
+    large_header: Annotated[bool, typer.Option(help="write the C header also of a model above 256 KB")] = False,
+) -> None:
+    """Quantize a run to int8, evaluate it on its test splits and publish it in the zoo."""
+    import_keras()
+    from heartzoo.export import describe
+    from heartzoo.export import export as publish
+    from heartzoo.tables import report_table, show
+
+    entry = publish(run, version, zoo, large_header)
+    show(report_table(f"{entry.name}@{entry.version}", entry.metrics.evaluations[0]))
+    print("wrote")
+    for line in describe(entry):
+        print(f"  {line}")
+    where = f" --zoo {zoo}" if zoo else ""
+    print(f"next: heartzoo evaluate {entry.name}@{entry.version}{where}")
+
+
+def quantization(
+    run: Annotated[Path, typer.Argument(help="the folder of a finished training")],
+    seed: Annotated[int | None, typer.Option(help="its seed; default the first")] = None,
+) -> None:
+    """How much each tensor of a trained network loses by int8 (signal-to-noise ratio), worst first."""
+    from heartzoo.tables import show
+
+    import_keras()
+    from rich.table import Table
+
+    from heartzoo.runs import quantization_of
+
+    rows = quantization_of(run, seed)
+    table = Table("layer", "range", "SNR, its own rounding", "SNR, all rounding up to it")
+    print("its float network, ranges calibrated as export does without quantize_aware")
+    for row in sorted(rows, key=lambda row: row.snr_db):
+        ends = f"{row.low:.3g} ... {row.high:.3g}"
+        table.add_row(row.layer, ends, f"{row.own_snr_db:.1f} dB", f"{row.snr_db:.1f} dB")
+    show(table)
