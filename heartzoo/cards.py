@@ -24,7 +24,7 @@ BEAT_LIMITS = (
     "detector adds its own errors."
 )
 RHYTHM_LIMITS = "Frames in which a rhythm begins or ends are not scored; a recording as it comes has such frames too."
-PRECISIONS = {"int8": "int8", "float32": "float"}
+PRECISIONS = {"int8": "int8", "int16x8": "16x8", "float32": "float"}
 
 
 def headline(evaluation: Evaluation, task: str) -> tuple[float, tuple[float, float]]:
@@ -42,7 +42,7 @@ def models_table(zoo: Path) -> str:
     for name in list_models(zoo=zoo):
         entry = find(name, zoo)
         metrics = entry.metrics
-        first = next(e for e in metrics.evaluations if e.precision == "int8")
+        first = next(e for e in metrics.evaluations if e.of_file)
         parent = next(e for e in metrics.evaluations if e.precision == "float32" and e.split == first.split)
         figure, (low, high) = headline(first, metrics.task)
         over = " (N/S/V)" if TASKS[metrics.task].headline(first.track) == "macro_f1_nsv" else ""
@@ -141,15 +141,15 @@ def _results(metrics: Metrics) -> str:
 
 
 def _details(metrics: Metrics) -> list[str]:
-    """Class table, confusion matrix and table by record of the int8 file on each whole test split."""
+    """Class table, confusion matrix and table by record of the ``.tflite`` file on each whole test split."""
     found = []
     for e in metrics.evaluations:
-        if e.precision != "int8" or any(e.split in parts for parts in PARTS.values()):
+        if not e.of_file or any(e.split in parts for parts in PARTS.values()):
             continue
         found += [
-            f"### {e.split}, int8, by class",
+            f"### {e.split}, {PRECISIONS[e.precision]}, by class",
             _class_table(e, TASKS[metrics.task].unit),
-            f"### {e.split}, int8, by record",
+            f"### {e.split}, {PRECISIONS[e.precision]}, by record",
             _record_table(e, TASKS[metrics.task].unit),
         ]
     return found

@@ -29,16 +29,16 @@ class GoldenVectors:
     Attributes:
         raw_frames: float32 ``(n, samples)``, before normalisation, in mV.
         rr: float32 ``(n, features)``, R-R features before quantization; None without R-R input.
-        signal_int8: int8 ``(n, samples)``, the frame normalised and quantized.
-        rr_int8: int8 ``(n, features)``; None without R-R input.
-        logits_int8: int8 ``(n, classes)``, the network's output.
+        signal_quantized: int8 (int16) ``(n, samples)``, the frame normalised and quantized.
+        rr_quantized: int8 (int16) ``(n, features)``; None without R-R input.
+        logits_quantized: int8 (int16) ``(n, classes)``, the network's output.
     """
 
     raw_frames: np.ndarray
     rr: np.ndarray | None
-    signal_int8: np.ndarray
-    rr_int8: np.ndarray | None
-    logits_int8: np.ndarray
+    signal_quantized: np.ndarray
+    rr_quantized: np.ndarray | None
+    logits_quantized: np.ndarray
 
 
 def c_header(
@@ -77,7 +77,7 @@ def c_header(
     symbol = "heartzoo_" + re.sub(r"\W", "_", name, flags=re.ASCII)
     macro = symbol.upper()
     parts = [
-        _opening(name, version, macro),
+        _opening(name, version, macro, facts.logits.dtype),
         _constants(macro, classes, facts, arena_bytes, golden),
         _operators(macro, facts),
         _class_names(symbol, classes),
@@ -88,9 +88,9 @@ def c_header(
     return "\n\n".join(parts) + "\n"
 
 
-def _opening(name: str, version: str, macro: str) -> str:
+def _opening(name: str, version: str, macro: str, dtype: str) -> str:
     return f"""\
-/* {name} {version}, an int8 ECG model for TensorFlow Lite for Microcontrollers, from the heartzoo.
+/* {name} {version}, an {dtype} ECG model for TensorFlow Lite for Microcontrollers, from the heartzoo.
  *
  * NOT A MEDICAL DEVICE: for research and education only, not for diagnosis or treatment.
  *
@@ -122,7 +122,11 @@ def _opening(name: str, version: str, macro: str) -> str:
 def _constants(
     macro: str, classes: Sequence[str], facts: ModelFacts, arena_bytes: int | None, golden: GoldenVectors
 ) -> str:
-    lines = ["/* stored = clip(round(value / SCALE) + ZERO_POINT, -128, 127); value = (stored - ZERO_POINT) * SCALE */"]
+    ends = np.iinfo(facts.signal.dtype)
+    lines = [
+        f"/* stored = clip(round(value / SCALE) + ZERO_POINT, {ends.min}, {ends.max}); "
+        "value = (stored - ZERO_POINT) * SCALE */"
+    ]
     lines += [f"#define {macro}_SAMPLES {facts.signal.shape[2]}"]
     lines += _quantization(f"{macro}_SIGNAL", facts.signal, facts.signal_index)
     if facts.rr is not None:
@@ -184,13 +188,16 @@ def _model_bytes(symbol: str, content: bytes) -> str:
 
 
 def _golden_vectors(symbol: str, golden: GoldenVectors) -> str:
-    macro = symbol.upper()
+    macro, dtype = symbol.upper(), golden.logits_quantized.dtype
     fields = [
         (f"float raw_frame[{macro}_SAMPLES]; /* mV, before normalisation */", golden.raw_frames),
         (f"float rr[{macro}_RR_FEATURES];", golden.rr),
-        (f"int8_t signal_int8[{macro}_SAMPLES]; /* after normalisation and quantization */", golden.signal_int8),
-        (f"int8_t rr_int8[{macro}_RR_FEATURES];", golden.rr_int8),
-        (f"int8_t logits_int8[{macro}_CLASSES];", golden.logits_int8),
+        (
+            f"{dtype}_t signal_{dtype}[{macro}_SAMPLES]; /* after normalisation and quantization */",
+            golden.signal_quantized,
+        ),
+        (f"{dtype}_t rr_{dtype}[{macro}_RR_FEATURES];", golden.rr_quantized),
+        (f"{dtype}_t logits_{dtype}[{macro}_CLASSES];", golden.logits_quantized),
     ]
     present = [(field, values) for field, values in fields if values is not None]
     rows = (
@@ -198,7 +205,8 @@ def _golden_vectors(symbol: str, golden: GoldenVectors) -> str:
     )
     return "\n".join(
         [
-            "/* Synthetic ECG and the answers of TFLite Micro: signal_int8 (and rr_int8) must give logits_int8. */",
+            f"/* Synthetic ECG and the answers of TFLite Micro: signal_{dtype} (and rr_{dtype}) must give "
+            f"logits_{dtype}. */",
             "typedef struct {",
             *(f"  {field}" for field, _ in present),
             f"}} {symbol}_golden_t;",

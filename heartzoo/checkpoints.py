@@ -16,6 +16,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from heartzoo.compression.fake_layers import CUSTOM_LAYERS
 from heartzoo.config import Config, ScheduleConfig, TrainingConfig
 from heartzoo.errors import UserError
 from heartzoo.files import atomic_path, write_bytes, write_json
@@ -182,10 +183,8 @@ def load_model(path: Path) -> keras.Model:
     """
     if not path.is_file():
         raise UserError(f"no model file {path}", "train first, or name another")
-    from heartzoo.compression import fake_quantization  # noqa: F401  # registers its layers
-
     try:
-        return keras.saving.load_model(path, safe_mode=True, compile=False)
+        return keras.saving.load_model(path, custom_objects=CUSTOM_LAYERS, safe_mode=True, compile=False)
     except (ValueError, TypeError, KeyError, OSError) as error:
         raise UserError(
             f"{path} cannot be loaded as a Keras model ({str(error).splitlines()[0]})", "export it again"

@@ -203,8 +203,8 @@ def _file(row: Row) -> tuple[str, ...]:
 
 
 def _first(metrics: Metrics) -> Evaluation:
-    """The int8 result on the first test split."""
-    return next(e for e in metrics.evaluations if e.precision == "int8")
+    """The file's result on the first test split."""
+    return next(e for e in metrics.evaluations if e.of_file)
 
 
 def _on_random_split(e: Evaluation) -> str:

@@ -77,7 +77,7 @@ def configuration(
 
 
 def preprocessing(config: Config) -> dict[str, Any]:
-    """The contract in numbers and sentences, from the recording to the int8 input and back to a class."""
+    """The contract in numbers and sentences, from the recording to the quantized input and back to a class."""
     contract = config.input
     databases = {name: database for name, database in DATABASES.items() if database.annotated}
     return {
@@ -133,9 +133,10 @@ def _steps(contract: InputConfig) -> list[str]:
 
 def _inference(contract: InputConfig) -> list[str]:
     return [
-        "Quantize each input: clip(round_half_even(value / scale) + zero_point, -128, 127) in float32, with scale and "
-        "zero_point of tensors.inputs, in the order listed there.",
-        "Class: the largest int8 output; of equal ones the first. Logit = (output - zero_point) * scale; "
+        "Quantize each input: clip(round_half_even(value / scale) + zero_point, low, high) in float32, with dtype, "
+        "scale and zero_point of tensors.inputs, in the order listed there; low and high are -128 and 127 for int8, "
+        "-32768 and 32767 for int16.",
+        "Class: the largest output; of equal ones the first. Logit = (output - zero_point) * scale; "
         "softmax of the logits gives probabilities.",
     ]
 

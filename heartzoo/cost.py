@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from heartzoo.flatbuffer import operator_macs, operator_name, tensor_bytes, tensor_shape, unpack
+from heartzoo.flatbuffer import operator_macs, operator_name, tensor_bytes, tensor_dtype, tensor_shape, unpack
 
 # Instructions of a Cortex-M4 with CMSIS-NN per multiply-accumulate, counted on an emulated one for convolutions over
 # (1, samples) with few channels; that of FULLY_CONNECTED is taken to be that of CONV_2D. Operators that are not here
-# are not estimated, so the sum is a lower bound.
+# and 16x8 are not estimated, so the sum is a lower bound.
 INSTRUCTIONS_PER_MAC = {"CONV_2D": 4.0, "DEPTHWISE_CONV_2D": 9.0, "FULLY_CONNECTED": 4.0}
 
 
@@ -54,6 +54,7 @@ def operator_costs(content: bytes) -> list[OperatorCost]:
     for step, operator in enumerate(graph.operators):
         alive |= writes[step]
         name = operator_name(model.operatorCodes[operator.opcodeIndex])
+        estimated = name in INSTRUCTIONS_PER_MAC and tensor_dtype(graph.tensors[operator.outputs[0]]) == "int8"
         macs = operator_macs(name, operator, graph.tensors)
         found.append(
             OperatorCost(
@@ -64,7 +65,7 @@ def operator_costs(content: bytes) -> list[OperatorCost]:
                     model.buffers[graph.tensors[i].buffer].data.nbytes for i in reads[step] if i in constant
                 ),
                 live_bytes=sum(tensor_bytes(graph.tensors[i]) for i in alive - constant),
-                instructions=round(macs * INSTRUCTIONS_PER_MAC[name]) if name in INSTRUCTIONS_PER_MAC else None,
+                instructions=round(macs * INSTRUCTIONS_PER_MAC[name]) if estimated else None,
             )
         )
         alive = {tensor for tensor in alive if last_read.get(tensor, -1) > step}

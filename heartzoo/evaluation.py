@@ -34,7 +34,7 @@ class Subject:
 
     Attributes:
         config: its configuration.
-        precision: ``"float32"`` or ``"int8"``.
+        precision: ``"float32"``, ``"int8"`` or ``"int16x8"``.
         runtime: ``"keras"``, ``"tflm"``, ``"reference"`` or ``"xnnpack"``.
         file_sha256: hash of the very file that runs.
         seed: seed of its training; None where it is not known.

@@ -43,7 +43,7 @@ from heartzoo.models.channels import widths_of
 from heartzoo.openings import log_openings
 from heartzoo.predictors import keras_subject, tflite_subject
 from heartzoo.progress import console
-from heartzoo.quantization import to_int8
+from heartzoo.quantization import to_tflite
 from heartzoo.runs import read_run
 from heartzoo.runtime import RUNTIMES, TfliteModel, arena_bytes, default_runtime, predict_parallel
 from heartzoo.tasks import get_task
@@ -103,8 +103,16 @@ def _candidate(config: Config, run: Path, seed: int, calibration: dict[str, np.n
     last = plans(folder, config)[-1]
     history = read_history(last.folder)
     validation = history[best_epoch(history, last)]
-    content = to_int8(load_model(last.folder / BEST), calibration)
+    content = to_tflite(
+        load_model(last.folder / BEST), calibration, config.export.calibration_method, config.export.activations
+    )
     return Candidate(seed, _without_optimizer(float_network(folder, config)), validation, content)
+
+
+def _file(config: Config, network: Path, calibration: Inputs) -> bytes:
+    """A network's ``.tflite`` file."""
+    settings = config.export
+    return to_tflite(load_model(network), calibration, settings.calibration_method, settings.activations)
 
 
 def _without_optimizer(best: Path) -> Path:
@@ -127,17 +135,22 @@ def _ablation(
     metric = get_task(config.task).headline(config.track)
     for number, stage in enumerate(names):
         rounded = stage == "quantize_aware"
-        figures: dict[str, dict[int, float]] = {"float32": {}, "int8": {}}
+        figures: dict[bool, dict[int, float]] = {False: {}, True: {}}  # of the float network, of the file
         for seed in config.seeds:
             folders = [plan.folder for plan in plans(run / f"seed-{seed}", config)]
-            content = to_int8(load_model(folders[number] / BEST), calibration)
+            content = to_tflite(
+                load_model(folders[number] / BEST),
+                calibration,
+                config.export.calibration_method,
+                config.export.activations,
+            )
             network = _without_optimizer(folders[number - rounded] / BEST)
             candidate = Candidate(seed, network, {}, content)
             for evaluation in _evaluations(
                 config, candidate, run, root, f"{label} after {stage}", config.data.test[:1]
             ):
                 if evaluation.split == config.data.test[0]:  # not one of its parts
-                    figures[evaluation.precision][seed] = getattr(evaluation, metric)
+                    figures[evaluation.of_file][seed] = getattr(evaluation, metric)
             if seed == shipped:
                 cost = _cost(candidate, inspect(content))
                 packed = len(gzip.compress(content, mtime=0))
@@ -146,8 +159,8 @@ def _ablation(
                 stage=stage,
                 split=config.data.test[0],
                 metric=metric,
-                float32=None if rounded else figures["float32"],
-                int8=figures["int8"],
+                float32=None if rounded else figures[False],
+                int8=figures[True],
                 parameters=cost.parameters,
                 nonzero_parameters=cost.nonzero_parameters,
                 macs=cost.macs,
@@ -305,9 +318,9 @@ def golden_vectors(config: Config, content: bytes) -> cheader.GoldenVectors:
     return cheader.GoldenVectors(
         raw_frames=frames,
         rr=inputs.get("rr"),
-        signal_int8=quantized["signal"].reshape(len(rows), math.prod(frames.shape[1:])),
-        rr_int8=quantized.get("rr"),
-        logits_int8=model.run_quantized(quantized["signal"], quantized.get("rr")),
+        signal_quantized=quantized["signal"].reshape(len(rows), math.prod(frames.shape[1:])),
+        rr_quantized=quantized.get("rr"),
+        logits_quantized=model.run_quantized(quantized["signal"], quantized.get("rr")),
     )
 
 

@@ -6,7 +6,7 @@ import struct
 from collections import Counter
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
 import flatbuffers
 import numpy as np
@@ -14,6 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from heartzoo.errors import UserError
 
+Precision = Literal["int8", "int16x8"]
 _IDENTIFIER = b"TFL3"
 _OPERATORS = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
 _DTYPES = {code: name.lower() for name, code in vars(schema.TensorType).items() if not name.startswith("_")}
@@ -109,19 +110,24 @@ def inspect(content: bytes) -> ModelFacts:
     )
 
 
-def require_int8(facts: ModelFacts) -> None:
-    """Check that every input and output is int8.
+def require_integer(facts: ModelFacts) -> Precision:
+    """Check that inputs and outputs are all int8, or all int16.
+
+    Returns:
+        ``"int8"``, or ``"int16x8"``: activations of 16 bits, weights of 8.
 
     Raises:
-        UserError: one is not.
+        UserError: they are not.
     """
+    expected = "int16" if facts.inputs and facts.inputs[0].dtype == "int16" else "int8"
     for role, tensors in (("input", facts.inputs), ("output", facts.outputs)):
         for tensor in tensors:
-            if tensor.dtype != "int8":
+            if tensor.dtype != expected:
                 raise UserError(
-                    f"expected an int8 {role}, found {tensor.dtype} of shape {tensor.shape}",
-                    "convert with int8 inputs and outputs (heartzoo export does)",
+                    f"expected an {expected} {role}, found {tensor.dtype} of shape {tensor.shape}",
+                    "convert with integer inputs and outputs (heartzoo export does)",
                 )
+    return "int16x8" if expected == "int16" else "int8"
 
 
 def require_shapes(facts: ModelFacts, samples: int, rr_features: int, classes: int) -> None:
@@ -238,9 +244,14 @@ def tensor_shape(tensor: Any) -> tuple[int, ...]:
     return () if tensor.shape is None else tuple(int(size) for size in tensor.shape)
 
 
+def tensor_dtype(tensor: Any) -> str:
+    """NumPy's name of a tensor's type."""
+    return _DTYPES[tensor.type]
+
+
 def tensor_bytes(tensor: Any) -> int:
     """Bytes of a tensor's values."""
-    return prod(tensor_shape(tensor)) * _ITEM_BYTES.get(_DTYPES[tensor.type], 1)
+    return prod(tensor_shape(tensor)) * _ITEM_BYTES.get(tensor_dtype(tensor), 1)
 
 
 def _tensor_facts(tensor: Any) -> TensorFacts:

@@ -65,13 +65,18 @@ class RecordFigures(_Entry):
 
 
 class Condition(_Entry):
-    """What was run, and on which beats."""
+    """What was run, and on which beats. ``int16x8`` is a file with activations of 16 bits and weights of 8."""
 
-    precision: Literal["float32", "int8"]
+    precision: Literal["float32", "int8", "int16x8"]
     runtime: Literal["keras", "tflm", "reference", "xnnpack"]
     dataset: Name
     split: Name
     track: Literal["strict", "extended", "icentia", "random", "synthetic"]
+
+    @property
+    def of_file(self) -> bool:
+        """Whether the ``.tflite`` file ran, not its float parent."""
+        return self.precision != "float32"
 
 
 class Evaluation(Condition):
@@ -193,8 +198,8 @@ class AblationRow(_Entry):
     """The network after one stage of its making: what the stage bought and what it cost.
 
     ``stage`` is ``train`` or a compression technique. ``metric`` on ``split`` is given for each seed, of the float
-    network (not after ``quantize_aware``, which leaves it as it was) and of its int8 file. The costs are those of the
-    shipped seed's int8 file, ``parameters`` those of its float network; ``gzip_bytes`` is the file compressed.
+    network (not after ``quantize_aware``, which leaves it as it was) and of its int8 (16x8) file. The costs are those
+    of the shipped seed's file, ``parameters`` those of its float network; ``gzip_bytes`` is the file compressed.
     """
 
     stage: Name

@@ -1,4 +1,4 @@
-"""Predict functions for the evaluation: an int8 ``.tflite`` file, or its float parent in Keras."""
+"""Predict functions for the evaluation: a ``.tflite`` file, or its float parent in Keras."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from heartzoo.data.batches import Inputs
 from heartzoo.errors import UserError
 from heartzoo.evaluation import Subject
 from heartzoo.files import sha256
-from heartzoo.flatbuffer import inspect, require_int8, require_shapes
+from heartzoo.flatbuffer import inspect, require_integer, require_shapes
 from heartzoo.progress import track
 from heartzoo.runtime import Runtime, default_runtime, predict_chunks
 from heartzoo.tasks import get_task
@@ -22,7 +22,7 @@ from heartzoo.tasks import get_task
 def tflite_subject(
     config: Config, content: bytes, seed: int | None, runtime: Runtime | None = None, jobs: int | None = None
 ) -> Subject:
-    """An int8 file as the subject of an evaluation.
+    """An int8 or 16x8 file as the subject of an evaluation.
 
     Args:
         config: its configuration.
@@ -32,18 +32,18 @@ def tflite_subject(
         jobs: processes; default one a core.
 
     Raises:
-        UserError: the bytes are no int8 model, or one for another input or number of classes.
+        UserError: the bytes are no integer model, or one for another input or number of classes.
     """
     chosen = runtime or default_runtime()
     facts = inspect(content)
-    require_int8(facts)
+    precision = require_integer(facts)
     require_shapes(facts, config.input.frame, len(config.input.rr_features), len(get_task(config.task).classes))
 
     def predict(chunks: Iterable[Inputs], total: int) -> Iterator[np.ndarray]:
         pairs = ((chunk["signal"], chunk.get("rr")) for chunk in chunks)
-        return predict_chunks(content, pairs, total, chosen, jobs, f"{config.name} int8, {chosen}")
+        return predict_chunks(content, pairs, total, chosen, jobs, f"{config.name} {precision}, {chosen}")
 
-    return Subject(config, "int8", chosen, hashlib.sha256(content).hexdigest(), seed, predict)
+    return Subject(config, precision, chosen, hashlib.sha256(content).hexdigest(), seed, predict)
 
 
 def keras_subject(config: Config, path: Path, seed: int | None) -> Subject:

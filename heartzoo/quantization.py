@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
 
-from heartzoo.compression.fake_quantization import is_quantized, scale_and_shift
+from heartzoo.compression.calibration import Method
+from heartzoo.compression.fake_quantization import is_quantized, quantized, scale_and_shift
 from heartzoo.data.batches import Inputs
 from heartzoo.errors import UserError
 from heartzoo.flatbuffer import strip
@@ -19,19 +21,27 @@ from heartzoo.models.channels import is_free_norm
 from heartzoo.recurrent import is_recurrent, twin
 from heartzoo.stderr import captured_stderr
 
+Activations = Literal["int8", "int16"]
 
-def to_int8(model: keras.Model, calibration: Inputs) -> bytes:
-    """Convert a network to int8 weights, activations, inputs and outputs, with a fixed batch of one.
+
+def to_tflite(
+    model: keras.Model, calibration: Inputs, method: Method = "minmax", activations: Activations = "int8"
+) -> bytes:
+    """Convert a network to int8 weights and int8 or int16 activations, inputs and outputs, with a batch of one.
 
     Args:
         model: a network with the inputs ``signal`` and perhaps ``rr``.
-        calibration: inputs that set the ranges of the activations, first axis the examples.
+        calibration: inputs that set the ranges of the activations, first axis the examples; not used where the network
+            holds its ranges, as quantization-aware training leaves it.
+        method: how they do; any but ``"minmax"`` is for networks without an LSTM and int8 activations.
+        activations: ``"int8"``, or ``"int16"`` (16x8).
 
     Returns:
         The bytes of a stripped ``.tflite`` file.
 
     Raises:
-        UserError: Keras runs on another backend than TensorFlow.
+        UserError: Keras runs on another backend than TensorFlow, the method is not for this network, or
+            an operator of it has no 16x8 form.
     """
     if keras.backend.backend() != "tensorflow":
         raise UserError(
@@ -40,6 +50,8 @@ def to_int8(model: keras.Model, calibration: Inputs) -> bytes:
         )
     import tensorflow as tf
 
+    if method != "minmax" and not is_quantized(model):
+        model = quantized(model, calibration, method)
     names = [tensor.name for tensor in model.inputs]
     count = len(calibration[names[0]])
 
@@ -48,16 +60,32 @@ def to_int8(model: keras.Model, calibration: Inputs) -> bytes:
             yield {name: calibration[name][row : row + 1] for name in names}
 
     with _quiet():
-        return strip(_converter(tf, model, representative).convert())
+        converter = _converter(tf, model, representative, activations)
+        try:
+            content: bytes = converter.convert()
+        except RuntimeError as error:
+            if found := re.search(r"not yet supported for op: '(\w+)'", str(error)):
+                raise UserError(
+                    f"TensorFlow's converter has no int16 form of {found[1]}", "leave export.activations out"
+                ) from error
+            raise
+    return strip(content)
 
 
-def _converter(tf: Any, model: keras.Model, representative: Callable[[], Iterator[dict[str, np.ndarray]]]) -> Any:
+def _converter(
+    tf: Any,
+    model: keras.Model,
+    representative: Callable[[], Iterator[dict[str, np.ndarray]]],
+    activations: Activations,
+) -> Any:
     converter = tf.lite.TFLiteConverter.from_keras_model(_convertible(model))
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if not is_quantized(model):  # else it holds the ranges, and the converter takes them from it
         converter.representative_dataset = representative
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = converter.inference_output_type = tf.int8
+        kinds = tf.lite.OpsSet
+        wide = kinds.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        converter.target_spec.supported_ops = [wide if activations == "int16" else kinds.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.dtypes.as_dtype(activations)
     return converter
 
 

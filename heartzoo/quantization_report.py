@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import keras
 import numpy as np
 
+from heartzoo.checkpoints import float_network, load_model
+from heartzoo.compression.calibration import METHODS, Method
 from heartzoo.compression.fake_quantization import plain_outputs, quantized
 from heartzoo.data.batches import Inputs
+from heartzoo.data.training_set import load_training_set
+from heartzoo.errors import UserError
+from heartzoo.runs import read_run
+from heartzoo.training import Validation
 
 
 @dataclass(frozen=True)
@@ -30,18 +37,68 @@ class TensorQuantization:
     snr_db: float
 
 
-def quantization_report(model: keras.Model, calibration: Inputs, inputs: Inputs) -> list[TensorQuantization]:
+@dataclass(frozen=True)
+class CalibrationResult:
+    """What a network loses by int8 under one way of setting its ranges.
+
+    Attributes:
+        method: the way; None for the network in float.
+        snr_db: power of the logits on the calibration examples over that of all rounding, dB; None in float.
+        macro_f1: the task's headline on the validation patients; None where the run has none.
+    """
+
+    method: Method | None
+    snr_db: float | None
+    macro_f1: float | None
+
+
+def report_of(run: Path, seed: int | None = None) -> tuple[list[TensorQuantization], list[CalibrationResult]]:
+    """What int8 does to a trained network, measured without any test patient.
+
+    Args:
+        run: a finished run.
+        seed: one of its seeds; default the first.
+
+    Returns:
+        What each tensor loses, on the calibration examples, by the configuration's way of setting ranges; and what the
+        network loses by each way, the float network first.
+
+    Raises:
+        UserError: no finished run, no such seed, or a recurrent network.
+    """
+    config = read_run(run)
+    chosen = config.seeds[0] if seed is None else seed
+    if chosen not in config.seeds:
+        raise UserError(f"{run} has no seed {chosen}", f"take one of {config.seeds}")
+    model = load_model(float_network(run / f"seed-{chosen}", config))
+    data = load_training_set(config)
+    calibration = data.inputs(data.calibration())
+    tensors = quantization_report(model, calibration, calibration, config.export.calibration_method)
+    validation = None if config.training.fold is None else Validation(data)
+    logits = model.predict(calibration, verbose=0)
+    results = [CalibrationResult(None, None, validation(model)["val_macro_f1"] if validation else None)]
+    for method in METHODS:
+        rounded = quantized(model, calibration, method)
+        snr = _snr_db(logits, rounded.predict(calibration, verbose=0))
+        results.append(CalibrationResult(method, snr, validation(rounded)["val_macro_f1"] if validation else None))
+    return tensors, results
+
+
+def quantization_report(
+    model: keras.Model, calibration: Inputs, inputs: Inputs, method: Method = "minmax"
+) -> list[TensorQuantization]:
     """Signal and noise of each tensor.
 
     Args:
         model: the float network.
         calibration: inputs that set the ranges.
         inputs: inputs to measure on, first axis the examples.
+        method: how the ranges are set.
 
     Returns:
         One entry a tensor that TFLite keeps, in order.
     """
-    rewritten = quantized(model, calibration)
+    rewritten = quantized(model, calibration, method)
     names, exact = plain_outputs(model, inputs)
     ends = [rewritten.get_layer(f"{name}_int8") for name in names]
     found = keras.Model(rewritten.inputs, [layer.output for layer in ends]).predict(inputs, verbose=0)

@@ -16,8 +16,7 @@ from pathlib import Path
 import keras
 import yaml
 
-from heartzoo.checkpoints import BEST, Plan, float_network, is_finished, load_model, plans
-from heartzoo.compression.quantization_report import TensorQuantization, quantization_report
+from heartzoo.checkpoints import BEST, Plan, float_network, is_finished, plans
 from heartzoo.compression.steps import check_steps, compress_seed
 from heartzoo.config import Config
 from heartzoo.config.compression import SELF, DistillConfig
@@ -233,26 +232,6 @@ def _check_teacher(name: str, teacher: Config, student: Config) -> None:
                 f"teacher {name} has another {section} than {student.name}",
                 f"teacher and student need the same {section}",
             )
-
-
-def quantization_of(run: Path, seed: int | None = None) -> list[TensorQuantization]:
-    """What int8 does to each tensor of a trained network, measured on the examples that calibrate it.
-
-    Args:
-        run: a finished run.
-        seed: one of its seeds; default the first.
-
-    Raises:
-        UserError: no finished run, no such seed, or a recurrent network.
-    """
-    config = read_run(run)
-    chosen = config.seeds[0] if seed is None else seed
-    if chosen not in config.seeds:
-        raise UserError(f"{run} has no seed {chosen}", f"take one of {config.seeds}")
-    model = load_model(float_network(run / f"seed-{chosen}", config))
-    data = load_training_set(config)
-    calibration = data.inputs(data.calibration())
-    return quantization_report(model, calibration, calibration)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import joblib
 import numpy as np
 
 from heartzoo.errors import UserError
-from heartzoo.flatbuffer import ModelFacts, TensorFacts, inspect, require_int8
+from heartzoo.flatbuffer import ModelFacts, TensorFacts, inspect, require_integer
 from heartzoo.interpreters import RUNTIMES, Runtime, arena_bytes, default_runtime, invoker
 from heartzoo.progress import track
 
@@ -25,7 +25,7 @@ CHUNK = 512  # examples; one takes 1 to 5 ms
 
 
 class TfliteModel:
-    """An int8 .tflite model, ready to run.
+    """An int8 or 16x8 .tflite model, ready to run.
 
     Inputs are known by their rank, whatever order the file has them in: ``signal`` is ``(1, 1, samples, 1)``,
     ``rr`` is ``(1, features)``.
@@ -38,13 +38,13 @@ class TfliteModel:
         facts: what :func:`heartzoo.flatbuffer.inspect` read from the file.
 
     Raises:
-        UserError: not a .tflite model, not int8, other inputs, an operator the runtime lacks, or a runtime that is
+        UserError: not a .tflite model, not integer, other inputs, an operator the runtime lacks, or a runtime that is
             unknown or not installed.
     """
 
     def __init__(self, content: bytes, runtime: Runtime | None = None) -> None:
         self.facts: ModelFacts = inspect(content)
-        require_int8(self.facts)
+        require_integer(self.facts)
         self._classes = self.facts.logits.shape[1]
         self._signal_index = self.facts.signal_index
         self._invoke = invoker(content, runtime or default_runtime())
@@ -52,12 +52,14 @@ class TfliteModel:
     def quantize(self, role: Literal["signal", "rr"], x: np.ndarray) -> np.ndarray:
         """Quantize an input: ``clip(round(x / scale) + zero_point, -128, 127)``, in float32, halves to even.
 
+        A 16x8 model's inputs reach from -32768 to 32767.
+
         Args:
             role: the input.
             x: preprocessed values, any shape.
 
         Returns:
-            int8 array of the same shape.
+            int8 (int16) array of the same shape.
 
         Raises:
             UserError: NaN or infinite values, or the model has no such input.
@@ -70,18 +72,19 @@ class TfliteModel:
             )
         with np.errstate(over="ignore"):  # infinity is clipped like any other large value
             steps = np.rint(values / np.float32(tensor.scale)) + tensor.zero_point
-        quantized: np.ndarray = np.clip(steps, -128, 127).astype(np.int8)
+        ends = np.iinfo(tensor.dtype)
+        quantized: np.ndarray = np.clip(steps, ends.min, ends.max).astype(tensor.dtype)
         return quantized
 
     def run_quantized(self, signal: np.ndarray, rr: np.ndarray | None = None) -> np.ndarray:
         """Run the network on quantized inputs, one example after the other.
 
         Args:
-            signal: int8, ``(n, samples)`` or ``(n, 1, samples, 1)``.
-            rr: int8, ``(n, features)``; for a network with an R-R input only.
+            signal: int8 (int16), ``(n, samples)`` or ``(n, 1, samples, 1)``.
+            rr: int8 (int16), ``(n, features)``; for a network with an R-R input only.
 
         Returns:
-            int8 logits, ``(n, classes)``.
+            int8 (int16) logits, ``(n, classes)``.
 
         Raises:
             UserError: a wrong shape, or ``rr`` missing or not taken.
@@ -94,7 +97,7 @@ class TfliteModel:
                 f"expected as many rr rows as frames, found {len(rr)} rows for {len(signal)} frames",
                 "pass one row of R-R features per frame",
             )
-        logits = np.empty((len(signal), self._classes), np.int8)
+        logits = np.empty((len(signal), self._classes), self.facts.logits.dtype)
         for row, frame in enumerate(signal):
             inputs = [frame] if rr is None else [rr[row], rr[row]]
             inputs[self._signal_index] = frame

@@ -102,15 +102,15 @@ def test_a_compiled_header_gives_back_every_byte(compiler, golden, tmp_path):
     scale, zero_point, signal_index = lines[1].split()
     assert np.float32(scale) == np.float32(facts().rr.scale) and (zero_point, signal_index) == ("-5", "1")
     for i in range(10):
-        waveform = (golden.raw_frames[i], golden.signal_int8[i], golden.logits_int8[i])
+        waveform = (golden.raw_frames[i], golden.signal_quantized[i], golden.logits_quantized[i])
         assert lines[2 + 2 * i] == " ".join(str(crc(part)) for part in waveform)
-        assert lines[3 + 2 * i] == f"{crc(golden.rr[i])} {crc(golden.rr_int8[i])}"
+        assert lines[3 + 2 * i] == f"{crc(golden.rr[i])} {crc(golden.rr_quantized[i])}"
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_a_header_may_be_included_unused_and_twice(compiler, golden, tmp_path):
     signal_only = replace(facts(), inputs=facts().inputs[1:])
-    header = c_header(NAME, "1.0.0", CONTENT, CLASSES, signal_only, None, replace(golden, rr=None, rr_int8=None))
+    header = c_header(NAME, "1.0.0", CONTENT, CLASSES, signal_only, None, replace(golden, rr=None, rr_quantized=None))
     assert "ARENA_BYTES" not in header and "RR_" not in header
     program = '#include "model.h"\n#include "model.h"\nint main(void) { return 0; }\n'
     assert run(compiler, header, tmp_path, program) == ""

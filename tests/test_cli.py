@@ -141,6 +141,11 @@ MISTAKES = {
     "no run": ("export {empty-run}", "holds no run; train one"),
     "absent run": ("export {absent}", "holds no run; train one"),
     "damaged run": ("export {damaged-run}", "is not YAML"),
+    "absent run to compress": ("compress {absent} --set compression=[{quantize_aware:{}}]", "holds no run; train one"),
+    "damaged run to compress": ("compress {damaged-run}", "is not YAML"),
+    "absent run to measure": ("quantization {empty-run}", "holds no run; train one"),
+    "cost of an unknown model": ("cost tinny --zoo {zoo}", "unknown model 'tinny'; did you mean 'tiny'"),
+    "cost of no model": ("cost {text.tflite}", "expected a .tflite model, found 16 bytes"),
     "a zoo of a newer heartzoo": ("list --zoo {newer-zoo}", "schema_version 9, this heartzoo reads 1; upgrade"),
     "unknown database": ("data info mitbd", "unknown database 'mitbd'; did you mean 'mitdb'"),
     "unknown record": ("data prepare synthetic --record syn99", "synthetic has no record 'syn99'"),
@@ -187,12 +192,13 @@ def test_a_wrong_backend_is_told(tiny, tmp_path):
 def test_help_names_every_command_and_is_no_medical_device(cli):
     code, text, _ = cli("--help")
     assert code == 0 and "Not a medical device" in text
-    for command in ("train", "export", "evaluate", "list", "info", "data"):
+    commands = ("train", "compress", "export", "evaluate", "list", "info", "cost", "quantization")
+    for command in (*commands, "data"):
         assert re.search(rf"^  {command} +\w", text, re.MULTILINE), command
     code, text, _ = cli("data", "--help")
     for command in ("list", "download", "verify", "prepare", "info"):
         assert re.search(rf"^  {command} +\w", text, re.MULTILINE), command
-    for command in ("train", "export", "evaluate", "list", "info"):
+    for command in commands:
         code, text, _ = cli(command, "--help")
         assert code == 0 and f"heartzoo {command}" in text
     code, _, errors = cli()
@@ -227,6 +233,35 @@ def test_list_and_info_show_the_published_figures(cli, tiny_zoo):
     index = json.loads((tiny_zoo / "index.json").read_text())
     for fact in index["models"][0]["files"].values():
         assert fact["sha256"] in text.replace("\n", "")
+
+
+def test_cost_sums_to_what_is_published(cli, tiny_zoo):
+    code, text, errors = cli("cost", "tiny", "--zoo", tiny_zoo)
+    published = json.loads((tiny_zoo / "tiny" / "1.0.0" / "metrics.json").read_text())["cost"]
+    assert code == 0, errors
+    assert f"{sum(published['operators'].values())} operators, {published['macs']:,} MACs" in text
+    assert "(estimate)" in text and "CONV_2D" in text
+
+
+def test_quantization_tells_tensors_and_ways_of_calibration(cli, tiny_run):
+    code, text, errors = cli("quantization", tiny_run, "--seed", 1)
+    assert code == 0, errors
+    assert all(name in text for name in ("logits", "signal", "dB", "(float)", "minmax", "percentile", "mse"))
+    code, _, errors = cli("quantization", tiny_run, "--seed", 7)
+    assert code == 2 and "has no seed 7; take one of [0, 1]" in errors
+
+
+def test_compress_leaves_the_run_and_says_what_comes_next(cli, tiny_run):
+    before = {path: path.stat().st_mtime_ns for path in tiny_run.rglob("*.json")}
+    sets = ("--set", "seeds=[0]", "--set", "compression=[{quantize_aware: {epochs: 1}}]")
+    code, text, errors = cli("compress", tiny_run, *sets, "--set", "name=tiny-aware")
+    assert code == 0 and text.splitlines()[-1] == "next: heartzoo export runs/tiny-aware", errors
+    assert Path("runs/tiny-aware/seed-0/step-1-quantize_aware/best.keras").is_file()
+    assert {path: path.stat().st_mtime_ns for path in tiny_run.rglob("*.json")} == before
+    code, _, errors = cli("compress", tiny_run, *sets, "--out", tiny_run)
+    assert code == 2 and "would overwrite" in errors
+    code, _, errors = cli("compress", tiny_run)
+    assert code == 2 and "no compression steps" in errors
 
 
 def test_data_list_and_info(cli):

@@ -11,7 +11,7 @@ from heartzoo import zoo
 from heartzoo.cost import INSTRUCTIONS_PER_MAC, operator_costs
 from heartzoo.errors import UserError
 from heartzoo.flatbuffer import inspect
-from heartzoo.quantization import to_int8
+from heartzoo.quantization import to_tflite
 
 
 def small() -> keras.Model:
@@ -26,7 +26,7 @@ def small() -> keras.Model:
 @pytest.fixture(scope="module")
 def content() -> bytes:
     rng = np.random.default_rng(0)
-    return to_int8(small(), {"signal": rng.normal(size=(8, 1, 20, 1)).astype(np.float32)})
+    return to_tflite(small(), {"signal": rng.normal(size=(8, 1, 20, 1)).astype(np.float32)})
 
 
 def test_operators_cost_what_their_sizes_say(content):

@@ -23,7 +23,7 @@ LAYERS = (
     "checkpoints recipes recurrent training compression quantization",
     "evaluation metrics_file openings predictors contract cheader cost",
     "zoo publishing plots tables ablation cards comparison",
-    "runs export",
+    "runs quantization_report export",
     "cli demo __main__",
 )
 RANK = {f"heartzoo.{name}": rank for rank, names in enumerate(LAYERS) for name in names.split()}
@@ -47,6 +47,7 @@ LOAD_KERAS = (
     "heartzoo.runs",
     "heartzoo.compression",
     "heartzoo.quantization",
+    "heartzoo.quantization_report",
     "heartzoo.export",
 )
 

@@ -16,7 +16,7 @@ from heartzoo.config.file import load_config, parse_config
 from heartzoo.errors import UserError
 from heartzoo.flatbuffer import inspect
 from heartzoo.models.registry import size_names
-from heartzoo.quantization import to_int8
+from heartzoo.quantization import to_tflite
 from heartzoo.runtime import TfliteModel, arena_bytes, default_runtime
 from heartzoo.tasks import get_task
 from heartzoo.training import build_model
@@ -97,7 +97,7 @@ def network(request) -> Network:
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(0.003), loss, run_eagerly=True)  # building a graph would take longer
     losses = [float(model.train_on_batch(inputs, labels)) for _ in range(4)]
-    return Network(request.param, model, inputs, before, losses, to_int8(model, inputs))
+    return Network(request.param, model, inputs, before, losses, to_tflite(model, inputs))
 
 
 def test_it_trains(network):
@@ -195,7 +195,7 @@ def test_rhythm_networks_take_far_less_than_their_authors_files(sizes, most_byte
         if isinstance(layer, keras.layers.BatchNormalization):  # as after a training: none does nothing
             layer.set_weights([rng.uniform(0.5, 1.5, weight.shape) for weight in layer.get_weights()])
     inputs = {"signal": rng.standard_normal((6, 1, 2049, 1)).astype(np.float32)}
-    content = to_int8(model, inputs)
+    content = to_tflite(model, inputs)
     facts = inspect(content)
     assert len(content) <= most_bytes and sum(facts.operators.values()) <= most_operators
     if default_runtime() == "tflm":
@@ -223,12 +223,12 @@ def test_a_recurrent_network_that_branches_is_refused():
     x = keras.layers.LSTM(4)(keras.layers.Reshape((16, 1))(signal))
     model = keras.Model({"signal": signal}, keras.layers.Add()([keras.layers.Dense(3)(x), keras.layers.Dense(3)(x)]))
     with pytest.raises(UserError, match="recurrent network that branches cannot be converted"):
-        to_int8(model, {"signal": np.zeros((2, 1, 16, 1), np.float32)})
+        to_tflite(model, {"signal": np.zeros((2, 1, 16, 1), np.float32)})
 
 
 def test_an_lstm_counts_the_work_of_every_step():
     model = models.build("lstm_187", (1, 16, 1), 3, units=(8, 4), hidden=5)
-    content = to_int8(model, {"signal": np.random.default_rng(0).random((4, 1, 16, 1), np.float32)})
+    content = to_tflite(model, {"signal": np.random.default_rng(0).random((4, 1, 16, 1), np.float32)})
     lstm1, lstm2 = 16 * 4 * 8 * (1 + 8), 16 * 4 * 4 * (8 + 4)
     assert inspect(content).macs == lstm1 + lstm2 + 4 * 5 + 5 * 3
 

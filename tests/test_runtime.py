@@ -20,7 +20,7 @@ from hypothesis.extra.numpy import arrays
 
 from heartzoo import runtime
 from heartzoo.errors import UserError
-from heartzoo.flatbuffer import inspect, require_int8, require_shapes, strip
+from heartzoo.flatbuffer import inspect, require_integer, require_shapes, strip
 from heartzoo.runtime import TfliteModel, arena_bytes, default_runtime, predict_chunks, predict_parallel
 
 SAMPLES, FEATURES, CLASSES = 64, 8, 3
@@ -294,7 +294,7 @@ def test_damaged_models_are_refused_or_read(models):
 def test_a_float_model_is_refused(networks):
     facts = inspect(convert(networks["effnet"], int8=False))
     with pytest.raises(UserError, match=r"expected an int8 input, found float32 of shape \(1, 1, 64, 1\)"):
-        require_int8(facts)
+        require_integer(facts)
 
 
 def test_wrong_shapes_are_refused(models):

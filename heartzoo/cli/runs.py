@@ -53,6 +53,8 @@ def compress(
     """Distil, prune or train for int8 what a run has trained; the run stays as it is."""
     from heartzoo.config.file import load_config
 
+    if not (run / "config.yaml").is_file():
+        raise UserError(f"{run} holds no run", "train one with `heartzoo train CONFIG --out DIR`")
     checked = load_config(config or run / "config.yaml", set_ or [])
     if not checked.compression:
         raise UserError("no compression steps", "name them in --config, or by --set compression=[{quantize_aware: {}}]")
@@ -91,18 +93,23 @@ def quantization(
     run: Annotated[Path, typer.Argument(help="the folder of a finished training")],
     seed: Annotated[int | None, typer.Option(help="its seed; default the first")] = None,
 ) -> None:
-    """How much each tensor of a trained network loses by int8 (signal-to-noise ratio), worst first."""
+    """How much each tensor of a trained network loses by int8, worst first, and which calibration loses least."""
     from heartzoo.tables import show
 
     import_keras()
     from rich.table import Table
 
-    from heartzoo.runs import quantization_of
+    from heartzoo.quantization_report import report_of
 
-    rows = quantization_of(run, seed)
+    tensors, results = report_of(run, seed)
     table = Table("layer", "range", "SNR, its own rounding", "SNR, all rounding up to it")
     print("its float network, ranges calibrated as export does without quantize_aware")
-    for row in sorted(rows, key=lambda row: row.snr_db):
+    for row in sorted(tensors, key=lambda row: row.snr_db):
         ends = f"{row.low:.3g} ... {row.high:.3g}"
         table.add_row(row.layer, ends, f"{row.own_snr_db:.1f} dB", f"{row.snr_db:.1f} dB")
+    show(table)
+    table = Table("export.calibration_method", "SNR of the logits", "macro-F1, validation patients")
+    for result in results:
+        snr = "-" if result.snr_db is None else f"{result.snr_db:.1f} dB"
+        table.add_row(result.method or "(float)", snr, "-" if result.macro_f1 is None else f"{result.macro_f1:.4f}")
     show(table)

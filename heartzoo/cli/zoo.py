@@ -87,7 +87,7 @@ def list_models(
     for name in names(pattern, zoo):
         entry = find(name, zoo)
         metrics = entry.metrics
-        first = next(e for e in metrics.evaluations if e.precision == "int8")
+        first = next(e for e in metrics.evaluations if e.of_file)
         figure, (low, high) = headline(first, metrics.task)
         cost = metrics.cost
         table.add_row(

@@ -17,6 +17,8 @@ import keras
 import numpy as np
 from keras import layers
 
+from heartzoo.compression.calibration import Method, activation_range
+from heartzoo.compression.fake_layers import FAKE_QUANTIZED, FakeQuantize, FakeQuantizedDepthwiseConv2D
 from heartzoo.data.batches import Inputs
 from heartzoo.errors import UserError
 from heartzoo.recurrent import is_recurrent
@@ -48,12 +50,13 @@ def is_quantized(model: keras.Model) -> bool:
     return any(isinstance(layer, FakeQuantize) for layer in model.layers)
 
 
-def quantized(model: keras.Model, calibration: Inputs) -> keras.Model:
+def quantized(model: keras.Model, calibration: Inputs, method: Method = "minmax") -> keras.Model:
     """The same network, batch norms folded, that rounds weights and activations to int8.
 
     Args:
         model: the float network.
         calibration: inputs that set the activations' ranges, first axis the examples.
+        method: how they do.
 
     Raises:
         UserError: the network is recurrent, or Keras runs on another backend than TensorFlow.
@@ -64,10 +67,7 @@ def quantized(model: keras.Model, calibration: Inputs) -> keras.Model:
             "run it without KERAS_BACKEND",
         )
     names, outputs = plain_outputs(model, calibration)
-    ranges = {
-        name: (min(0.0, float(output.min())), max(0.0, float(output.max())))
-        for name, output in zip(names, outputs, strict=True)
-    }
+    ranges = {name: activation_range(output, method) for name, output in zip(names, outputs, strict=True)}
     rewriter = _Rewriter(model, ranges)
     return keras.Model(rewriter.inputs, rewriter.tensors[model.layers[-1].name])
 
@@ -160,7 +160,7 @@ class _Rewriter:
             if source in self.folded:
                 return x
             return self._free_norm(layer, x)
-        if type(layer) in _FAKE_QUANTIZED:
+        if type(layer) in FAKE_QUANTIZED:
             return self._computing(layer, x)
         return layer.from_config(layer.get_config())(x)
 
@@ -178,7 +178,7 @@ class _Rewriter:
             weights = [weights[0], weights[1] + 3]
         elif activation not in _FUSED:
             settings["activation"] = "linear"
-        made = (_FAKE_QUANTIZED[type(layer)] if self.ranges is not None else type(layer)).from_config(settings)
+        made = (FAKE_QUANTIZED[type(layer)] if self.ranges is not None else type(layer)).from_config(settings)
         y = made(x)
         made.set_weights(weights)
         if activation in _FUSED:
@@ -214,98 +214,3 @@ def _folded(layer: keras.Layer, norm: keras.Layer) -> list[np.ndarray]:
     bias = rest[0] if rest else np.zeros_like(scale)
     shaped = scale[:, None] if isinstance(layer, layers.DepthwiseConv2D) else scale
     return [kernel * shaped, bias * scale + shift]
-
-
-@keras.saving.register_keras_serializable("heartzoo")
-class FakeQuantize(layers.Layer):
-    """Rounds to 256 steps between two ends, which are moved so that zero is one of them; the gradient passes.
-
-    Args:
-        low: lower end.
-        high: upper end.
-    """
-
-    def __init__(self, low: float, high: float, **settings: Any) -> None:
-        super().__init__(**settings)
-        self.low, self.high = low, high
-
-    def call(self, x: Any) -> Any:
-        """Round."""
-        import tensorflow as tf
-
-        return tf.quantization.fake_quant_with_min_max_vars(x, self.low, self.high, num_bits=8)
-
-    def get_config(self) -> dict[str, Any]:
-        """What it is made of."""
-        return {**super().get_config(), "low": self.low, "high": self.high}
-
-
-def _fake_quantized_kernel(kernel: Any, channels_last: bool) -> Any:
-    """A kernel rounded to -127 ... 127 in each output channel."""
-    import tensorflow as tf
-
-    kernel = tf.convert_to_tensor(kernel)
-    shape = kernel.shape
-    flat = kernel if channels_last else tf.reshape(kernel, (*shape[:-2], shape[-2] * shape[-1]))
-    most = tf.reduce_max(tf.abs(flat), axis=list(range(len(flat.shape) - 1)))
-    most = tf.stop_gradient(tf.maximum(most, 1e-9))
-    rounded = tf.quantization.fake_quant_with_min_max_vars_per_channel(flat, -most, most, num_bits=8, narrow_range=True)
-    return rounded if channels_last else tf.reshape(rounded, shape)
-
-
-@keras.saving.register_keras_serializable("heartzoo")
-class FakeQuantizedConv2D(layers.Conv2D):
-    """A convolution that computes with rounded weights."""
-
-    def call(self, inputs: Any) -> Any:
-        """Convolve."""
-        y = keras.ops.conv(
-            inputs,
-            _fake_quantized_kernel(self.kernel, True),
-            self.strides,
-            self.padding,
-            dilation_rate=self.dilation_rate,
-        )
-        y = y + self.bias if self.use_bias else y
-        return y if self.activation is None else self.activation(y)
-
-
-@keras.saving.register_keras_serializable("heartzoo")
-class FakeQuantizedDepthwiseConv2D(layers.DepthwiseConv2D):
-    """A depthwise convolution that computes with rounded weights."""
-
-    def call(self, inputs: Any) -> Any:
-        """Convolve."""
-        y = keras.ops.depthwise_conv(
-            inputs,
-            _fake_quantized_kernel(self.kernel, False),
-            self.strides,
-            self.padding,
-            dilation_rate=self.dilation_rate,
-        )
-        y = y + self.bias if self.use_bias else y
-        return y if self.activation is None else self.activation(y)
-
-
-@keras.saving.register_keras_serializable("heartzoo")
-class FakeQuantizedDense(layers.Dense):
-    """A dense layer that computes with rounded weights."""
-
-    def call(self, inputs: Any) -> Any:
-        """Multiply."""
-        import tensorflow as tf
-
-        # One range for all: the converter does not take one a channel for a dense layer.
-        kernel = tf.convert_to_tensor(self.kernel)
-        most = tf.stop_gradient(tf.reduce_max(tf.abs(kernel)))
-        kernel = tf.quantization.fake_quant_with_min_max_vars(kernel, -most, most, num_bits=8, narrow_range=True)
-        y = keras.ops.matmul(inputs, kernel)
-        y = y + self.bias if self.use_bias else y
-        return y if self.activation is None else self.activation(y)
-
-
-_FAKE_QUANTIZED: dict[type[keras.Layer], type[keras.Layer]] = {
-    layers.Conv2D: FakeQuantizedConv2D,
-    layers.DepthwiseConv2D: FakeQuantizedDepthwiseConv2D,
-    layers.Dense: FakeQuantizedDense,
-}

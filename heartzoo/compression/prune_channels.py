@@ -22,11 +22,12 @@ from heartzoo.compression.step import Step
 from heartzoo.config.compression import PruneChannelsConfig
 from heartzoo.errors import UserError
 from heartzoo.files import write_json
+from heartzoo.flatbuffer import unpack
 from heartzoo.models.channels import Groups, find_groups, macs, narrow
 from heartzoo.progress import console
 from heartzoo.training import Stage
 
-# A file with any calibration has the same size as one with another: these frames set ranges of trial conversions only.
+# They set the ranges of trial conversions.
 TRIAL_FRAMES = 8
 
 
@@ -65,7 +66,8 @@ def _kept(settings: PruneChannelsConfig, step: Step, whole: keras.Model) -> dict
     if path.is_file():
         found = json.loads(path.read_text())
         return {name: np.array(mask, bool) for name, mask in found.items()}
-    aware = any(later.quantize_aware for later in step.config.compression)
+    later = any(later.quantize_aware for later in step.config.compression)
+    aware = later or step.config.export.calibration_method != "minmax"
     keep = choose_channels(whole, bounds(settings, whole, aware), settings.smallest)
     write_json(path, {name: mask.astype(int).tolist() for name, mask in keep.items()})
     removed = sum(int((~mask).sum()) for mask in keep.values())
@@ -86,7 +88,7 @@ def bounds(settings: PruneChannelsConfig, whole: keras.Model, aware: bool = Fals
         most = settings.macs * macs(whole) if settings.macs < 1 else settings.macs
         found.append(Bound("macs", most, macs))
     if settings.flash_bytes is not None:
-        found.append(Bound("flash_bytes", settings.flash_bytes, lambda model: len(_trial(model, aware))))
+        found.append(Bound("flash_bytes", settings.flash_bytes, lambda model: _flash(model, aware)))
     if settings.arena_bytes is not None:
         found.append(Bound("arena_bytes", settings.arena_bytes, lambda model: _arena(model, aware)))
     return found
@@ -104,13 +106,23 @@ def check_macs(settings: PruneChannelsConfig, model: keras.Model) -> None:
 
 def _trial(model: keras.Model, aware: bool) -> bytes:
     """The int8 file of a network, its ranges set by noise."""
-    from heartzoo.quantization import to_int8
+    from heartzoo.quantization import to_tflite
 
     rng = np.random.default_rng(0)
     frames = {
         tensor.name: rng.normal(size=(TRIAL_FRAMES, *tensor.shape[1:])).astype(np.float32) for tensor in model.inputs
     }
-    return to_int8(quantized(model, frames) if aware else model, frames)
+    return to_tflite(quantized(model, frames) if aware else model, frames)
+
+
+def _flash(model: keras.Model, aware: bool) -> float:
+    """The largest file that the network can become with other ranges."""
+    content = _trial(model, aware)
+    quantizations = [tensor.quantization for tensor in unpack(content).subgraphs[0].tensors]
+    points = [int(q.zeroPoint[0]) for q in quantizations if q is not None and q.zeroPoint is not None]
+    # Equal zero points are written once, in 16 bytes; those of -128 and 0 stay equal, as they follow a ReLU or weights.
+    varying = [point for point in points if point not in (-128, 0)]
+    return len(content) + 16 * (len(varying) - len(set(varying)))
 
 
 def _arena(model: keras.Model, aware: bool) -> float:

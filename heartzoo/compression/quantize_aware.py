@@ -27,7 +27,9 @@ def quantize_aware_stage(settings: QuantizeAwareConfig, step: Step) -> Stage:
     return Stage(
         title=step.title("quantize_aware"),
         plan=step.plan,
-        network=lambda: quantized(before, step.data.inputs(step.data.calibration())),
+        network=lambda: quantized(
+            before, step.data.inputs(step.data.calibration()), step.config.export.calibration_method
+        ),
         loss=recipes.loss(step.plan.recipe, batches.class_shares),
         batches=batches,
         fitted=lambda network: distiller(network, beside, settings.temperature, settings.alpha),

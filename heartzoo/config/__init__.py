@@ -221,6 +221,15 @@ class ExportConfig(Section):
         default=500, description="training examples, drawn evenly over classes and patients, that set the int8 ranges"
     )
     calibration_seed: Annotated[int, Field(ge=0)] = Field(default=0, description="seed of their draw")
+    calibration_method: Literal["minmax", "percentile", "mse"] = Field(
+        default="minmax",
+        description="how they set a range; minmax: all values; percentile: without 0.01 % beyond either end; "
+        "mse: what loses least by rounding and clipping",
+    )
+    activations: Literal["int8", "int16"] = Field(
+        default="int8",
+        description="int16: 16x8, activations of 16 bits, for networks that int8 harms; weights stay int8",
+    )
     runtime: Literal["tflm", "reference", "xnnpack"] | None = Field(
         default=None,
         description="what runs the int8 file on the test splits; default TFLite Micro. For networks that take it "
@@ -274,6 +283,21 @@ class Config(Section):
     def _steps_keep_what_was_done(cls, steps: list[CompressionStep]) -> list[CompressionStep]:
         check_order(steps)
         return steps
+
+    @model_validator(mode="after")
+    def _int16_is_not_rounded_to_8_bits(self) -> Config:
+        if self.export.activations == "int16":
+            if any(step.quantize_aware for step in self.compression):
+                raise UserError(
+                    "export.activations = int16 after quantize_aware, which rounds to 8 bits", "leave one out"
+                )
+            if self.export.calibration_method != "minmax":
+                raise UserError(
+                    f"export.activations = int16 with calibration_method = {self.export.calibration_method}, which is "
+                    "for 8 bits",
+                    "leave one out",
+                )
+        return self
 
     @model_validator(mode="after")
     def _shares_match_classes(self) -> Config:

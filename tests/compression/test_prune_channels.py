@@ -1,0 +1,61 @@
+"""Which channels structured pruning removes, and the budgets that say how many."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from heartzoo import models
+from heartzoo.compression.fake_quantization import quantized
+from heartzoo.compression.prune_channels import Bound, bounds, choose_channels
+from heartzoo.config.compression import PruneChannelsConfig
+from heartzoo.errors import UserError
+from heartzoo.models.channels import macs, narrow
+from heartzoo.quantization import to_tflite
+from heartzoo.runtime import arena_bytes, default_runtime
+
+
+def test_as_few_channels_go_as_the_budget_allows():
+    model = models.build("resnet", (1, 64, 1), 3)
+    (bound,) = bounds(PruneChannelsConfig(macs=0.5), model)
+    keep = choose_channels(model, [bound], 0.1)
+    assert 0.45 * macs(model) < macs(narrow(model, keep)) <= 0.5 * macs(model)
+    assert all(mask.any() for mask in keep.values())
+
+
+def test_the_least_important_channel_goes_first():
+    model = models.build("resnet", (1, 64, 1), 3)
+    layer = model.get_layer("stage2_block1_conv1")
+    (kernel,) = layer.get_weights()
+    kernel[..., 7] *= 1e-3
+    layer.set_weights([kernel])
+    keep = choose_channels(model, [Bound("macs", macs(model) - 1, macs)], 0.1)
+    assert {name: np.flatnonzero(~mask).tolist() for name, mask in keep.items() if not mask.all()} == {
+        "stage2_block1_conv1": [7]
+    }
+
+
+def test_a_budget_that_cannot_be_met_names_the_nearest_that_can():
+    model = models.build("resnet", (1, 64, 1), 3)
+    with pytest.raises(UserError, match=r"cannot reach macs <= 10: at its smallest it has [\d,]+; allow"):
+        choose_channels(model, bounds(PruneChannelsConfig(macs=10), model), 0.1)
+
+
+@pytest.mark.parametrize("aware", [False, True])
+def test_the_file_is_bounded_by_what_tflite_makes_of_the_network(aware):
+    model = models.build("resnet", (1, 64, 1), 3, stem_filters=4, filters=(24,), depths=(1,))
+    (flash,) = bounds(PruneChannelsConfig(flash_bytes=6000), model, aware)
+    assert flash.measure(model) > 6000
+    smaller = narrow(model, choose_channels(model, [flash], 0.1))
+    x = {"signal": np.random.default_rng(5).normal(size=(8, 1, 64, 1)).astype(np.float32)}
+    assert 5500 < len(to_tflite(quantized(smaller, x) if aware else smaller, x)) <= 6000
+
+
+@pytest.mark.skipif(default_runtime() != "tflm", reason="the tflite-micro wheel is not installed")
+def test_the_arena_is_bounded_by_what_tflite_micro_allocates():
+    model = models.build("resnet", (1, 256, 1), 3, stem_filters=4, filters=(24,), depths=(1,))
+    (arena,) = bounds(PruneChannelsConfig(arena_bytes=8000), model)
+    assert arena.measure(model) > 8000
+    smaller = narrow(model, choose_channels(model, [arena], 0.1))
+    x = {"signal": np.random.default_rng(5).normal(size=(8, 1, 256, 1)).astype(np.float32)}
+    assert 7000 < arena_bytes(to_tflite(smaller, x)) <= 8000
