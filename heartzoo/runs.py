@@ -163,7 +163,10 @@ def _same_steps(done: Config, config: Config) -> int:
 
 
 def _copy_trainings(source: Path, config: Config, out: Path, steps: int) -> None:
-    """Copy the training and its first steps; what an interrupted copy has left goes."""
+    """Copy the training and its first steps, with what an export has made of them; what an interrupted copy left goes.
+
+    An export evaluates those networks again only where their files differ: it knows an evaluation by its file's hash.
+    """
     for leftover in out.glob("seed-*"):
         shutil.rmtree(leftover)
     if (source / RECORDS).is_file():
@@ -172,8 +175,8 @@ def _copy_trainings(source: Path, config: Config, out: Path, steps: int) -> None
         for plan in plans(out / f"seed-{seed}", config)[: steps + 1]:
             old = source / plan.folder.relative_to(out)
             plan.folder.mkdir(parents=True, exist_ok=True)
-            for name in (BEST, "state.json"):
-                write_bytes(plan.folder / name, (old / name).read_bytes())
+            for path in (old / BEST, *old.glob("model.keras"), *old.glob("*.json")):
+                write_bytes(plan.folder / path.name, path.read_bytes())
 
 
 def _teachers_to_ask(config: Config, out: Path) -> set[str]:

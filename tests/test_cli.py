@@ -251,12 +251,14 @@ def test_quantization_tells_tensors_and_ways_of_calibration(cli, tiny_run):
     assert code == 2 and "has no seed 7; take one of [0, 1]" in errors
 
 
-def test_compress_leaves_the_run_and_says_what_comes_next(cli, tiny_run):
+def test_compress_leaves_the_run_and_says_what_comes_next(cli, tiny_run, tiny_zoo):
     before = {path: path.stat().st_mtime_ns for path in tiny_run.rglob("*.json")}
     sets = ("--set", "seeds=[0]", "--set", "compression=[{quantize_aware: {epochs: 1}}]")
     code, text, errors = cli("compress", tiny_run, *sets, "--set", "name=tiny-aware")
     assert code == 0 and text.splitlines()[-1] == "next: heartzoo export runs/tiny-aware", errors
     assert Path("runs/tiny-aware/seed-0/step-1-quantize_aware/best.keras").is_file()
+    for path in [tiny_run / "seed-0/model.keras", *(tiny_run / "seed-0").glob("synthetic-test-*.json")]:
+        assert Path("runs/tiny-aware/seed-0", path.name).read_bytes() == path.read_bytes()  # not evaluated again
     assert {path: path.stat().st_mtime_ns for path in tiny_run.rglob("*.json")} == before
     code, _, errors = cli("compress", tiny_run, *sets, "--out", tiny_run)
     assert code == 2 and "would overwrite" in errors
