@@ -21,7 +21,7 @@ _MODULES = {
     "info": "heartzoo.zoo",
     "list_models": "heartzoo.zoo",
     "load": "heartzoo.zoo",
-    "load_config": "heartzoo.config",
+    "load_config": "heartzoo.config.file",
     "load_tflite": "heartzoo.zoo",
     "open_record": "heartzoo.data.records",
 }

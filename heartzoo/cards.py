@@ -33,6 +33,13 @@ def headline(evaluation: Evaluation, task: str) -> tuple[float, tuple[float, flo
     return getattr(evaluation, name), getattr(evaluation, f"{name}_ci95")
 
 
+def manner(evaluation: Evaluation) -> str:
+    """What is to be said beside a figure of a file that is not int8 or was not run by TFLite Micro; else nothing."""
+    said = [] if evaluation.precision == "int8" else [PRECISIONS[evaluation.precision]]
+    said += [] if evaluation.runtime == "tflm" else [f"by {RUNTIMES[evaluation.runtime]}"]
+    return "".join(f", {words}" for words in said)
+
+
 def models_table(zoo: Path) -> str:
     """The table of a zoo's newest versions, in Markdown."""
     lines = [
@@ -49,7 +56,8 @@ def models_table(zoo: Path) -> str:
         cost = metrics.cost
         lines.append(
             f"| [{name}](zoo/{name}/{entry.version}/README.md) {entry.version} | {metrics.task} | {first.track}, "
-            f"{first.split} | {figure:.3f} ({low:.3f}-{high:.3f}){over} | {headline(parent, metrics.task)[0]:.3f} | "
+            f"{first.split} | {figure:.3f} ({low:.3f}-{high:.3f}){over}{manner(first)} | "
+            f"{headline(parent, metrics.task)[0]:.3f} | "
             f"{cost.parameters:,} | {cost.macs:,} | {cost.tflite_bytes:,} B | {_bytes(cost.arena_bytes)} |"
         )
     return "\n".join(lines)
@@ -90,11 +98,15 @@ def card(configuration: dict[str, Any], metrics: Metrics) -> str:
         RHYTHM_LIMITS if task.of_rhythm else BEAT_LIMITS,
         "The design of heartzoo's networks was informed by published results on DS2.",
         "## Repeat it",
-        f"```\nheartzoo evaluate {name}@{version}\n```",
+        f"```\nheartzoo evaluate {name}@{version}{_runtime_option(metrics)}\n```",
         "## Licence and data",
         _licence(configuration),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _runtime_option(metrics: Metrics) -> str:
+    return f" --runtime {metrics.agreement.runtime}" if metrics.agreement else ""
 
 
 def _contract(configuration: dict[str, Any]) -> str:
@@ -128,10 +140,10 @@ def _results(metrics: Metrics) -> str:
         )
     if agreement := metrics.agreement:
         lines.append(
-            f"\nTFLite Micro takes too long to score the whole split: {RUNTIMES[agreement.runtime]} did. On "
+            f"\nThe figures of the file are by {RUNTIMES[agreement.runtime]}, not by TFLite Micro. On "
             f"{agreement.examples:,} calibration examples both give the same class {agreement.same_class:,} times, and "
-            f"logits that differ by at most {agreement.largest_difference} int8 steps. `heartzoo evaluate` runs TFLite "
-            "Micro all the same, and goes on where it was interrupted."
+            f"logits that differ by at most {agreement.largest_difference} integer steps. `heartzoo evaluate` runs "
+            "TFLite Micro unless told otherwise; that may take hours, and goes on where it was interrupted."
         )
     if TASKS[metrics.task].headline(metrics.evaluations[0].track) == "macro_f1_nsv":
         lines.append(

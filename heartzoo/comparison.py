@@ -11,8 +11,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from heartzoo.cards import manner
 from heartzoo.files import write_bytes
-from heartzoo.interpreters import RUNTIMES
 from heartzoo.metrics_file import Evaluation, Metrics
 from heartzoo.zoo import Entry, find, list_models, zoo_folder
 
@@ -80,7 +80,7 @@ HEAD = """# Comparison
 On a random split a network meets people whose beats it has learnt; on DS2 it meets people for the first time, as it
 will on a wearable. The gap between the two columns of ours is what a random split hides.
 
-Ours are int8 files run by TFLite Micro, unless another runtime is named. Every figure is in
+Ours are int8 files run by TFLite Micro, unless said otherwise. Every figure is in
 `zoo/<model>/<version>/metrics.json` of the models named in the second column, and `heartzoo evaluate <model>` measures
 it again. Intervals are 95 % bootstraps over patients. Five-class figures on DS2 are macro-F1 over N, S and V
 ([why](evaluation.md)), then over all five classes; on the random split over all five. The networks are in
@@ -209,7 +209,7 @@ def _first(metrics: Metrics) -> Evaluation:
 
 def _on_random_split(e: Evaluation) -> str:
     recall = statistics.fmean(figures.se for figures in e.per_class.values())
-    return f"accuracy {e.accuracy:.4f}, mean recall {recall:.3f}, macro-F1 {e.macro_f1:.3f}{_by(e)}"
+    return f"accuracy {e.accuracy:.4f}, mean recall {recall:.3f}, macro-F1 {e.macro_f1:.3f}{manner(e)}"
 
 
 def _on_unseen_patients(e: Evaluation) -> str:
@@ -219,11 +219,7 @@ def _on_unseen_patients(e: Evaluation) -> str:
     else:
         low, high = e.macro_f1_ci95
         figures = f"macro-F1 {e.macro_f1:.3f} ({low:.3f}-{high:.3f})"
-    return f"{figures}; {e.split}, {e.track}{_by(e)}"
-
-
-def _by(e: Evaluation) -> str:
-    return "" if e.runtime == "tflm" else f", by {RUNTIMES[e.runtime]}"
+    return f"{figures}; {e.split}, {e.track}{manner(e)}"
 
 
 if __name__ == "__main__":

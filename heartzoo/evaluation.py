@@ -7,6 +7,7 @@ import math
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -79,25 +80,28 @@ def evaluate(subject: Subject, split: Split, present_only: bool = False) -> list
     rows = np.flatnonzero((labels >= 0) & split.select(store.samples, store.fs, store.symbols))
     if not len(rows):
         raise UserError(f"{split.name} holds no beat that {task.name} scores", "take another split")
-    # argmax takes the first of equal logits, as the configuration says.
-    predictions = _logits(subject, store, rows).argmax(axis=1)
     parts = [split, *(get_split(name) for name in PARTS.get(split.name, ()))]
-    return [_result(subject, part, store, rows, labels[rows], predictions) for part in parts]
-
-
-def _logits(subject: Subject, store: Store, rows: np.ndarray) -> np.ndarray:
-    """Predict chunk after chunk; each stays in the cache until the last is there."""
-    key = hashlib.sha256(f"{subject.file_sha256} {subject.runtime} {store.path.name}".encode() + rows.tobytes())
-    folder = cache_dir() / "evaluations" / key.hexdigest()[:32]
+    key = f"{subject.file_sha256} {subject.runtime} {store.path.name} {CHUNK}".encode() + rows.tobytes()
+    folder = cache_dir() / "evaluations" / hashlib.sha256(key).hexdigest()[:32]
     with lock(folder):
-        kept = [np.load(path) for path in sorted(folder.glob("[0-9]*.npy"))]
-        rest = rows[len(kept) * CHUNK :]
-        chunks = input_chunks(store, rest, subject.config.input, CHUNK)
-        for number, logits in enumerate(subject.predict(chunks, math.ceil(len(rest) / CHUNK)), start=len(kept)):
-            with atomic_path(folder / f"{number:06d}.npy") as temporary:
-                np.save(temporary, logits)
-            kept.append(logits)
+        # argmax takes the first of equal logits, as the configuration says.
+        predictions = _logits(subject, store, rows, folder).argmax(axis=1)
+        results = [_result(subject, part, store, rows, labels[rows], predictions) for part in parts]
         shutil.rmtree(folder)
+    return results
+
+
+def _logits(subject: Subject, store: Store, rows: np.ndarray, folder: Path) -> np.ndarray:
+    """Predict chunk after chunk; each goes to ``folder``, and what an interrupted call left there is taken as it is."""
+    kept: list[np.ndarray] = []
+    while (path := folder / f"{len(kept):06d}.npy").is_file():
+        kept.append(np.load(path))
+    rest = rows[len(kept) * CHUNK :]
+    chunks = input_chunks(store, rest, subject.config.input, CHUNK)
+    for logits in subject.predict(chunks, math.ceil(len(rest) / CHUNK)):
+        with atomic_path(folder / f"{len(kept):06d}.npy") as temporary:
+            np.save(temporary, logits)
+        kept.append(logits)
     return np.concatenate(kept)
 
 

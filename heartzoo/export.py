@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,12 +21,14 @@ from heartzoo.checkpoints import (
     read_history,
 )
 from heartzoo.config import Config
+from heartzoo.config.file import load_config
 from heartzoo.data.batches import Inputs, model_inputs
 from heartzoo.data.databases import get_database
 from heartzoo.data.download import ensure
 from heartzoo.data.splits import get_split
 from heartzoo.data.store import prepare
 from heartzoo.data.training_set import TrainingSet, load_training_set
+from heartzoo.errors import UserError
 from heartzoo.evaluation import Subject, evaluate
 from heartzoo.files import atomic_path, write_json
 from heartzoo.flatbuffer import ModelFacts, inspect
@@ -49,6 +52,7 @@ from heartzoo.runtime import RUNTIMES, TfliteModel, arena_bytes, default_runtime
 from heartzoo.tasks import get_task
 from heartzoo.training import build_model
 
+CHANGEABLE = ("export", "name", "summary", "limits", "origin")
 GOLDEN_RECORD = "syn24"
 GOLDEN_COUNT = 10
 
@@ -63,7 +67,13 @@ class Candidate:
     content: bytes
 
 
-def export(run: Path, version: str | None = None, root: Path | None = None, large_header: bool = False) -> zoo.Entry:
+def export(
+    run: Path,
+    version: str | None = None,
+    root: Path | None = None,
+    large_header: bool = False,
+    changes: Sequence[str] = (),
+) -> zoo.Entry:
     """Quantize every seed of a finished run, evaluate, and publish one of them, the seed that validation prefers.
 
     An interrupted export begins again and reuses the evaluations that it had finished.
@@ -73,17 +83,24 @@ def export(run: Path, version: str | None = None, root: Path | None = None, larg
         version: semantic version; default 1.0.0, or the newest with its minor number raised.
         root: the zoo's folder; default the zoo in use.
         large_header: write the C header of a model of any size; default up to 256 KB.
+        changes: ``key=value`` for ``export``, the name and the texts of the run's configuration.
 
     Returns:
         The new entry.
 
     Raises:
-        UserError: no finished run, the version exists, data are missing, or the disk is full.
+        UserError: no finished run, a change of what was trained, the version exists, data are missing, or the disk is
+            full.
     """
     root = root or zoo.zoo_folder()
-    config = read_run(run)
+    config = _changed(read_run(run), run, changes)
     version = version or publishing.next_version(root, config.name)
     publishing.check_free(root, config.name, version)
+    if config.export.runtime and default_runtime() != "tflm":
+        raise UserError(
+            f"export.runtime = {config.export.runtime}, but TFLite Micro is not installed to compare it with",
+            "export on Linux x86-64, where the tflite-micro package exists",
+        )
     data = load_training_set(config)
     calibration = data.inputs(data.calibration())
     candidates = [_candidate(config, run, seed, calibration) for seed in config.seeds]
@@ -96,16 +113,24 @@ def export(run: Path, version: str | None = None, root: Path | None = None, larg
     return publishing.publish(root, config.name, version, files)
 
 
+def _changed(config: Config, run: Path, changes: Sequence[str]) -> Config:
+    """The configuration with other settings of the export, another name or other texts."""
+    changed = load_config(run / "config.yaml", list(changes))
+    if config.model_copy(update={key: getattr(changed, key) for key in CHANGEABLE}) != changed:
+        raise UserError(
+            f"a finished run keeps its settings, all but {', '.join(CHANGEABLE)}", "train or compress anew for others"
+        )
+    return changed
+
+
 def _candidate(config: Config, run: Path, seed: int, calibration: dict[str, np.ndarray]) -> Candidate:
     """A seed as it is after its last stage."""
     folder = run / f"seed-{seed}"
-    console.print(f"convert {config.name}, seed {seed}, to int8")
+    console.print(f"convert {config.name}, seed {seed}, to integers")
     last = plans(folder, config)[-1]
     history = read_history(last.folder)
     validation = history[best_epoch(history, last)]
-    content = to_tflite(
-        load_model(last.folder / BEST), calibration, config.export.calibration_method, config.export.activations
-    )
+    content = _file(config, last.folder / BEST, calibration)
     return Candidate(seed, _without_optimizer(float_network(folder, config)), validation, content)
 
 
@@ -138,12 +163,7 @@ def _ablation(
         figures: dict[bool, dict[int, float]] = {False: {}, True: {}}  # of the float network, of the file
         for seed in config.seeds:
             folders = [plan.folder for plan in plans(run / f"seed-{seed}", config)]
-            content = to_tflite(
-                load_model(folders[number] / BEST),
-                calibration,
-                config.export.calibration_method,
-                config.export.activations,
-            )
+            content = _file(config, folders[number] / BEST, calibration)
             network = _without_optimizer(folders[number - rounded] / BEST)
             candidate = Candidate(seed, network, {}, content)
             for evaluation in _evaluations(
@@ -210,9 +230,9 @@ def _evaluate(subject: Subject, split: str, path: Path, root: Path, label: str) 
 
 
 def _agreement(config: Config, content: bytes, calibration: Inputs) -> Agreement | None:
-    """Compare the runtime of the evaluation with TFLite Micro, where it is another and both are installed."""
+    """Compare the runtime of the evaluation with TFLite Micro, where it is another."""
     runtime = config.export.runtime
-    if runtime is None or runtime == "tflm" or default_runtime() != "tflm":
+    if runtime is None or runtime == "tflm":
         return None
     console.print(f"compare {RUNTIMES[runtime]} with TFLite Micro on {len(calibration['signal'])} calibration examples")
     signal, rr = calibration["signal"], calibration.get("rr")

@@ -185,13 +185,19 @@ class Agreement(_Entry):
     """How far the runtime of the evaluations agrees with TFLite Micro, where it is another.
 
     Of ``examples`` calibration examples ``same_class`` get the same class from both; no logit differs by more than
-    ``largest_difference`` int8 steps.
+    ``largest_difference`` steps of the output.
     """
 
     runtime: Literal["reference", "xnnpack"]
     examples: Count
     same_class: Count
     largest_difference: Count
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if self.same_class > self.examples:
+            raise ValueError(f"same_class is {self.same_class} of {self.examples} examples")
+        return self
 
 
 class AblationRow(_Entry):

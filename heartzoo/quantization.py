@@ -7,12 +7,12 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import numpy as np
 
-from heartzoo.compression.calibration import Method
+from heartzoo.compression.calibration import Activations, Method
 from heartzoo.compression.fake_quantization import is_quantized, quantized, scale_and_shift
 from heartzoo.data.batches import Inputs
 from heartzoo.errors import UserError
@@ -20,8 +20,6 @@ from heartzoo.flatbuffer import strip
 from heartzoo.models.channels import is_free_norm
 from heartzoo.recurrent import is_recurrent, twin
 from heartzoo.stderr import captured_stderr
-
-Activations = Literal["int8", "int16"]
 
 
 def to_tflite(
@@ -45,7 +43,7 @@ def to_tflite(
     """
     if keras.backend.backend() != "tensorflow":
         raise UserError(
-            f"int8 conversion needs Keras on TensorFlow, found KERAS_BACKEND={keras.backend.backend()}",
+            f"conversion to integers needs Keras on TensorFlow, found KERAS_BACKEND={keras.backend.backend()}",
             "run the export without KERAS_BACKEND; the training may use any backend",
         )
     import tensorflow as tf

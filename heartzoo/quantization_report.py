@@ -9,13 +9,21 @@ import keras
 import numpy as np
 
 from heartzoo.checkpoints import float_network, load_model
-from heartzoo.compression.calibration import METHODS, Method
+from heartzoo.compression.calibration import METHODS, Activations, Method
 from heartzoo.compression.fake_quantization import plain_outputs, quantized
 from heartzoo.data.batches import Inputs
 from heartzoo.data.training_set import load_training_set
 from heartzoo.errors import UserError
+from heartzoo.quantization import to_tflite
 from heartzoo.runs import read_run
+from heartzoo.runtime import predict_parallel
 from heartzoo.training import Validation
+
+# Name, calibration method and activations of the files that are compared.
+WAYS: tuple[tuple[str, Method, Activations], ...] = (
+    *((method, method, "int8") for method in METHODS),
+    ("16x8", "minmax", "int16"),
+)
 
 
 @dataclass(frozen=True)
@@ -38,21 +46,22 @@ class TensorQuantization:
 
 
 @dataclass(frozen=True)
-class CalibrationResult:
-    """What a network loses by int8 under one way of setting its ranges.
+class FileResult:
+    """What the file of a network loses that was converted in one way.
 
     Attributes:
-        method: the way; None for the network in float.
-        snr_db: power of the logits on the calibration examples over that of all rounding, dB; None in float.
-        macro_f1: the task's headline on the validation patients; None where the run has none.
+        way: ``export.calibration_method``, or ``16x8``; ``float`` for the network itself.
+        snr_db: power of the logits on the calibration examples over that of all rounding, dB; None in float, and where
+            the converter cannot make such a file.
+        figure: the task's headline on the validation examples; None where the run has none.
     """
 
-    method: Method | None
+    way: str
     snr_db: float | None
-    macro_f1: float | None
+    figure: float | None
 
 
-def report_of(run: Path, seed: int | None = None) -> tuple[list[TensorQuantization], list[CalibrationResult]]:
+def report_of(run: Path, seed: int | None = None) -> tuple[list[TensorQuantization], list[FileResult]]:
     """What int8 does to a trained network, measured without any test patient.
 
     Args:
@@ -60,8 +69,8 @@ def report_of(run: Path, seed: int | None = None) -> tuple[list[TensorQuantizati
         seed: one of its seeds; default the first.
 
     Returns:
-        What each tensor loses, on the calibration examples, by the configuration's way of setting ranges; and what the
-        network loses by each way, the float network first.
+        What each tensor loses by int8, on the calibration examples and by the configuration's way of setting ranges;
+        and what files converted in each way lose, the float network first.
 
     Raises:
         UserError: no finished run, no such seed, or a recurrent network.
@@ -76,12 +85,21 @@ def report_of(run: Path, seed: int | None = None) -> tuple[list[TensorQuantizati
     tensors = quantization_report(model, calibration, calibration, config.export.calibration_method)
     validation = None if config.training.fold is None else Validation(data)
     logits = model.predict(calibration, verbose=0)
-    results = [CalibrationResult(None, None, validation(model)["val_macro_f1"] if validation else None)]
-    for method in METHODS:
-        rounded = quantized(model, calibration, method)
-        snr = _snr_db(logits, rounded.predict(calibration, verbose=0))
-        results.append(CalibrationResult(method, snr, validation(rounded)["val_macro_f1"] if validation else None))
+    results = [FileResult("float", None, validation(model)["val_macro_f1"] if validation else None)]
+    for way, method, activations in WAYS:
+        try:
+            content = to_tflite(model, calibration, method, activations)
+        except UserError:  # an operator has no 16x8 form
+            results.append(FileResult(way, None, None))
+            continue
+        snr = _snr_db(logits, _run(content, calibration))
+        figure = validation.score(_run(content, validation.inputs))["val_macro_f1"] if validation else None
+        results.append(FileResult(way, snr, figure))
     return tensors, results
+
+
+def _run(content: bytes, inputs: Inputs) -> np.ndarray:
+    return predict_parallel(content, inputs["signal"], inputs.get("rr"))
 
 
 def quantization_report(

@@ -175,7 +175,7 @@ def _copy_trainings(source: Path, config: Config, out: Path, steps: int) -> None
         for plan in plans(out / f"seed-{seed}", config)[: steps + 1]:
             old = source / plan.folder.relative_to(out)
             plan.folder.mkdir(parents=True, exist_ok=True)
-            for path in (old / BEST, *old.glob("model.keras"), *old.glob("*.json")):
+            for path in (old / BEST, *old.glob("model.keras"), *old.glob("[!.]*.json")):
                 write_bytes(plan.folder / path.name, path.read_bytes())
 
 

@@ -246,7 +246,7 @@ def test_cost_sums_to_what_is_published(cli, tiny_zoo):
 def test_quantization_tells_tensors_and_ways_of_calibration(cli, tiny_run):
     code, text, errors = cli("quantization", tiny_run, "--seed", 1)
     assert code == 0, errors
-    assert all(name in text for name in ("logits", "signal", "dB", "(float)", "minmax", "percentile", "mse"))
+    assert all(name in text for name in ("logits", "signal", "dB", "float", "minmax", "percentile", "mse", "16x8"))
     code, _, errors = cli("quantization", tiny_run, "--seed", 7)
     assert code == 2 and "has no seed 7; take one of [0, 1]" in errors
 

@@ -140,3 +140,9 @@ def test_importing_heartzoo_is_cheap() -> None:
     script = f"import heartzoo, sys; print(*sorted({heavy} & sys.modules.keys()))"
     run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.split() == []
+
+
+def test_every_public_name_is_there():
+    import heartzoo
+
+    assert all(getattr(heartzoo, name) for name in heartzoo.__all__)

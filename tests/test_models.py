@@ -262,3 +262,12 @@ def test_a_configuration_that_asks_efficientnetv2_for_rr_input_is_refused():
     tree = {"name": "x", "task": "beat-3", "input": {"rr_features": ["pre_post"]}, "model": network}
     with pytest.raises(UserError, match="no R-R input"):
         build_model(parse_config(tree, "x"))
+
+
+def test_the_lstm_begins_with_memories_from_one_sample_to_the_frame():
+    model = models.build("lstm_187", (1, 64, 1), 3, units=(6, 4))
+    for name, units in (("lstm1", 6), ("lstm2", 4)):
+        bias = np.asarray(model.get_layer(name).get_weights()[2]).reshape(4, units)  # input, forget, cell, output
+        np.testing.assert_allclose(bias[1], np.log(np.linspace(1, 63, units)), rtol=1e-5)
+        np.testing.assert_array_equal(bias[0], -bias[1])
+        assert not bias[2:].any()

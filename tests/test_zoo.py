@@ -237,21 +237,22 @@ def test_published_metrics_are_valid_and_of_these_files(published):
     metrics = metrics_file.read(published.folder / "metrics.json")
     assert (metrics.model, metrics.version) == (published.name, published.version)
     assert metrics.task == published.configuration["task"] and metrics.classes == published.configuration["classes"]
-    files = {"int8": "model.tflite", "float32": "model.keras"}
     runtime = metrics.agreement.runtime if metrics.agreement else "tflm"
     for evaluation in metrics.evaluations:
-        assert evaluation.file_sha256 == published.files[files[evaluation.precision]]["sha256"]
-        if evaluation.precision == "int8":
+        assert (
+            evaluation.file_sha256 == published.files["model.tflite" if evaluation.of_file else "model.keras"]["sha256"]
+        )
+        if evaluation.of_file:
             assert evaluation.runtime == runtime
     assert metrics.cost.tflite_bytes == published.files["model.tflite"]["bytes"]
 
 
 def test_published_int8_is_within_a_point_of_float(published):
-    figures: dict[tuple[str, str], float] = {
-        (e.precision, e.split): cards.headline(e, published.metrics.task)[0] for e in published.metrics.evaluations
+    figures: dict[tuple[bool, str], float] = {
+        (e.of_file, e.split): cards.headline(e, published.metrics.task)[0] for e in published.metrics.evaluations
     }
     splits = {split for _, split in figures}
-    assert splits and all(figures["int8", split] > figures["float32", split] - 0.01 for split in splits)
+    assert splits and all(figures[True, split] > figures[False, split] - 0.01 for split in splits)
 
 
 def test_published_configurations_are_those_of_configs(published):
@@ -282,7 +283,7 @@ def test_the_comparison_quotes_each_newest_version_by_its_confusion_matrix():
     for name in zoo.list_models(zoo=ZOO):
         entry = zoo.find(name, ZOO)
         row = next(line for line in page.splitlines() if f"{name}@{entry.version}" in line)
-        result = next(e for e in entry.metrics.evaluations if e.precision == "int8")
+        result = next(e for e in entry.metrics.evaluations if e.of_file)
         matrix = np.array(result.confusion_matrix)
         f1 = 2 * np.diag(matrix) / (matrix.sum(axis=0) + matrix.sum(axis=1)).clip(1)
         assert f"{f1.mean():.3f}" in row

@@ -73,6 +73,10 @@ def export(
     version: Annotated[str | None, typer.Option(help="X.Y.Z; default 1.0.0, then the next minor version")] = None,
     zoo: Annotated[Path | None, typer.Option(help="the zoo's folder; default the zoo in use")] = None,
     large_header: Annotated[bool, typer.Option(help="write the C header also of a model above 256 KB")] = False,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="override, e.g. export.calibration_method=mse or name=x"),
+    ] = None,
 ) -> None:
     """Quantize a run to int8, evaluate it on its test splits and publish it in the zoo."""
     import_keras()
@@ -80,7 +84,7 @@ def export(
     from heartzoo.export import export as publish
     from heartzoo.tables import report_table, show
 
-    entry = publish(run, version, zoo, large_header)
+    entry = publish(run, version, zoo, large_header, set_ or [])
     show(report_table(f"{entry.name}@{entry.version}", entry.metrics.evaluations[0]))
     print("wrote")
     for line in describe(entry):
@@ -103,13 +107,14 @@ def quantization(
 
     tensors, results = report_of(run, seed)
     table = Table("layer", "range", "SNR, its own rounding", "SNR, all rounding up to it")
-    print("its float network, ranges calibrated as export does without quantize_aware")
+    print("tensors of its float network in int8, ranges calibrated as export does without quantize_aware")
     for row in sorted(tensors, key=lambda row: row.snr_db):
         ends = f"{row.low:.3g} ... {row.high:.3g}"
         table.add_row(row.layer, ends, f"{row.own_snr_db:.1f} dB", f"{row.snr_db:.1f} dB")
     show(table)
-    table = Table("export.calibration_method", "SNR of the logits", "macro-F1, validation patients")
+    print("files, by export.calibration_method (16x8: export.activations=int16)")
+    table = Table("file", "SNR of the logits", "headline figure, validation")
     for result in results:
         snr = "-" if result.snr_db is None else f"{result.snr_db:.1f} dB"
-        table.add_row(result.method or "(float)", snr, "-" if result.macro_f1 is None else f"{result.macro_f1:.4f}")
+        table.add_row(result.way, snr, "-" if result.figure is None else f"{result.figure:.4f}")
     show(table)

@@ -75,10 +75,10 @@ def list_models(
     pattern: Annotated[str, typer.Argument(help="shell pattern, e.g. 'beat-*'")] = "*",
     zoo: Annotated[Path | None, typer.Option(help="the zoo's folder; default the zoo in use")] = None,
 ) -> None:
-    """The models of the zoo with their int8 figures and costs."""
+    """The models of the zoo with their files' figures and costs."""
     from rich.table import Table
 
-    from heartzoo.cards import headline
+    from heartzoo.cards import headline, manner
     from heartzoo.tables import show
     from heartzoo.zoo import find
     from heartzoo.zoo import list_models as names
@@ -92,7 +92,7 @@ def list_models(
         cost = metrics.cost
         table.add_row(
             f"{name}@{entry.version}", metrics.task, f"{first.track}, {first.split}",
-            f"{figure:.3f} ({low:.3f}-{high:.3f})",
+            f"{figure:.3f} ({low:.3f}-{high:.3f}){manner(first)}",
             f"{cost.parameters:,}", f"{cost.macs:,}", f"{cost.tflite_bytes:,}", f"{cost.arena_bytes or 0:,}",
         )  # fmt: skip
     show(table)
@@ -134,7 +134,7 @@ def cost(
     target: Annotated[str, typer.Argument(metavar="NAME[@VERSION]|PATH", help="a model of the zoo, or a .tflite file")],
     zoo: Annotated[Path | None, typer.Option(help="the zoo's folder; default the zoo in use")] = None,
 ) -> None:
-    """What each operator of an int8 file costs: multiply-accumulates, weights, memory; instructions are an estimate."""
+    """What each operator of a file costs: multiply-accumulates, weights, memory; instructions are an estimate."""
     from rich.table import Table
 
     from heartzoo.cost import operator_costs
@@ -153,12 +153,12 @@ def cost(
         shape = " x ".join(map(str, row.output))
         table.add_row(row.name, shape, f"{row.macs:,}", f"{row.weight_bytes:,}", f"{row.live_bytes:,}", estimate)
     show(table)
-    arena = arena_bytes(content)
+    arena, instructions = arena_bytes(content), sum(row.instructions or 0 for row in rows)
     print(
         f"{len(rows)} operators, {sum(row.macs for row in rows):,} MACs, {len(content):,} B of .tflite, "
         f"arena {'not measured' if arena is None else f'{arena:,} B'}, "
         f"most activations at once {max((row.live_bytes for row in rows), default=0):,} B, "
-        f"at least {sum(row.instructions or 0 for row in rows):,} instructions on a Cortex-M4 (estimate)"
+        f"instructions on a Cortex-M4 (estimate): {f'at least {instructions:,}' if instructions else 'not estimated'}"
     )
 
 

@@ -14,6 +14,7 @@ from typing import Literal, get_args
 import numpy as np
 
 Method = Literal["minmax", "percentile", "mse"]
+Activations = Literal["int8", "int16"]
 METHODS: tuple[Method, ...] = get_args(Method)
 _BEYOND = 0.01  # percent of the values that each end of a percentile range leaves out
 _SHARES = np.linspace(0.3, 1.0, 36)  # of the whole range that the least squared error is looked for among
@@ -36,7 +37,10 @@ def activation_range(values: np.ndarray, method: Method = "minmax") -> tuple[flo
         ends = np.percentile(values, (_BEYOND, 100 - _BEYOND))
         return min(0.0, float(ends[0])), max(0.0, float(ends[1]))
     if method == "mse":
-        some = values.ravel()[:: max(1, values.size // _VALUES)].astype(np.float64)
+        some = values.ravel()
+        if some.size > _VALUES:
+            some = np.random.default_rng(0).choice(some, _VALUES, replace=False)
+        some = some.astype(np.float64)
         share = min(_SHARES[::-1], key=lambda share: _squared_error(some, share * low, share * high))
         return float(share * low), float(share * high)
     return low, high

@@ -42,7 +42,9 @@ _SAME_SCALE = (
 def refuse_recurrent(model: keras.Model) -> None:
     """Raise a UserError for a network whose layers cannot be rounded here."""
     if is_recurrent(model):
-        raise UserError("int8's rounding is known for convolutions and dense layers, not for an LSTM", "leave it out")
+        raise UserError(
+            "int8's rounding is known for convolutions and dense layers, not for an LSTM", "calibrate it by minmax"
+        )
 
 
 def is_quantized(model: keras.Model) -> bool:
@@ -191,7 +193,9 @@ class _Rewriter:
         """A batch norm that no convolution takes in, as a 1x1 depthwise convolution."""
         kind = FakeQuantizedDepthwiseConv2D if self.ranges is not None else layers.DepthwiseConv2D
         if len(x.shape) != 4:
-            raise UserError(f"quantize_aware cannot round {norm.name}, a batch norm over a vector", "leave it out")
+            raise UserError(
+                f"int8's rounding is not known for {norm.name}, a batch norm over a vector", "leave that norm out"
+            )
         made = kind((1, 1), name=norm.name)
         y = made(x)
         scale, shift = scale_and_shift(norm)

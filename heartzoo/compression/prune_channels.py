@@ -16,6 +16,7 @@ import numpy as np
 from keras import layers
 
 from heartzoo import recipes
+from heartzoo.compression.calibration import Activations
 from heartzoo.compression.distill import distiller, taught_outputs
 from heartzoo.compression.fake_quantization import quantized
 from heartzoo.compression.step import Step
@@ -68,29 +69,40 @@ def _kept(settings: PruneChannelsConfig, step: Step, whole: keras.Model) -> dict
         return {name: np.array(mask, bool) for name, mask in found.items()}
     later = any(later.quantize_aware for later in step.config.compression)
     aware = later or step.config.export.calibration_method != "minmax"
-    keep = choose_channels(whole, bounds(settings, whole, aware), settings.smallest)
+    budgets = bounds(settings, whole, aware, step.config.export.activations)
+    keep = choose_channels(whole, budgets, settings.smallest)
     write_json(path, {name: mask.astype(int).tolist() for name, mask in keep.items()})
-    removed = sum(int((~mask).sum()) for mask in keep.values())
-    console.print(f"{step.title('prune_channels')}: {removed} channels removed")
+    removed, all_ = sum(int((~mask).sum()) for mask in keep.values()), sum(mask.size for mask in keep.values())
+    console.print(
+        f"{step.title('prune_channels')}: {removed} of {all_} channels removed, "
+        f"{macs(narrow(whole, keep)):,} of {macs(whole):,} multiply-accumulates left"
+    )
     return keep
 
 
-def bounds(settings: PruneChannelsConfig, whole: keras.Model, aware: bool = False) -> list[Bound]:
+def bounds(
+    settings: PruneChannelsConfig, whole: keras.Model, aware: bool = False, activations: Activations = "int8"
+) -> list[Bound]:
     """The budgets of a configuration, for one network.
 
     Args:
         settings: the step's settings.
         whole: the network; a fraction of multiply-accumulates is one of its own.
         aware: measure the int8 file as quantization-aware training makes it, which is some bytes larger or smaller.
+        activations: of the file.
     """
     found = []
     if settings.macs is not None:
         most = settings.macs * macs(whole) if settings.macs < 1 else settings.macs
         found.append(Bound("macs", most, macs))
+
+    def trial(model: keras.Model) -> bytes:
+        return _trial(model, aware, activations)
+
     if settings.flash_bytes is not None:
-        found.append(Bound("flash_bytes", settings.flash_bytes, lambda model: _flash(model, aware)))
+        found.append(Bound("flash_bytes", settings.flash_bytes, lambda model: _flash(trial(model))))
     if settings.arena_bytes is not None:
-        found.append(Bound("arena_bytes", settings.arena_bytes, lambda model: _arena(model, aware)))
+        found.append(Bound("arena_bytes", settings.arena_bytes, lambda model: _arena(trial(model))))
     return found
 
 
@@ -104,20 +116,19 @@ def check_macs(settings: PruneChannelsConfig, model: keras.Model) -> None:
     choose_channels(model, bounds(only, model), settings.smallest)
 
 
-def _trial(model: keras.Model, aware: bool) -> bytes:
-    """The int8 file of a network, its ranges set by noise."""
+def _trial(model: keras.Model, aware: bool, activations: Activations) -> bytes:
+    """The file of a network, its ranges set by noise."""
     from heartzoo.quantization import to_tflite
 
     rng = np.random.default_rng(0)
     frames = {
         tensor.name: rng.normal(size=(TRIAL_FRAMES, *tensor.shape[1:])).astype(np.float32) for tensor in model.inputs
     }
-    return to_tflite(quantized(model, frames) if aware else model, frames)
+    return to_tflite(quantized(model, frames) if aware else model, frames, activations=activations)
 
 
-def _flash(model: keras.Model, aware: bool) -> float:
-    """The largest file that the network can become with other ranges."""
-    content = _trial(model, aware)
+def _flash(content: bytes) -> float:
+    """The size of the largest file that the network can become with other ranges."""
     quantizations = [tensor.quantization for tensor in unpack(content).subgraphs[0].tensors]
     points = [int(q.zeroPoint[0]) for q in quantizations if q is not None and q.zeroPoint is not None]
     # Equal zero points are written once, in 16 bytes; those of -128 and 0 stay equal, as they follow a ReLU or weights.
@@ -125,10 +136,10 @@ def _flash(model: keras.Model, aware: bool) -> float:
     return len(content) + 16 * (len(varying) - len(set(varying)))
 
 
-def _arena(model: keras.Model, aware: bool) -> float:
+def _arena(content: bytes) -> float:
     from heartzoo.runtime import arena_bytes
 
-    found = arena_bytes(_trial(model, aware))
+    found = arena_bytes(content)
     if found is None:
         raise UserError("prune_channels.arena_bytes needs TFLite Micro, which is not installed", "bound macs instead")
     return found

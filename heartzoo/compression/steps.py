@@ -36,9 +36,11 @@ def check_steps(config: Config) -> None:
     Raises:
         UserError: a step needs TensorFlow or is not for an LSTM, or a budget of multiply-accumulates cannot be met.
     """
-    if not config.compression:
+    if not config.compression and config.export.calibration_method == "minmax":
         return
     model = build_model(config)
+    if config.export.calibration_method != "minmax":
+        _require_convolutions(model, f"export.calibration_method = {config.export.calibration_method}")
     for step in config.compression:
         if step.technique != "distill":
             _require_convolutions(model, step.technique)

@@ -26,6 +26,13 @@ def test_an_outlier_sets_the_whole_range_only():
     assert -4.5 < low < -3 and 3 < high < 4.5
 
 
+def test_every_channel_counts():
+    values = np.random.default_rng(0).normal(size=(500, 64, 16))
+    values[..., 5] *= 30
+    low, high = activation_range(values, "mse")
+    assert low < -40 and high > 40
+
+
 def test_the_least_squared_error_is_found():
     values = np.concatenate([np.random.default_rng(0).normal(size=10_000), [20.0]])
 
