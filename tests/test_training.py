@@ -142,7 +142,7 @@ def test_a_mistake_leaves_no_run_behind(override, cache, tiny, tmp_path):
     with pytest.raises(UserError):
         train(load_config(tiny, [override]), tmp_path / "run")
     # else the mended configuration would be refused as another one's
-    assert not [path for path in (tmp_path / "run").iterdir() if path.suffix != ".lock"]
+    assert not [path for path in (tmp_path / "run").glob("*") if path.suffix != ".lock"]
 
 
 def test_a_class_without_examples_is_named(cache, tiny, monkeypatch, tmp_path):
