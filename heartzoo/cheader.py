@@ -153,6 +153,7 @@ def _quantization(prefix: str, tensor: TensorFacts, index: int) -> list[str]:
 
 def _operators(macro: str, facts: ModelFacts) -> str:
     kinds = sorted(facts.operators)
+    stateful = " * Call interpreter.Reset() before each frame: an LSTM goes on from the state it was left in."
     calls = [f" *   resolver.Add{_resolver_name(kind)}();  // {facts.operators[kind]} times" for kind in kinds]
     return "\n".join(
         [
@@ -160,6 +161,7 @@ def _operators(macro: str, facts: ModelFacts) -> str:
             "/* The operators to register:",
             f" *   tflite::MicroMutableOpResolver<{macro}_OPERATORS> resolver;",
             *calls,
+            *([stateful] if any(kind.endswith("_LSTM") for kind in kinds) else []),
             " */",
         ]
     )

@@ -37,7 +37,8 @@ def invoker(content: bytes, runtime: str) -> Invoke:
         runtime: a key of ``RUNTIMES``.
 
     Returns:
-        A function from the inputs, in the file's order and shapes, to the first output.
+        A function from the inputs, in the file's order and shapes, to the first output. Each call starts afresh: no
+        state is left from the one before.
 
     Raises:
         UserError: unknown runtime, one that is not installed, or one that cannot run the model.
@@ -72,6 +73,7 @@ def arena_bytes(content: bytes) -> int | None:
 
 def _tflm_invoker(interpreter: Any) -> Invoke:
     def invoke(inputs: list[np.ndarray]) -> np.ndarray:
+        interpreter.reset()  # else an LSTM goes on from the state in which the last example left it
         for index, value in enumerate(inputs):
             interpreter.set_input(value, index)
         interpreter.invoke()
@@ -98,6 +100,7 @@ def _litert_invoker(content: bytes, reference: bool) -> Invoke:
     output = interpreter.get_output_details()[0]["index"]
 
     def invoke(inputs: list[np.ndarray]) -> np.ndarray:
+        interpreter.reset_all_variables()
         for index, value in zip(indices, inputs, strict=True):
             interpreter.set_tensor(index, value)
         interpreter.invoke()

@@ -95,9 +95,16 @@ def crc(array: np.ndarray) -> int:
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
-def test_a_compiled_header_gives_back_every_byte(compiler, golden, tmp_path):
-    header = c_header(NAME, "1.0.0", CONTENT, CLASSES, facts(), 12345, golden)
-    lines = run(compiler, header, tmp_path).splitlines()
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+def test_a_compiled_header_gives_back_every_byte(compiler, dtype, golden, tmp_path):
+    golden = replace(
+        golden, **{name: getattr(golden, name).astype(dtype) for name in vars(golden) if name.endswith("_quantized")}
+    )
+    tensors = facts()
+    outputs = tuple(replace(tensor, dtype=dtype) for tensor in tensors.outputs)
+    inputs = tuple(replace(tensor, dtype=dtype) for tensor in tensors.inputs)
+    header = c_header(NAME, "1.0.0", CONTENT, CLASSES, replace(tensors, inputs=inputs, outputs=outputs), 12345, golden)
+    lines = run(compiler, header, tmp_path, PROGRAM.replace("int8", dtype)).splitlines()
     assert lines[0] == f"{zlib.crc32(CONTENT)} {len(CONTENT)} 12345 0 {CLASSES[2]}"
     scale, zero_point, signal_index = lines[1].split()
     assert np.float32(scale) == np.float32(facts().rr.scale) and (zero_point, signal_index) == ("-5", "1")
@@ -121,7 +128,13 @@ def test_operators_are_named_as_tflite_micro_names_them(golden):
     calls = [line.split("Add")[1].split("(")[0] for line in header.splitlines() if "resolver.Add" in line]
     assert calls == ["Conv2D", "DepthwiseConv2D", "FullyConnected", "MaxPool2D", "Mean", "PadV2"]
     assert "#define HEARTZOO_BEAT_3_TEST_OPERATORS 6" in header
-    assert "NOT A MEDICAL DEVICE" in header and "Apache-2.0" in header
+    assert "NOT A MEDICAL DEVICE" in header and "Apache-2.0" in header and "Reset()" not in header
+
+
+def test_the_header_of_an_lstm_says_to_start_afresh(golden):
+    lstm = replace(facts(), operators={"UNIDIRECTIONAL_SEQUENCE_LSTM": 2})
+    header = c_header(NAME, "1.0.0", CONTENT, CLASSES, lstm, 1, golden)
+    assert "AddUnidirectionalSequenceLSTM(); " in header and "interpreter.Reset() before each frame" in header
 
 
 def test_a_large_model_is_refused_unless_asked_for(golden):
