@@ -1,22 +1,16 @@
-"""Structured pruning: channels are removed, so that the network itself is smaller, and it trains on.
-
-References:
-    Li et al. 2017, Pruning Filters for Efficient ConvNets (ICLR): the importance of a channel is the L1 norm of the
-    weights that make it, here after batch normalisation, relative to its layer's mean.
-"""
+"""Structured pruning: channels are removed, so that the network itself is smaller, and it trains on."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import keras
 import numpy as np
-from keras import layers
 
 from heartzoo import recipes
 from heartzoo.compression.calibration import Activations
+from heartzoo.compression.channel_costs import ChannelCosts
+from heartzoo.compression.channel_search import Bound, choose_channels
 from heartzoo.compression.distill import distiller, taught_outputs
 from heartzoo.compression.fake_quantization import quantized
 from heartzoo.compression.step import Step
@@ -24,21 +18,12 @@ from heartzoo.config.compression import PruneChannelsConfig
 from heartzoo.errors import UserError
 from heartzoo.files import write_json
 from heartzoo.flatbuffer import unpack
-from heartzoo.models.channels import Groups, find_groups, macs, narrow
+from heartzoo.models.channels import find_groups, macs, narrow
 from heartzoo.progress import console
 from heartzoo.training import Stage
 
 # They set the ranges of trial conversions.
 TRIAL_FRAMES = 8
-
-
-@dataclass(frozen=True)
-class Bound:
-    """A budget: what it bounds, the most that is allowed, and how it is measured."""
-
-    name: str
-    most: float
-    measure: Callable[[keras.Model], float]
 
 
 def prune_channels_stage(settings: PruneChannelsConfig, step: Step) -> Stage:
@@ -67,8 +52,8 @@ def _kept(settings: PruneChannelsConfig, step: Step, whole: keras.Model) -> dict
     if path.is_file():
         found = json.loads(path.read_text())
         return {name: np.array(mask, bool) for name, mask in found.items()}
-    later = any(later.quantize_aware for later in step.config.compression)
-    aware = later or step.config.export.calibration_method != "minmax"
+    exact_ranges = step.config.export.calibration_method == "minmax"
+    aware = not exact_ranges or any(other.quantize_aware for other in step.config.compression)
     budgets = bounds(settings, whole, aware, step.config.export.activations)
     keep = choose_channels(whole, budgets, settings.smallest)
     write_json(path, {name: mask.astype(int).tolist() for name, mask in keep.items()})
@@ -91,18 +76,25 @@ def bounds(
         aware: measure the int8 file as quantization-aware training makes it, which is some bytes larger or smaller.
         activations: of the file.
     """
+    costs = ChannelCosts(whole, find_groups(whole))
     found = []
     if settings.macs is not None:
         most = settings.macs * macs(whole) if settings.macs < 1 else settings.macs
-        found.append(Bound("macs", most, macs))
+        found.append(Bound("macs", most, macs, costs.macs))
 
     def trial(model: keras.Model) -> bytes:
         return _trial(model, aware, activations)
 
     if settings.flash_bytes is not None:
-        found.append(Bound("flash_bytes", settings.flash_bytes, lambda model: _flash(trial(model))))
+        most = settings.flash_bytes
+        found.append(Bound("flash_bytes", most, lambda model: _flash(trial(model)), costs.weight_bytes))
     if settings.arena_bytes is not None:
-        found.append(Bound("arena_bytes", settings.arena_bytes, lambda model: _arena(trial(model))))
+        wide = 2 if activations == "int16" else 1
+
+        def live_bytes(widths: np.ndarray) -> np.ndarray:
+            return wide * costs.live_bytes(widths)
+
+        found.append(Bound("arena_bytes", settings.arena_bytes, lambda model: _arena(trial(model)), live_bytes))
     return found
 
 
@@ -143,64 +135,3 @@ def _arena(content: bytes) -> float:
     if found is None:
         raise UserError("prune_channels.arena_bytes needs TFLite Micro, which is not installed", "bound macs instead")
     return found
-
-
-def choose_channels(model: keras.Model, budgets: list[Bound], smallest: float) -> dict[str, np.ndarray]:
-    """Remove the least important channels, as few as the budgets allow.
-
-    Args:
-        model: the network.
-        budgets: what it must come to.
-        smallest: fraction of its channels that every group keeps at least, and at least one.
-
-    Returns:
-        Group -> which of its channels stay, boolean.
-
-    Raises:
-        UserError: its smallest form does not meet a budget.
-    """
-    groups = find_groups(model)
-    order = _order(model, groups, smallest)
-
-    def without(count: int) -> dict[str, np.ndarray]:
-        keep = {name: np.ones(size, bool) for name, size in groups.sizes.items()}
-        for name, channel in order[:count]:
-            keep[name][channel] = False
-        return keep
-
-    def excess(count: int) -> Bound | None:
-        narrower = narrow(model, without(count))
-        return next((bound for bound in budgets if bound.measure(narrower) > bound.most), None)
-
-    low, high = 0, len(order)
-    if bound := excess(high):
-        nearest = bound.measure(narrow(model, without(high)))
-        raise UserError(
-            f"prune_channels cannot reach {bound.name} <= {bound.most:,.0f}: at its smallest it has {nearest:,.0f}",
-            f"allow {nearest:,.0f}, lower prune_channels.smallest, or begin with a smaller network",
-        )
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (middle + 1, high) if excess(middle) else (low, middle)
-    return without(high)
-
-
-def _order(model: keras.Model, groups: Groups, smallest: float) -> list[tuple[str, int]]:
-    """(group, channel) of every channel that may go, the least important first."""
-    ranked = []
-    for name, size in groups.sizes.items():
-        importance = np.mean([_importance(model, maker) for maker in groups.makers[name]], axis=0)
-        importance = importance / max(importance.mean(), 1e-12)
-        stay = max(1, int(np.ceil(smallest * size)))
-        ranked += [(importance[channel], name, int(channel)) for channel in np.argsort(importance)[: size - stay]]
-    return [(name, channel) for _, name, channel in sorted(ranked)]
-
-
-def _importance(model: keras.Model, maker: str) -> np.ndarray:
-    """L1 norm of the weights that make each channel, as its batch normalisation scales them; shape (channels,)."""
-    layer = model.get_layer(maker)
-    norms: np.ndarray = np.abs(layer.get_weights()[0]).reshape(-1, layer.output.shape[-1]).sum(axis=0)
-    for after in model.layers:
-        if isinstance(after, layers.BatchNormalization) and after.input is layer.output:
-            norms = norms * np.abs(after.gamma) / np.sqrt(np.asarray(after.moving_variance) + after.epsilon)
-    return norms

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 
 from heartzoo import models
+from heartzoo.compression.channel_costs import ChannelCosts
+from heartzoo.compression.channel_search import Bound, choose_channels
 from heartzoo.compression.fake_quantization import quantized
-from heartzoo.compression.prune_channels import Bound, bounds, choose_channels
+from heartzoo.compression.prune_channels import bounds
 from heartzoo.config.compression import PruneChannelsConfig
 from heartzoo.errors import UserError
-from heartzoo.models.channels import macs, narrow
+from heartzoo.models.channels import find_groups, macs, narrow
 from heartzoo.quantization import to_tflite
 from heartzoo.runtime import arena_bytes, default_runtime
 
@@ -29,7 +32,9 @@ def test_the_least_important_channel_goes_first():
     (kernel,) = layer.get_weights()
     kernel[..., 7] *= 1e-3
     layer.set_weights([kernel])
-    keep = choose_channels(model, [Bound("macs", macs(model) - 1, macs)], 0.1)
+    keep = choose_channels(
+        model, [Bound("macs", macs(model) - 1, macs, ChannelCosts(model, find_groups(model)).macs)], 0.1
+    )
     assert {name: np.flatnonzero(~mask).tolist() for name, mask in keep.items() if not mask.all()} == {
         "stage2_block1_conv1": [7]
     }
@@ -60,3 +65,26 @@ def test_the_arena_is_bounded_by_what_tflite_micro_allocates(activations):
     smaller = narrow(model, choose_channels(model, [arena], 0.1))
     x = {"signal": np.random.default_rng(5).normal(size=(8, 1, 256, 1)).astype(np.float32)}
     assert 6500 < arena_bytes(to_tflite(smaller, x, activations=activations)) <= 8000
+
+
+def test_an_arena_budget_takes_channels_from_the_fullest_layers_only():
+    model = models.build("resnet", (1, 256, 1), 3)
+    groups = find_groups(model)
+    costs = ChannelCosts(model, groups)
+
+    def peak(network: keras.Model) -> float:
+        return float(ChannelCosts(network, find_groups(network)).live_bytes(sizes(network)).max())
+
+    def sizes(network: keras.Model) -> np.ndarray:
+        return np.array([network.get_layer(name).output.shape[-1] for name in groups.sizes])
+
+    keep = choose_channels(model, [Bound("arena", 0.7 * peak(model), peak, costs.live_bytes)], 0.1)
+    assert peak(narrow(model, keep)) <= 0.7 * peak(model)
+    narrowed = {name for name, mask in keep.items() if not mask.all()}
+    assert narrowed and all(name.startswith(("stem", "stage1")) for name in narrowed)
+
+
+def test_a_budget_that_is_met_takes_nothing():
+    model = models.build("resnet", (1, 64, 1), 3)
+    (bound,) = bounds(PruneChannelsConfig(macs=10_000_000), model)
+    assert all(mask.all() for mask in choose_channels(model, [bound], 0.1).values())
