@@ -17,7 +17,8 @@ import keras
 import numpy as np
 
 from heartzoo.compression.fake_layers import CUSTOM_LAYERS
-from heartzoo.config import Config, ScheduleConfig, TrainingConfig
+from heartzoo.config import Config
+from heartzoo.config.training import ScheduleConfig, TrainingConfig
 from heartzoo.errors import UserError
 from heartzoo.files import atomic_path, write_bytes, write_json
 

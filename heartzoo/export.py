@@ -2,69 +2,46 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from heartzoo import cards, cheader, contract, publishing, zoo
+from heartzoo.candidates import Candidate, convert_seed, evaluate_candidate, measure_ablation, measure_cost
 from heartzoo.checkpoints import (
-    BEST,
-    best_epoch,
-    float_network,
     load_model,
-    plans,
-    read_history,
 )
 from heartzoo.config import Config
 from heartzoo.config.file import load_config
 from heartzoo.data.batches import Inputs, model_inputs
 from heartzoo.data.databases import get_database
 from heartzoo.data.download import ensure
-from heartzoo.data.splits import get_split
 from heartzoo.data.store import prepare
 from heartzoo.data.training_set import TrainingSet, load_training_set
 from heartzoo.errors import UserError
-from heartzoo.evaluation import Subject, evaluate
-from heartzoo.files import atomic_path, write_json
-from heartzoo.flatbuffer import ModelFacts, inspect
+from heartzoo.flatbuffer import inspect
 from heartzoo.metrics_file import (
     SCHEMA_VERSION,
     AblationRow,
     Agreement,
-    Cost,
     Evaluation,
     Metrics,
     SeedResult,
     to_bytes,
 )
 from heartzoo.models.channels import widths_of
-from heartzoo.openings import log_openings
-from heartzoo.predictors import keras_subject, tflite_subject
 from heartzoo.progress import console
-from heartzoo.quantization import to_tflite
 from heartzoo.runs import read_run
-from heartzoo.runtime import RUNTIMES, TfliteModel, arena_bytes, default_runtime, predict_parallel
+from heartzoo.runtime import RUNTIMES, TfliteModel, default_runtime, predict_parallel
 from heartzoo.tasks import get_task
 from heartzoo.training import build_model
 
 CHANGEABLE = ("export", "name", "summary", "limits", "origin")
 GOLDEN_RECORD = "syn24"
 GOLDEN_COUNT = 10
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One seed of a run: its float network and that network's int8 file."""
-
-    seed: int
-    keras_path: Path
-    validation: dict[str, float]
-    content: bytes
 
 
 def export(
@@ -103,11 +80,11 @@ def export(
         )
     data = load_training_set(config)
     calibration = data.inputs(data.calibration())
-    candidates = [_candidate(config, run, seed, calibration) for seed in config.seeds]
+    candidates = [convert_seed(config, run, seed, calibration) for seed in config.seeds]
     shipped = _choose(config, candidates)
     label = f"{config.name}@{version}"
-    results = {c.seed: _evaluations(config, c, run, root, label, config.data.test) for c in candidates}
-    ablation = _ablation(config, run, calibration, shipped.seed, root, label)
+    results = {c.seed: evaluate_candidate(config, c, run, root, label, config.data.test) for c in candidates}
+    ablation = measure_ablation(config, run, calibration, shipped.seed, root, label)
     agreement = _agreement(config, shipped.content, calibration)
     files = _files(config, version, data, candidates, shipped, results, ablation, agreement, large_header)
     return publishing.publish(root, config.name, version, files)
@@ -123,76 +100,6 @@ def _changed(config: Config, run: Path, changes: Sequence[str]) -> Config:
     return changed
 
 
-def _candidate(config: Config, run: Path, seed: int, calibration: dict[str, np.ndarray]) -> Candidate:
-    """A seed as it is after its last stage."""
-    folder = run / f"seed-{seed}"
-    console.print(f"convert {config.name}, seed {seed}, to integers")
-    last = plans(folder, config)[-1]
-    history = read_history(last.folder)
-    validation = history[best_epoch(history, last)]
-    content = _file(config, last.folder / BEST, calibration)
-    return Candidate(seed, _without_optimizer(float_network(folder, config)), validation, content)
-
-
-def _file(config: Config, network: Path, calibration: Inputs) -> bytes:
-    """A network's ``.tflite`` file."""
-    settings = config.export
-    return to_tflite(load_model(network), calibration, settings.calibration_method, settings.activations)
-
-
-def _without_optimizer(best: Path) -> Path:
-    """The network beside its checkpoint as it is published; saved once, as every saving has other bytes."""
-    path = best.with_name("model.keras")
-    if not path.is_file():
-        with atomic_path(path) as temporary:
-            load_model(best).save(temporary)
-    return path
-
-
-def _ablation(
-    config: Config, run: Path, calibration: dict[str, np.ndarray], shipped: int, root: Path, label: str
-) -> list[AblationRow]:
-    """Every stage of a compressed run, each seed evaluated on the first test split."""
-    if not config.compression:
-        return []
-    rows = []
-    names = ["train", *(step.technique for step in config.compression)]
-    metric = get_task(config.task).headline(config.track)
-    for number, stage in enumerate(names):
-        rounded = stage == "quantize_aware"
-        figures: dict[bool, dict[int, float]] = {False: {}, True: {}}  # of the float network, of the file
-        for seed in config.seeds:
-            folders = [plan.folder for plan in plans(run / f"seed-{seed}", config)]
-            content = _file(config, folders[number] / BEST, calibration)
-            network = _without_optimizer(folders[number - rounded] / BEST)
-            candidate = Candidate(seed, network, {}, content)
-            for evaluation in _evaluations(
-                config, candidate, run, root, f"{label} after {stage}", config.data.test[:1]
-            ):
-                if evaluation.split == config.data.test[0]:  # not one of its parts
-                    figures[evaluation.of_file][seed] = getattr(evaluation, metric)
-            if seed == shipped:
-                cost = _cost(candidate, inspect(content))
-                packed = len(gzip.compress(content, mtime=0))
-        rows.append(
-            AblationRow(
-                stage=stage,
-                split=config.data.test[0],
-                metric=metric,
-                float32=None if rounded else figures[False],
-                int8=figures[True],
-                parameters=cost.parameters,
-                nonzero_parameters=cost.nonzero_parameters,
-                macs=cost.macs,
-                tflite_bytes=cost.tflite_bytes,
-                gzip_bytes=packed,
-                arena_bytes=cost.arena_bytes,
-                operators=sum(cost.operators.values()),
-            )
-        )
-    return rows
-
-
 def _choose(config: Config, candidates: list[Candidate]) -> Candidate:
     """The seed that does best on the validation patients by the watched metric; without validation the first."""
     if config.training.fold is None:
@@ -200,33 +107,6 @@ def _choose(config: Config, candidates: list[Candidate]) -> Candidate:
     metric = config.training.early_stopping.metric
     sign = -1 if metric == "val_loss" else 1
     return max(candidates, key=lambda candidate: sign * candidate.validation[metric])
-
-
-def _evaluations(
-    config: Config, candidate: Candidate, run: Path, root: Path, label: str, splits: list[str]
-) -> list[Evaluation]:
-    """Int8 and float results of one seed on test splits, each kept in the run's folder as soon as it is there."""
-    found = []
-    subjects = (
-        tflite_subject(config, candidate.content, candidate.seed, config.export.runtime),
-        keras_subject(config, candidate.keras_path, candidate.seed),
-    )
-    for subject in subjects:
-        for name in splits:
-            path = run / f"seed-{candidate.seed}" / f"{name}-{subject.runtime}-{subject.file_sha256[:16]}.json"
-            found += _kept(path) if path.is_file() else _evaluate(subject, name, path, root, label)
-    return found
-
-
-def _kept(path: Path) -> list[Evaluation]:
-    return [Evaluation.model_validate(value) for value in json.loads(path.read_text())]
-
-
-def _evaluate(subject: Subject, split: str, path: Path, root: Path, label: str) -> list[Evaluation]:
-    found = evaluate(subject, get_split(split))
-    log_openings(root, f"{label} seed {subject.seed}", found)
-    write_json(path, [evaluation.model_dump(mode="json") for evaluation in found])
-    return found
 
 
 def _agreement(config: Config, content: bytes, calibration: Inputs) -> Agreement | None:
@@ -268,7 +148,7 @@ def _files(
         seeds=_seed_results(config, results),
         ablation=ablation,
         agreement=agreement,
-        cost=_cost(shipped, facts),
+        cost=measure_cost(shipped),
     )
     choice = {
         "shipped_seed": shipped.seed,
@@ -308,19 +188,6 @@ def _seed_results(config: Config, results: dict[int, list[Evaluation]]) -> list[
             each = {seed: r[position].per_class[name].f1 for seed, r in results.items()}
             found.append(SeedResult.of(f"per_class.{name}.f1", each, **condition))
     return found
-
-
-def _cost(shipped: Candidate, facts: ModelFacts) -> Cost:
-    model = load_model(shipped.keras_path)
-    return Cost(
-        parameters=model.count_params(),
-        nonzero_parameters=int(sum(np.count_nonzero(weight) for weight in model.get_weights())),
-        macs=facts.macs,
-        tflite_bytes=facts.tflite_bytes,
-        keras_bytes=shipped.keras_path.stat().st_size,
-        arena_bytes=arena_bytes(shipped.content),
-        operators=facts.operators,
-    )
 
 
 def golden_vectors(config: Config, content: bytes) -> cheader.GoldenVectors:

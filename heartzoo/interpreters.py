@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,7 +13,9 @@ from heartzoo.errors import UserError, nearest
 from heartzoo.flatbuffer import inspect
 from heartzoo.stderr import captured_stderr
 
-Runtime = Literal["tflm", "reference", "xnnpack"]
+if TYPE_CHECKING:
+    from heartzoo.config.export import Runtime
+
 Invoke = Callable[[list[np.ndarray]], np.ndarray]
 RUNTIMES: dict[str, str] = {
     "tflm": "TFLite Micro",

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from heartzoo.config import Config
+from heartzoo.config.export import Runtime
 from heartzoo.data.batches import Inputs
 from heartzoo.errors import UserError
 from heartzoo.evaluation import Subject
 from heartzoo.files import sha256
 from heartzoo.flatbuffer import inspect, require_integer, require_shapes
 from heartzoo.progress import track
-from heartzoo.runtime import Runtime, default_runtime, predict_chunks
+from heartzoo.runtime import default_runtime, predict_chunks
 from heartzoo.tasks import get_task
 
 

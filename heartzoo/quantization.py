@@ -12,8 +12,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from heartzoo.compression.calibration import Activations, Method
 from heartzoo.compression.fake_quantization import is_quantized, quantized, scale_and_shift
+from heartzoo.config.export import Activations, CalibrationMethod
 from heartzoo.data.batches import Inputs
 from heartzoo.errors import UserError
 from heartzoo.flatbuffer import strip
@@ -23,7 +23,7 @@ from heartzoo.stderr import captured_stderr
 
 
 def to_tflite(
-    model: keras.Model, calibration: Inputs, method: Method = "minmax", activations: Activations = "int8"
+    model: keras.Model, calibration: Inputs, method: CalibrationMethod = "minmax", activations: Activations = "int8"
 ) -> bytes:
     """Convert a network to int8 weights and int8 or int16 activations, inputs and outputs, with a batch of one.
 

@@ -9,8 +9,9 @@ import keras
 import numpy as np
 
 from heartzoo.checkpoints import float_network, load_model
-from heartzoo.compression.calibration import METHODS, Activations, Method
-from heartzoo.compression.fake_quantization import plain_outputs, quantized
+from heartzoo.compression.calibration import METHODS
+from heartzoo.compression.fake_quantization import plain_outputs, quantized, refuse_recurrent
+from heartzoo.config.export import Activations, CalibrationMethod
 from heartzoo.data.batches import Inputs
 from heartzoo.data.training_set import load_training_set
 from heartzoo.errors import UserError
@@ -20,7 +21,7 @@ from heartzoo.runtime import predict_parallel
 from heartzoo.training import Validation
 
 # Name, calibration method and activations of the files that are compared.
-WAYS: tuple[tuple[str, Method, Activations], ...] = (
+WAYS: tuple[tuple[str, CalibrationMethod, Activations], ...] = (
     *((method, method, "int8") for method in METHODS),
     ("16x8", "minmax", "int16"),
 )
@@ -52,13 +53,15 @@ class FileResult:
     Attributes:
         way: ``export.calibration_method``, or ``16x8``; ``float`` for the network itself.
         snr_db: power of the logits on the calibration examples over that of all rounding, dB; None in float, and where
-            the converter cannot make such a file.
+            there is no such file.
         figure: the task's headline on the validation examples; None where the run has none.
+        refusal: why there is no such file.
     """
 
     way: str
     snr_db: float | None
     figure: float | None
+    refusal: str = ""
 
 
 def report_of(run: Path, seed: int | None = None) -> tuple[list[TensorQuantization], list[FileResult]]:
@@ -80,6 +83,7 @@ def report_of(run: Path, seed: int | None = None) -> tuple[list[TensorQuantizati
     if chosen not in config.seeds:
         raise UserError(f"{run} has no seed {chosen}", f"take one of {config.seeds}")
     model = load_model(float_network(run / f"seed-{chosen}", config))
+    refuse_recurrent(model)
     data = load_training_set(config)
     calibration = data.inputs(data.calibration())
     tensors = quantization_report(model, calibration, calibration, config.export.calibration_method)
@@ -89,10 +93,10 @@ def report_of(run: Path, seed: int | None = None) -> tuple[list[TensorQuantizati
     for way, method, activations in WAYS:
         try:
             content = to_tflite(model, calibration, method, activations)
-        except UserError:  # an operator has no 16x8 form
-            results.append(FileResult(way, None, None))
+            snr = _snr_db(logits, _run(content, calibration))
+        except UserError as error:
+            results.append(FileResult(way, None, None, error.problem))
             continue
-        snr = _snr_db(logits, _run(content, calibration))
         figure = validation.score(_run(content, validation.inputs))["val_macro_f1"] if validation else None
         results.append(FileResult(way, snr, figure))
     return tensors, results
@@ -103,7 +107,7 @@ def _run(content: bytes, inputs: Inputs) -> np.ndarray:
 
 
 def quantization_report(
-    model: keras.Model, calibration: Inputs, inputs: Inputs, method: Method = "minmax"
+    model: keras.Model, calibration: Inputs, inputs: Inputs, method: CalibrationMethod = "minmax"
 ) -> list[TensorQuantization]:
     """Signal and noise of each tensor.
 

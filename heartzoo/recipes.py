@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from heartzoo.config import TrainingConfig
+from heartzoo.config.training import TrainingConfig
 
 
 def optimizer(training: TrainingConfig) -> keras.optimizers.Optimizer:

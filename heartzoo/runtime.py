@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import joblib
 import numpy as np
 
 from heartzoo.errors import UserError
 from heartzoo.flatbuffer import ModelFacts, TensorFacts, inspect, require_integer
-from heartzoo.interpreters import RUNTIMES, Runtime, arena_bytes, default_runtime, invoker
+from heartzoo.interpreters import RUNTIMES, arena_bytes, default_runtime, invoker
 from heartzoo.progress import track
 
-__all__ = ["RUNTIMES", "Runtime", "TfliteModel", "arena_bytes", "default_runtime", "predict_chunks", "predict_parallel"]
+if TYPE_CHECKING:
+    from heartzoo.config.export import Runtime
+
+__all__ = ["RUNTIMES", "TfliteModel", "arena_bytes", "default_runtime", "predict_chunks", "predict_parallel"]
 
 Chunk = tuple[np.ndarray, np.ndarray | None]
 CHUNK = 512  # examples; one takes 1 to 5 ms

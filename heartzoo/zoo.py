@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     import numpy as np
 
     from heartzoo.config import Config
+    from heartzoo.config.export import Runtime
     from heartzoo.data.beats import Examples
     from heartzoo.data.records import Record
     from heartzoo.metrics_file import Metrics
-    from heartzoo.runtime import Runtime, TfliteModel
+    from heartzoo.runtime import TfliteModel
 
 INDEX_SCHEMA_VERSION = 1
 VERSION = re.compile(r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)$")

@@ -23,7 +23,7 @@ LAYERS = (
     "checkpoints recipes recurrent training compression quantization",
     "evaluation metrics_file openings predictors contract cheader cost",
     "zoo publishing plots tables ablation cards comparison",
-    "runs quantization_report export",
+    "runs quantization_report candidates export",
     "cli demo __main__",
 )
 RANK = {f"heartzoo.{name}": rank for rank, names in enumerate(LAYERS) for name in names.split()}
@@ -48,6 +48,7 @@ LOAD_KERAS = (
     "heartzoo.compression",
     "heartzoo.quantization",
     "heartzoo.quantization_report",
+    "heartzoo.candidates",
     "heartzoo.export",
 )
 

@@ -18,8 +18,9 @@ import pytest
 
 from heartzoo import recipes
 from heartzoo.checkpoints import Plan, best_epoch, finished, load_model, plateaus, read_history
-from heartzoo.config import Config, EarlyStoppingConfig, TrainingConfig
+from heartzoo.config import Config
 from heartzoo.config.file import load_config, parse_config
+from heartzoo.config.training import EarlyStoppingConfig, TrainingConfig
 from heartzoo.data import splits
 from heartzoo.data.training_set import load_training_set
 from heartzoo.errors import UserError

@@ -118,3 +118,6 @@ def quantization(
         snr = "-" if result.snr_db is None else f"{result.snr_db:.1f} dB"
         table.add_row(result.way, snr, "-" if result.figure is None else f"{result.figure:.4f}")
     show(table)
+    for result in results:
+        if result.refusal:
+            print(f"no {result.way} file: {result.refusal}")

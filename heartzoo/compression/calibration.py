@@ -9,19 +9,19 @@ References:
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 
-Method = Literal["minmax", "percentile", "mse"]
-Activations = Literal["int8", "int16"]
-METHODS: tuple[Method, ...] = get_args(Method)
+from heartzoo.config.export import CalibrationMethod
+
+METHODS: tuple[CalibrationMethod, ...] = get_args(CalibrationMethod)
 _BEYOND = 0.01  # percent of the values that each end of a percentile range leaves out
 _SHARES = np.linspace(0.3, 1.0, 36)  # of the whole range that the least squared error is looked for among
 _VALUES = 100_000  # that it is computed from
 
 
-def activation_range(values: np.ndarray, method: Method = "minmax") -> tuple[float, float]:
+def activation_range(values: np.ndarray, method: CalibrationMethod = "minmax") -> tuple[float, float]:
     """The range of a tensor; zero is in it, as int8 needs a step for it.
 
     Args:

@@ -17,8 +17,9 @@ import keras
 import numpy as np
 from keras import layers
 
-from heartzoo.compression.calibration import Method, activation_range
+from heartzoo.compression.calibration import activation_range
 from heartzoo.compression.fake_layers import FAKE_QUANTIZED, FakeQuantize, FakeQuantizedDepthwiseConv2D
+from heartzoo.config.export import CalibrationMethod
 from heartzoo.data.batches import Inputs
 from heartzoo.errors import UserError
 from heartzoo.recurrent import is_recurrent
@@ -52,7 +53,7 @@ def is_quantized(model: keras.Model) -> bool:
     return any(isinstance(layer, FakeQuantize) for layer in model.layers)
 
 
-def quantized(model: keras.Model, calibration: Inputs, method: Method = "minmax") -> keras.Model:
+def quantized(model: keras.Model, calibration: Inputs, method: CalibrationMethod = "minmax") -> keras.Model:
     """The same network, batch norms folded, that rounds weights and activations to int8.
 
     Args:

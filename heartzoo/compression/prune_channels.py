@@ -8,13 +8,13 @@ import keras
 import numpy as np
 
 from heartzoo import recipes
-from heartzoo.compression.calibration import Activations
 from heartzoo.compression.channel_costs import ChannelCosts
 from heartzoo.compression.channel_search import Bound, choose_channels
 from heartzoo.compression.distill import distiller, taught_outputs
 from heartzoo.compression.fake_quantization import quantized
 from heartzoo.compression.step import Step
 from heartzoo.config.compression import PruneChannelsConfig
+from heartzoo.config.export import Activations
 from heartzoo.errors import UserError
 from heartzoo.files import write_json
 from heartzoo.flatbuffer import unpack

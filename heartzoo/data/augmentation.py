@@ -12,7 +12,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import signal as dsp
 
-from heartzoo.config import AugmentationConfig, InputConfig
+from heartzoo.config import InputConfig
+from heartzoo.config.training import AugmentationConfig
 from heartzoo.data.rhythm import drown
 from heartzoo.data.signal import stretches
 

@@ -12,7 +12,8 @@ from functools import cached_property
 
 import numpy as np
 
-from heartzoo.config import AugmentationConfig, InputConfig, SamplingConfig
+from heartzoo.config import InputConfig
+from heartzoo.config.training import AugmentationConfig, SamplingConfig
 from heartzoo.data.augmentation import Noise, augment
 from heartzoo.data.signal import normalise
 from heartzoo.data.store import Store

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heartzoo.config import AugmentationConfig, InputConfig
+from heartzoo.config import InputConfig
+from heartzoo.config.training import AugmentationConfig
 from heartzoo.data.augmentation import Noise, augment
 from heartzoo.data.batches import model_inputs
 from heartzoo.data.signal import stretches

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heartzoo.config import Config, SamplingConfig
+from heartzoo.config import Config
 from heartzoo.config.file import parse_config
+from heartzoo.config.training import SamplingConfig
 from heartzoo.data.batches import draw_probabilities, input_chunks, model_inputs
 from heartzoo.data.splits import get_split
 from heartzoo.data.training_set import TrainingSet, load_training_set

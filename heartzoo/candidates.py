@@ -1,0 +1,145 @@
+"""What a run has trained, as candidates for publication: converted, evaluated on the test splits, and weighed."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from heartzoo.checkpoints import BEST, best_epoch, float_network, load_model, plans, read_history
+from heartzoo.config import Config
+from heartzoo.data.batches import Inputs
+from heartzoo.data.splits import get_split
+from heartzoo.evaluation import Subject, evaluate
+from heartzoo.files import atomic_path, write_json
+from heartzoo.flatbuffer import inspect
+from heartzoo.metrics_file import AblationRow, Cost, Evaluation
+from heartzoo.openings import log_openings
+from heartzoo.predictors import keras_subject, tflite_subject
+from heartzoo.progress import console
+from heartzoo.quantization import to_tflite
+from heartzoo.runtime import arena_bytes
+from heartzoo.tasks import get_task
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One seed of a run: its float network and that network's int8 file."""
+
+    seed: int
+    keras_path: Path
+    validation: dict[str, float]
+    content: bytes
+
+
+def convert_seed(config: Config, run: Path, seed: int, calibration: Inputs) -> Candidate:
+    """A seed as it is after its last stage."""
+    folder = run / f"seed-{seed}"
+    console.print(f"convert {config.name}, seed {seed}, to integers")
+    last = plans(folder, config)[-1]
+    history = read_history(last.folder)
+    validation = history[best_epoch(history, last)]
+    content = _file(config, last.folder / BEST, calibration)
+    return Candidate(seed, _without_optimizer(float_network(folder, config)), validation, content)
+
+
+def _file(config: Config, network: Path, calibration: Inputs) -> bytes:
+    """A network's ``.tflite`` file."""
+    settings = config.export
+    return to_tflite(load_model(network), calibration, settings.calibration_method, settings.activations)
+
+
+def _without_optimizer(best: Path) -> Path:
+    """The network beside its checkpoint as it is published; saved once, as every saving has other bytes."""
+    path = best.with_name("model.keras")
+    if not path.is_file():
+        with atomic_path(path) as temporary:
+            load_model(best).save(temporary)
+    return path
+
+
+def measure_ablation(
+    config: Config, run: Path, calibration: Inputs, shipped: int, root: Path, label: str
+) -> list[AblationRow]:
+    """Every stage of a compressed run, each seed evaluated on the first test split."""
+    if not config.compression:
+        return []
+    rows = []
+    split = config.data.test[0]
+    names = ["train", *(step.technique for step in config.compression)]
+    metric = get_task(config.task).headline(config.track)
+    for number, stage in enumerate(names):
+        rounded = stage == "quantize_aware"
+        figures: dict[bool, dict[int, float]] = {False: {}, True: {}}  # of the float network, of the file
+        for seed in config.seeds:
+            folders = [plan.folder for plan in plans(run / f"seed-{seed}", config)]
+            content = _file(config, folders[number] / BEST, calibration)
+            network = _without_optimizer(folders[number - rounded] / BEST)
+            candidate = Candidate(seed, network, {}, content)
+            for evaluation in evaluate_candidate(config, candidate, run, root, f"{label} after {stage}", [split]):
+                if evaluation.split == split:  # not one of its parts
+                    figures[evaluation.of_file][seed] = getattr(evaluation, metric)
+            if seed == shipped:
+                cost = measure_cost(candidate)
+                packed = len(gzip.compress(content, mtime=0))
+        rows.append(
+            AblationRow(
+                stage=stage,
+                split=split,
+                metric=metric,
+                float32=None if rounded else figures[False],
+                int8=figures[True],
+                parameters=cost.parameters,
+                nonzero_parameters=cost.nonzero_parameters,
+                macs=cost.macs,
+                tflite_bytes=cost.tflite_bytes,
+                gzip_bytes=packed,
+                arena_bytes=cost.arena_bytes,
+                operators=sum(cost.operators.values()),
+            )
+        )
+    return rows
+
+
+def evaluate_candidate(
+    config: Config, candidate: Candidate, run: Path, root: Path, label: str, splits: list[str]
+) -> list[Evaluation]:
+    """Int8 and float results of one seed on test splits, each kept in the run's folder as soon as it is there."""
+    found = []
+    subjects = (
+        tflite_subject(config, candidate.content, candidate.seed, config.export.runtime),
+        keras_subject(config, candidate.keras_path, candidate.seed),
+    )
+    for subject in subjects:
+        for name in splits:
+            path = run / f"seed-{candidate.seed}" / f"{name}-{subject.runtime}-{subject.file_sha256[:16]}.json"
+            found += _kept(path) if path.is_file() else _evaluate(subject, name, path, root, label)
+    return found
+
+
+def _kept(path: Path) -> list[Evaluation]:
+    return [Evaluation.model_validate(value) for value in json.loads(path.read_text())]
+
+
+def _evaluate(subject: Subject, split: str, path: Path, root: Path, label: str) -> list[Evaluation]:
+    found = evaluate(subject, get_split(split))
+    log_openings(root, f"{label} seed {subject.seed}", found)
+    write_json(path, [evaluation.model_dump(mode="json") for evaluation in found])
+    return found
+
+
+def measure_cost(candidate: Candidate) -> Cost:
+    """What a seed's network and its file cost."""
+    model, facts = load_model(candidate.keras_path), inspect(candidate.content)
+    return Cost(
+        parameters=model.count_params(),
+        nonzero_parameters=int(sum(np.count_nonzero(weight) for weight in model.get_weights())),
+        macs=facts.macs,
+        tflite_bytes=facts.tflite_bytes,
+        keras_bytes=candidate.keras_path.stat().st_size,
+        arena_bytes=arena_bytes(candidate.content),
+        operators=facts.operators,
+    )

@@ -1,0 +1,36 @@
+"""The export's part of a configuration."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from heartzoo.config.section import Section
+
+CalibrationMethod = Literal["minmax", "percentile", "mse"]
+Activations = Literal["int8", "int16"]
+Runtime = Literal["tflm", "reference", "xnnpack"]
+
+
+class ExportConfig(Section):
+    """Quantization and publication."""
+
+    calibration_examples: Annotated[int, Field(ge=8, le=20_000)] = Field(
+        default=500, description="training examples, drawn evenly over classes and patients, that set the int8 ranges"
+    )
+    calibration_seed: Annotated[int, Field(ge=0)] = Field(default=0, description="seed of their draw")
+    calibration_method: CalibrationMethod = Field(
+        default="minmax",
+        description="how they set a range; minmax: all values; percentile: without 0.01 % beyond either end; "
+        "mse: what loses least by rounding and clipping",
+    )
+    activations: Activations = Field(
+        default="int8",
+        description="int16: 16x8, activations of 16 bits, for networks that int8 harms; weights stay int8",
+    )
+    runtime: Runtime | None = Field(
+        default=None,
+        description="what runs the int8 file on the test splits; default TFLite Micro. For networks that take it "
+        "hours: another one; its agreement with TFLite Micro on the calibration examples is published then",
+    )

@@ -1,0 +1,122 @@
+"""The training's part of a configuration."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from heartzoo.config.section import Count, Fraction, NonNegative, Positive, Section
+from heartzoo.errors import UserError
+
+
+class SamplingConfig(Section):
+    """How training batches are drawn."""
+
+    by: Literal["example", "class", "patient", "class-example"] = Field(
+        default="class",
+        description="example: every beat alike; class: class by shares, then a patient that has it, then a beat; "
+        "patient: patient, then class by shares among those it has, then a beat; "
+        "class-example: class by shares, then one of its beats (a weighted random sampler)",
+    )
+    shares: list[Positive] | None = Field(default=None, description="relative class shares; default equal")
+
+
+class AugmentationConfig(Section):
+    """Random changes of training frames, drawn anew for every frame before normalisation; 0 or null leaves one out."""
+
+    amplitude: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(default=0.0, description="scaled by 1 - a ... 1 + a")
+    shift_s: Annotated[float, Field(ge=0.0, le=1.0)] = Field(default=0.0, description="moved by at most this, s")
+    wander_mv: NonNegative = Field(
+        default=0.0, description="baseline wander, a 0.05-0.7 Hz sine of at most this amplitude, mV"
+    )
+    muscle_mv: NonNegative = Field(default=0.0, description="noise above 10 Hz of at most this root mean square, mV")
+    white_mv: NonNegative = Field(default=0.0, description="white noise of at most this root mean square, mV")
+    nstdb_snr_db: tuple[float, float] | None = Field(
+        default=None, description="real bw and ma noise (first half of nstdb's recordings) at an SNR in this range, dB"
+    )
+    nstdb_share: Fraction = Field(default=0.5, description="fraction of the frames that get nstdb noise")
+
+    @field_validator("nstdb_snr_db")
+    @classmethod
+    def _low_to_high(cls, range_db: tuple[float, float] | None) -> tuple[float, float] | None:
+        if range_db and range_db[0] > range_db[1]:
+            raise UserError(f"augmentation.nstdb_snr_db = {list(range_db)} runs from high to low", "swap its ends")
+        return range_db
+
+
+class ScheduleConfig(Section):
+    """Learning rate over training steps."""
+
+    kind: Literal["constant", "cosine", "cosine-restarts", "exponential", "step", "plateau"] = Field(
+        default="cosine",
+        description="shape; exponential: smoothly by decay_factor in decay_epochs; step: by decay_factor after every "
+        "decay_epochs; plateau: by decay_factor after decay_epochs without a better value of early_stopping.metric",
+    )
+    first_restart_epochs: Count = Field(default=10, description="length of the first cosine period, epochs (restarts)")
+    period_factor: Annotated[float, Field(ge=1.0)] = Field(default=2.0, description="growth of the period (restarts)")
+    peak_factor: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        default=1.0, description="growth of the peak (restarts)"
+    )
+    final_fraction: Fraction = Field(
+        default=0.0, description="lowest learning rate as a fraction of the first (cosine, cosine-restarts)"
+    )
+    decay_factor: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
+        default=0.1, description="what the learning rate is multiplied by (exponential, step, plateau)"
+    )
+    decay_epochs: Count = Field(
+        default=10, description="epochs from one decay to the next (exponential, step, plateau)"
+    )
+
+
+class EarlyStoppingConfig(Section):
+    """When training ends before its last epoch, and which epoch's weights are kept."""
+
+    metric: Literal["val_loss", "val_macro_f1", "val_accuracy", "val_mean_recall"] = Field(
+        default="val_loss", description="what is watched"
+    )
+    min_delta: NonNegative = Field(default=0.0, description="a value counts as better if it is by more than this")
+    patience: Count = Field(default=20, description="epochs without improvement before training ends")
+
+
+class TrainingConfig(Section):
+    """The recipe."""
+
+    epochs: Count = Field(default=50, description="most epochs")
+    steps_per_epoch: Count = Field(default=50, description="batches in an epoch")
+    batch_size: Count = Field(default=256, description="examples in a batch")
+    loss: Literal["cross-entropy", "weighted", "focal"] = Field(
+        default="cross-entropy",
+        description="weighted and focal weigh classes inversely to how often they are drawn",
+    )
+    focal_gamma: NonNegative = Field(default=2.0, description="focusing exponent of the focal loss")
+    optimizer: Literal["adam", "adamw"] = Field(default="adam", description="adamw decays weights, adam does not")
+    weight_decay: NonNegative = Field(default=0.0, description="decoupled weight decay (adamw)")
+    learning_rate: Positive = Field(default=1e-3, description="first learning rate")
+    schedule: ScheduleConfig = ScheduleConfig()
+    early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()
+    sampling: SamplingConfig = SamplingConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
+    folds: Annotated[int, Field(ge=2, le=50)] = Field(
+        default=5, description="patient-grouped folds of the training data"
+    )
+    fold: Annotated[int, Field(ge=0)] | None = Field(
+        default=0, description="the fold that validates; null: everybody trains and the last epoch is kept"
+    )
+
+    @model_validator(mode="after")
+    def _decays_by_adamw(self) -> TrainingConfig:
+        if self.weight_decay and self.optimizer != "adamw":
+            raise UserError(
+                f"training.weight_decay = {self.weight_decay:g} with optimizer {self.optimizer}, which has none",
+                "take optimizer: adamw",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _fold_exists(self) -> TrainingConfig:
+        if self.fold is not None and self.fold >= self.folds:
+            raise UserError(
+                f"training.fold = {self.fold}, but there are {self.folds} folds", f"take 0 to {self.folds - 1}"
+            )
+        return self
