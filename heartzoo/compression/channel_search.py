@@ -3,8 +3,9 @@
 References:
     Li et al. 2017, Pruning Filters for Efficient ConvNets (ICLR): the importance of a channel is the L1 norm of the
     weights that make it, here after batch normalisation, as a share of what is left of its layer.
-    Molchanov et al. 2017, Pruning Convolutional Neural Networks for Resource Efficient Inference (ICLR): importance is
-    weighed against what a channel costs, here against what its removal takes off the budgets that are not met yet.
+    Molchanov et al. 2017, Pruning Convolutional Neural Networks for Resource Efficient Inference (arXiv:1611.06440):
+    importance is weighed against what a channel costs, here against what its removal takes off the budgets that are not
+    met yet.
 """
 
 from __future__ import annotations
