@@ -48,7 +48,7 @@ types: setup ## types
 	$(BIN)/mypy heartzoo
 
 unit: setup ## tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 docs: setup ## build the documentation into site/
 	$(BIN)/mkdocs build --strict --quiet
