@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from heartzoo import quantization_report
 from heartzoo.cli import main
 from heartzoo.config import Config
+from heartzoo.errors import UserError
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -207,6 +209,7 @@ def test_help_names_every_command_and_is_no_medical_device(cli):
 
 LOADED = """\
 import sys
+from heartzoo import quantization_report
 from heartzoo.cli import main
 sys.argv = ["heartzoo", *sys.argv[1:]]
 try:
@@ -243,10 +246,19 @@ def test_cost_sums_to_what_is_published(cli, tiny_zoo):
     assert "(estimate)" in text and "CONV_2D" in text
 
 
-def test_quantization_tells_tensors_and_ways_of_calibration(cli, tiny_run):
+def test_quantization_tells_tensors_and_ways_of_calibration(cli, tiny_run, monkeypatch):
+    convert = quantization_report.to_tflite
+
+    def without_16x8(model, calibration, method, activations):
+        if activations == "int16":
+            raise UserError("no such operator", "take another")
+        return convert(model, calibration, method, activations)
+
+    monkeypatch.setattr(quantization_report, "to_tflite", without_16x8)
     code, text, errors = cli("quantization", tiny_run, "--seed", 1)
     assert code == 0, errors
     assert all(name in text for name in ("logits", "signal", "dB", "float", "minmax", "percentile", "mse", "16x8"))
+    assert text.splitlines()[-1] == "no 16x8 file: no such operator"
     code, _, errors = cli("quantization", tiny_run, "--seed", 7)
     assert code == 2 and "has no seed 7; take one of [0, 1]" in errors
 
