@@ -209,7 +209,6 @@ def test_help_names_every_command_and_is_no_medical_device(cli):
 
 LOADED = """\
 import sys
-from heartzoo import quantization_report
 from heartzoo.cli import main
 sys.argv = ["heartzoo", *sys.argv[1:]]
 try:
