@@ -48,7 +48,7 @@ types: setup ## types
 	$(BIN)/mypy heartzoo
 
 unit: setup ## tests
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
 docs: setup ## build the documentation into site/
 	$(BIN)/mkdocs build --strict --quiet

@@ -161,7 +161,7 @@ def _operators(macro: str, facts: ModelFacts) -> str:
             "/* The operators to register:",
             f" *   tflite::MicroMutableOpResolver<{macro}_OPERATORS> resolver;",
             *calls,
-            *([stateful] if any(kind.endswith("_LSTM") for kind in kinds) else []),
+            *([stateful] if facts.keeps_state else []),
             " */",
         ]
     )

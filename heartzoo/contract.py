@@ -58,7 +58,7 @@ def configuration(
         "task": task.name,
         "classes": list(task.classes),
         "class_map": dict(zip(task.classes, task.symbols(config.data.mapping), strict=True)),
-        "preprocessing": preprocessing(config),
+        "preprocessing": preprocessing(config, facts),
         "tensors": _tensors(facts, config.input),
         "delay": delay(config.input),
         "evaluation": _evaluation_rules(),
@@ -76,7 +76,7 @@ def configuration(
     }
 
 
-def preprocessing(config: Config) -> dict[str, Any]:
+def preprocessing(config: Config, facts: ModelFacts) -> dict[str, Any]:
     """The contract in numbers and sentences, from the recording to the quantized input and back to a class."""
     contract = config.input
     databases = {name: database for name, database in DATABASES.items() if database.annotated}
@@ -94,11 +94,11 @@ def preprocessing(config: Config) -> dict[str, Any]:
             {"name": name, "formula": FEATURES[name].formula, "delay_beats": FEATURES[name].delay_beats}
             for name in contract.rr_features
         ],
-        "steps": _steps(contract),
+        "steps": _steps(contract, facts),
     }
 
 
-def _steps(contract: InputConfig) -> list[str]:
+def _steps(contract: InputConfig, facts: ModelFacts) -> list[str]:
     steps = [
         "Signal: the first lead of preprocessing.leads that the record has, in mV over the whole record (wfdb's "
         "physical units; 200 units per mV where the header gives no gain).",
@@ -112,7 +112,7 @@ def _steps(contract: InputConfig) -> list[str]:
             "y = sosfilt(sos, x, zi=sosfilt_zi(sos) * x[0]), in float64."
         )
     if contract.cut == "rhythm":
-        return steps + _rhythm(contract) + _inference(contract)
+        return steps + _rhythm(contract) + _inference(facts)
     steps += [
         "Beats: every annotation whose symbol is one of preprocessing.beat_symbols, at its sample s of the recording; "
         f"its position after resampling is c = floor(s * {contract.fs:g} / recording_fs + 0.5).",
@@ -128,14 +128,19 @@ def _steps(contract: InputConfig) -> list[str]:
             "to -1 ... 1 and given in float32, in the order listed."
         )
     scored = "Scored are the beats whose symbol class_map lists; the others still count in the R-R intervals."
-    return [*steps, *_inference(contract), scored]
+    return [*steps, *_inference(facts), scored]
 
 
-def _inference(contract: InputConfig) -> list[str]:
+def _inference(facts: ModelFacts) -> list[str]:
+    reset = (
+        "Reset the interpreter before each frame (MicroInterpreter::Reset() of TFLite Micro, reset_all_variables() of "
+        "LiteRT): the network keeps a state, which must not come from the frame before."
+    )
     return [
         "Quantize each input: clip(round_half_even(value / scale) + zero_point, low, high) in float32, with dtype, "
         "scale and zero_point of tensors.inputs, in the order listed there; low and high are -128 and 127 for int8, "
         "-32768 and 32767 for int16.",
+        *([reset] if facts.keeps_state else []),
         "Class: the largest output; of equal ones the first. Logit = (output - zero_point) * scale; "
         "softmax of the logits gives probabilities.",
     ]

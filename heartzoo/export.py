@@ -11,9 +11,7 @@ import numpy as np
 
 from heartzoo import cards, cheader, contract, publishing, zoo
 from heartzoo.candidates import Candidate, convert_seed, evaluate_candidate, measure_ablation, measure_cost
-from heartzoo.checkpoints import (
-    load_model,
-)
+from heartzoo.checkpoints import load_model
 from heartzoo.config import Config
 from heartzoo.config.file import load_config
 from heartzoo.data.batches import Inputs, model_inputs

@@ -76,6 +76,11 @@ class ModelFacts:
         return self.inputs[1 - self.signal_index] if len(self.inputs) == 2 else None
 
     @property
+    def keeps_state(self) -> bool:
+        """Whether the interpreter goes on from the state in which the last example left it, unless it is reset."""
+        return any(name.endswith("_LSTM") for name in self.operators)
+
+    @property
     def logits(self) -> TensorFacts:
         """The output, ``(1, classes)``."""
         if len(self.outputs) != 1 or len(self.outputs[0].shape) != 2:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 
+import keras
 import numpy as np
 import pytest
 
 from heartzoo import models
+from heartzoo.config.file import parse_config
+from heartzoo.contract import preprocessing
+from heartzoo.flatbuffer import inspect
 from heartzoo.interpreters import RUNTIMES
 from heartzoo.quantization import to_tflite
 from heartzoo.runtime import TfliteModel
@@ -15,19 +20,28 @@ from heartzoo.runtime import TfliteModel
 
 @pytest.fixture(scope="module")
 def lstm() -> bytes:
+    keras.utils.set_random_seed(0)
     network = models.build("lstm_187", (1, 32, 1), 3, units=(8, 4), hidden=5)
-    kernel, bias = network.layers[-1].get_weights()
-    network.layers[-1].set_weights([100 * kernel, bias])  # outputs that tell the examples apart
-    return to_tflite(network, {"signal": np.random.default_rng(0).random((16, 1, 32, 1), np.float32)})
+    for layer in network.layers:  # larger weights, for logits that tell the examples apart
+        layer.set_weights([3 * weight if weight.ndim > 1 else weight for weight in layer.get_weights()])
+    return to_tflite(network, {"signal": np.random.default_rng(0).normal(size=(64, 1, 32, 1)).astype(np.float32)})
 
 
 @pytest.mark.parametrize("kind", RUNTIMES)
 def test_an_example_says_the_same_alone_and_after_others(lstm, kind):
     if kind == "tflm" and not find_spec("tflite_micro"):
         pytest.skip("the tflite-micro wheel is not installed")
-    frames = np.random.default_rng(1).random((6, 32), np.float32)
+    frames = np.random.default_rng(1).normal(size=(6, 32)).astype(np.float32)
     model = TfliteModel(lstm, kind)
     together = model.predict(frames)
-    assert len(np.unique(together, axis=0)) > 1
+    assert len(np.unique(together, axis=0)) == len(frames)
     for frame, logits in zip(frames[::-1], together[::-1], strict=True):
         np.testing.assert_array_equal(model.predict(frame[None])[0], logits)
+
+
+def test_the_contract_of_a_network_with_a_state_says_to_reset_it(lstm):
+    config = parse_config({"name": "x", "task": "beat-3", "model": {"architecture": "lstm_187"}}, "x")
+    facts = inspect(lstm)
+    assert any("Reset()" in step for step in preprocessing(config, facts)["steps"])
+    stateless = replace(facts, operators={"FULLY_CONNECTED": 1})
+    assert not any("Reset()" in step for step in preprocessing(config, stateless)["steps"])
