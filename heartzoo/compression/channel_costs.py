@@ -13,9 +13,12 @@ from heartzoo.models.channels import Groups, Spec, is_free_norm
 
 # The converter writes them into the tensor that they read, or into the operator before them.
 _IN_PLACE = (layers.ReLU, layers.Dropout, layers.Reshape, layers.Flatten, layers.Identity)
-_KERNELS = (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense)
+_CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D)
+_KERNELS = (*_CONVOLUTIONS, layers.Dense)
 # A bias and the scales of an output channel's weights and bias.
 _BYTES_PER_OUTPUT = 12
+# TFLite Micro keeps a multiplier and a shift for each output channel of a convolution.
+_KEPT_PER_OUTPUT = 8
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class ChannelCosts:
         self._inputs = self._widths(inputs)
         self._outputs = self._widths([groups.outputs[layer.name] for layer in working])
         self._kernels = np.array([_kernel(layer) for layer in working])
+        self._convolutions = np.array([isinstance(layer, _CONVOLUTIONS) for layer in working])
         self._places = np.array([math.prod(layer.output.shape[1:-1]) for layer in working])
         self._set_tensors(model, groups)
 
@@ -62,10 +66,18 @@ class ChannelCosts:
         outputs = self._outputs(widths)
         return np.sum((self._kernels * self._inputs(widths) + _BYTES_PER_OUTPUT) * outputs, axis=-1, keepdims=True)
 
-    def live_bytes(self, widths: np.ndarray) -> np.ndarray:
-        """Bytes of the int8 activations in memory at each layer, shape ``(..., layers)``; the arena holds more."""
-        found: np.ndarray = (self._cells * self._tensors(widths)) @ self._alive
-        return found
+    def arena_bytes(self, widths: np.ndarray, activation_bytes: int = 1) -> np.ndarray:
+        """Bytes in memory at each layer that channels make: activations, and what kernels keep for each output.
+
+        Args:
+            widths: of the groups.
+            activation_bytes: of one activation, 1 or 2.
+
+        Returns:
+            Shape ``(..., layers)``; the arena holds more.
+        """
+        live: np.ndarray = (activation_bytes * self._cells * self._tensors(widths)) @ self._alive
+        return live + _KEPT_PER_OUTPUT * np.sum(self._convolutions * self._outputs(widths), axis=-1, keepdims=True)
 
     def _widths(self, specs: list[Spec]) -> _Widths:
         fixed = [sum(size for group, size in spec if group is None) for spec in specs]

@@ -78,9 +78,10 @@ def choose_channels(model: keras.Model, budgets: Sequence[Bound], smallest: floa
         return [value - estimate for value, estimate in zip(measured, estimated, strict=True)], met
 
     _require_reachable(narrow(model, keep(floor)), budgets)
-    corrections, met = beside(sizes)
-    found = sizes if met else floor
-    tried = {tuple(sizes)}
+    widths = sizes
+    corrections, met = beside(widths)
+    found = widths if met else floor
+    tried = {tuple(widths)}
     for _ in range(_ROUNDS):
         widths = _narrowed(importances, sizes, floor, budgets, corrections)
         if tuple(widths) in tried:
@@ -89,6 +90,13 @@ def choose_channels(model: keras.Model, budgets: Sequence[Bound], smallest: floa
         corrections, met = beside(widths)
         if met and widths.sum() > found.sum():
             found = widths
+    if found is floor:  # the estimates misled; between where they led and the smallest form lies one that will do
+        for _ in range(_ROUNDS):
+            between = (found + widths) // 2
+            if beside(between)[1]:
+                found = between
+            else:
+                widths = between
     return keep(found)
 
 

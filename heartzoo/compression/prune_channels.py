@@ -91,10 +91,10 @@ def bounds(
     if settings.arena_bytes is not None:
         wide = 2 if activations == "int16" else 1
 
-        def live_bytes(widths: np.ndarray) -> np.ndarray:
-            return wide * costs.live_bytes(widths)
+        def estimates(widths: np.ndarray) -> np.ndarray:
+            return costs.arena_bytes(widths, wide)
 
-        found.append(Bound("arena_bytes", settings.arena_bytes, lambda model: _arena(trial(model)), live_bytes))
+        found.append(Bound("arena_bytes", settings.arena_bytes, lambda model: _arena(trial(model)), estimates))
     return found
 
 
