@@ -18,6 +18,8 @@ Precision = Literal["int8", "int16x8"]
 _IDENTIFIER = b"TFL3"
 _OPERATORS = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
 _DTYPES = {code: name.lower() for name, code in vars(schema.TensorType).items() if not name.startswith("_")}
+# By so many bits are values shifted before they are added; their sum's scale must not be smaller than that.
+_SUM_SHIFTS = {"int8": 20, "int16": 15}
 _ITEM_BYTES = {"int8": 1, "uint8": 1, "bool": 1, "int16": 2, "float16": 2, "int32": 4, "float32": 4, "int64": 8}
 
 
@@ -98,11 +100,13 @@ def inspect(content: bytes) -> ModelFacts:
     UNIDIRECTIONAL_SEQUENCE_LSTM; other operators count nothing.
 
     Raises:
-        UserError: the bytes are not a .tflite file, or it is truncated or damaged.
+        UserError: the bytes are not a .tflite file, it is truncated or damaged, or an interpreter would crash on it.
     """
     model = unpack(content)
     graph = model.subgraphs[0]
     names = [operator_name(model.operatorCodes[operator.opcodeIndex]) for operator in graph.operators]
+    for name, operator in zip(names, graph.operators, strict=True):
+        _check_sum(name, operator, graph.tensors)
     constants = [t for t in graph.tensors if model.buffers[t.buffer].data is not None]
     return ModelFacts(
         inputs=tuple(_tensor_facts(graph.tensors[index]) for index in graph.inputs),
@@ -235,6 +239,23 @@ def _check_references(model: Any) -> None:
             indices += [i for vector in (operator.inputs, operator.outputs) for i in vector if i != -1]
         if not all(0 <= index < len(graph.tensors) for index in indices):
             raise IndexError("a tensor that is not there")
+
+
+def _check_sum(name: str, operator: Any, tensors: Any) -> None:
+    """Refuse a sum that is next to nothing beside what is added: interpreters stop the process there."""
+    if name not in ("ADD", "SUB"):
+        return
+    involved = [tensors[i] for i in (*operator.inputs, operator.outputs[0])]
+    shift = _SUM_SHIFTS.get(tensor_dtype(involved[-1]))
+    if shift is None or any(t.quantization is None or t.quantization.scale is None for t in involved):
+        return
+    *added, result = (float(tensor.quantization.scale[0]) for tensor in involved)
+    if 2 * max(added) >= 2**shift * result:
+        raise UserError(
+            f"the .tflite model cannot be run: the scale of a sum is {result:.1g} and that of what it adds "
+            f"{max(added):.1g}: all its channels are dead",
+            "train the network anew, with a lower learning rate or with more channels left",
+        )
 
 
 def operator_name(code: Any) -> str:

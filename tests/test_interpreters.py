@@ -12,6 +12,7 @@ import pytest
 from heartzoo import models
 from heartzoo.config.file import parse_config
 from heartzoo.contract import preprocessing
+from heartzoo.errors import UserError
 from heartzoo.flatbuffer import inspect
 from heartzoo.interpreters import RUNTIMES
 from heartzoo.quantization import to_tflite
@@ -45,3 +46,14 @@ def test_the_contract_of_a_network_with_a_state_says_to_reset_it(lstm):
     assert any("Reset()" in step for step in preprocessing(config, facts)["steps"])
     stateless = replace(facts, operators={"FULLY_CONNECTED": 1})
     assert not any("Reset()" in step for step in preprocessing(config, stateless)["steps"])
+
+
+@pytest.mark.parametrize("activations", ["int8", "int16"])
+def test_a_sum_whose_channels_are_dead_is_refused_as_it_would_end_the_process(activations):
+    network = models.build("resnet", (1, 32, 1), 3)
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.beta.assign(0 * layer.beta - 100)
+    frames = {"signal": np.random.default_rng(0).normal(size=(8, 1, 32, 1)).astype(np.float32)}
+    with pytest.raises(UserError, match=r"all its channels are dead; train the network anew"):
+        TfliteModel(to_tflite(network, frames, activations=activations))

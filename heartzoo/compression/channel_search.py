@@ -10,6 +10,7 @@ References:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -61,10 +62,11 @@ def choose_channels(model: keras.Model, budgets: Sequence[Bound], smallest: floa
     Raises:
         UserError: its smallest form does not meet a budget.
     """
+    require_reachable(model, budgets, smallest)
     groups = find_groups(model)
     importances = [_group_importance(model, groups, name) for name in groups.sizes]
     sizes = np.array(list(groups.sizes.values()))
-    floor = np.maximum(1, np.ceil(smallest * sizes)).astype(int)
+    floor = np.array([_floor(size, smallest) for size in sizes])
 
     def keep(widths: np.ndarray) -> dict[str, np.ndarray]:
         ranks = (np.argsort(np.argsort(-importance, kind="stable")) for importance in importances)
@@ -77,7 +79,6 @@ def choose_channels(model: keras.Model, budgets: Sequence[Bound], smallest: floa
         met = all(value <= bound.most for value, bound in zip(measured, budgets, strict=True))
         return [value - estimate for value, estimate in zip(measured, estimated, strict=True)], met
 
-    _require_reachable(narrow(model, keep(floor)), budgets)
     widths = sizes
     corrections, met = beside(widths)
     found = widths if met else floor
@@ -100,13 +101,24 @@ def choose_channels(model: keras.Model, budgets: Sequence[Bound], smallest: floa
     return keep(found)
 
 
-def _require_reachable(smallest: keras.Model, budgets: Sequence[Bound]) -> None:
+def require_reachable(model: keras.Model, budgets: Sequence[Bound], smallest: float) -> None:
+    """Refuse budgets that the smallest form of a network, which its weights do not matter for, does not meet.
+
+    Raises:
+        UserError: such a budget; it says what can be met.
+    """
+    sizes = find_groups(model).sizes
+    narrowest = narrow(model, {name: np.arange(size) < _floor(size, smallest) for name, size in sizes.items()})
     for bound in budgets:
-        if (nearest := bound.measure(smallest)) > bound.most:
+        if (nearest := bound.measure(narrowest)) > bound.most:
             raise UserError(
                 f"prune_channels cannot reach {bound.name} <= {bound.most:,.0f}: at its smallest it has {nearest:,.0f}",
                 f"allow {nearest:,.0f}, lower prune_channels.smallest, or begin with a smaller network",
             )
+
+
+def _floor(size: int, smallest: float) -> int:
+    return max(1, math.ceil(smallest * size))
 
 
 def _narrowed(

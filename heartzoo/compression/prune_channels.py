@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Callable
 
 import keras
 import numpy as np
 
 from heartzoo import recipes
 from heartzoo.compression.channel_costs import ChannelCosts
-from heartzoo.compression.channel_search import Bound, choose_channels
+from heartzoo.compression.channel_search import Bound, choose_channels, require_reachable
 from heartzoo.compression.distill import distiller, taught_outputs
 from heartzoo.compression.fake_quantization import quantized
 from heartzoo.compression.step import Step
+from heartzoo.config import Config
 from heartzoo.config.compression import PruneChannelsConfig
 from heartzoo.config.export import Activations
 from heartzoo.errors import UserError
@@ -52,10 +55,7 @@ def _kept(settings: PruneChannelsConfig, step: Step, whole: keras.Model) -> dict
     if path.is_file():
         found = json.loads(path.read_text())
         return {name: np.array(mask, bool) for name, mask in found.items()}
-    exact_ranges = step.config.export.calibration_method == "minmax"
-    aware = not exact_ranges or any(other.quantize_aware for other in step.config.compression)
-    budgets = bounds(settings, whole, aware, step.config.export.activations)
-    keep = choose_channels(whole, budgets, settings.smallest)
+    keep = choose_channels(whole, _budgets(settings, step.config, whole), settings.smallest)
     write_json(path, {name: mask.astype(int).tolist() for name, mask in keep.items()})
     removed, all_ = sum(int((~mask).sum()) for mask in keep.values()), sum(mask.size for mask in keep.values())
     console.print(
@@ -63,6 +63,21 @@ def _kept(settings: PruneChannelsConfig, step: Step, whole: keras.Model) -> dict
         f"{macs(narrow(whole, keep)):,} of {macs(whole):,} multiply-accumulates left"
     )
     return keep
+
+
+def check_budgets(settings: PruneChannelsConfig, config: Config, model: keras.Model) -> None:
+    """Refuse budgets that the network cannot meet, whatever it learns.
+
+    Raises:
+        UserError: such a budget.
+    """
+    require_reachable(model, _budgets(settings, config, model), settings.smallest)
+
+
+def _budgets(settings: PruneChannelsConfig, config: Config, whole: keras.Model) -> list[Bound]:
+    exact_ranges = config.export.calibration_method == "minmax"
+    aware = not exact_ranges or any(step.quantize_aware for step in config.compression)
+    return bounds(settings, whole, aware, config.export.activations)
 
 
 def bounds(
@@ -82,30 +97,39 @@ def bounds(
         most = settings.macs * macs(whole) if settings.macs < 1 else settings.macs
         found.append(Bound("macs", most, macs, costs.macs))
 
-    def trial(model: keras.Model) -> bytes:
-        return _trial(model, aware, activations)
+    def flash(model: keras.Model) -> float:
+        return _flash(_trial(_distinct(model), aware, activations))
+
+    def arena(model: keras.Model) -> float:
+        return _arena(_trial(_alive(model), aware, activations))
 
     if settings.flash_bytes is not None:
-        most = settings.flash_bytes
-        found.append(Bound("flash_bytes", most, lambda model: _flash(trial(model)), costs.weight_bytes))
+        found.append(Bound("flash_bytes", settings.flash_bytes, flash, costs.weight_bytes))
     if settings.arena_bytes is not None:
         wide = 2 if activations == "int16" else 1
 
         def estimates(widths: np.ndarray) -> np.ndarray:
             return costs.arena_bytes(widths, wide)
 
-        found.append(Bound("arena_bytes", settings.arena_bytes, lambda model: _arena(trial(model)), estimates))
+        found.append(Bound("arena_bytes", settings.arena_bytes, arena, estimates))
     return found
 
 
-def check_macs(settings: PruneChannelsConfig, model: keras.Model) -> None:
-    """Refuse a budget of multiply-accumulates that the network cannot meet, whatever it learns.
+def _alive(model: keras.Model) -> keras.Model:
+    """The network with positive weights: TFLite Micro cannot run one whose channels are dead, as few may all be."""
+    return _with_weights(model, lambda w: np.full(w.shape, 0.1 if w.ndim == 1 else 1 / math.prod(w.shape[:-1])))
 
-    Raises:
-        UserError: such a budget.
-    """
-    only = settings.model_copy(update={"flash_bytes": None, "arena_bytes": None})
-    choose_channels(model, bounds(only, model), settings.smallest)
+
+def _distinct(model: keras.Model) -> keras.Model:
+    """The network with no two weights alike: equal constants, as the biases before the training, are written once."""
+    rng = np.random.default_rng(0)
+    return _with_weights(model, lambda w: w + rng.uniform(0, 1e-3, w.shape))
+
+
+def _with_weights(model: keras.Model, change: Callable[[np.ndarray], np.ndarray]) -> keras.Model:
+    twin = keras.models.clone_model(model)
+    twin.set_weights([change(weights) for weights in model.get_weights()])
+    return twin
 
 
 def _trial(model: keras.Model, aware: bool, activations: Activations) -> bytes:

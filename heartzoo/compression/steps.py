@@ -11,7 +11,7 @@ import keras
 
 from heartzoo.checkpoints import BEST, is_finished, plans
 from heartzoo.compression.distill import distill_stage, find_layer
-from heartzoo.compression.prune_channels import check_macs, prune_channels_stage
+from heartzoo.compression.prune_channels import check_budgets, prune_channels_stage
 from heartzoo.compression.prune_weights import KeepZeros, prune_weights_stage
 from heartzoo.compression.quantize_aware import quantize_aware_stage
 from heartzoo.compression.step import Step
@@ -34,7 +34,7 @@ def check_steps(config: Config) -> None:
     """Refuse steps that cannot work on the network, before anything is trained.
 
     Raises:
-        UserError: a step needs TensorFlow or is not for an LSTM, or a budget of multiply-accumulates cannot be met.
+        UserError: a step needs TensorFlow or is not for an LSTM, or a budget cannot be met.
     """
     if not config.compression and config.export.calibration_method == "minmax":
         return
@@ -52,8 +52,9 @@ def check_steps(config: Config) -> None:
         if step.distill:
             for pair in step.distill.features:
                 find_layer(model, pair.student, "student")
-        if step.prune_channels and step.prune_channels.macs is not None:
-            check_macs(step.prune_channels, model)
+    prunings = [step.prune_channels for step in config.compression if step.prune_channels]
+    if prunings:  # a second begins with what the first leaves
+        check_budgets(prunings[0], config, model)
 
 
 def _require_convolutions(model: keras.Model, technique: str) -> None:

@@ -102,3 +102,14 @@ def test_a_budget_that_is_met_takes_nothing():
     model = models.build("resnet", (1, 64, 1), 3)
     (bound,) = bounds(PruneChannelsConfig(macs=10_000_000), model)
     assert all(mask.all() for mask in choose_channels(model, [bound], 0.1).values())
+
+
+@pytest.mark.skipif(default_runtime() != "tflm", reason="the tflite-micro wheel is not installed")
+def test_dead_channels_do_not_keep_the_arena_from_being_measured():
+    model = models.build("resnet", (1, 64, 1), 3)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.beta.assign(0 * layer.beta - 100)
+    (arena,) = bounds(PruneChannelsConfig(arena_bytes=100), model)
+    with pytest.raises(UserError, match=r"cannot reach arena_bytes <= 100: at its smallest it has [\d,]+; allow"):
+        choose_channels(model, [arena], 0.1)
