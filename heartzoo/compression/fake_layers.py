@@ -45,21 +45,21 @@ def _fake_quantized_kernel(kernel: Any, channels_last: bool) -> Any:
     return rounded if channels_last else tf.reshape(rounded, shape)
 
 
+def _finished(layer: Any, y: Any) -> Any:
+    """The products of a layer with its bias and activation."""
+    y = y + layer.bias if layer.use_bias else y
+    return y if layer.activation is None else layer.activation(y)
+
+
 @keras.saving.register_keras_serializable("heartzoo")
 class FakeQuantizedConv2D(layers.Conv2D):
     """A convolution that computes with rounded weights."""
 
     def call(self, inputs: Any) -> Any:
         """Convolve."""
-        y = keras.ops.conv(
-            inputs,
-            _fake_quantized_kernel(self.kernel, True),
-            self.strides,
-            self.padding,
-            dilation_rate=self.dilation_rate,
-        )
-        y = y + self.bias if self.use_bias else y
-        return y if self.activation is None else self.activation(y)
+        kernel = _fake_quantized_kernel(self.kernel, True)
+        y = keras.ops.conv(inputs, kernel, self.strides, self.padding, dilation_rate=self.dilation_rate)
+        return _finished(self, y)
 
 
 @keras.saving.register_keras_serializable("heartzoo")
@@ -68,15 +68,9 @@ class FakeQuantizedDepthwiseConv2D(layers.DepthwiseConv2D):
 
     def call(self, inputs: Any) -> Any:
         """Convolve."""
-        y = keras.ops.depthwise_conv(
-            inputs,
-            _fake_quantized_kernel(self.kernel, False),
-            self.strides,
-            self.padding,
-            dilation_rate=self.dilation_rate,
-        )
-        y = y + self.bias if self.use_bias else y
-        return y if self.activation is None else self.activation(y)
+        kernel = _fake_quantized_kernel(self.kernel, False)
+        y = keras.ops.depthwise_conv(inputs, kernel, self.strides, self.padding, dilation_rate=self.dilation_rate)
+        return _finished(self, y)
 
 
 @keras.saving.register_keras_serializable("heartzoo")
@@ -91,9 +85,7 @@ class FakeQuantizedDense(layers.Dense):
         kernel = tf.convert_to_tensor(self.kernel)
         most = tf.stop_gradient(tf.reduce_max(tf.abs(kernel)))
         kernel = tf.quantization.fake_quant_with_min_max_vars(kernel, -most, most, num_bits=8, narrow_range=True)
-        y = keras.ops.matmul(inputs, kernel)
-        y = y + self.bias if self.use_bias else y
-        return y if self.activation is None else self.activation(y)
+        return _finished(self, keras.ops.matmul(inputs, kernel))
 
 
 FAKE_QUANTIZED: dict[type[keras.Layer], type[keras.Layer]] = {
