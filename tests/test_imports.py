@@ -22,8 +22,8 @@ LAYERS = (
     "models runtime interpreters",
     "checkpoints recipes recurrent training compression quantization",
     "evaluation metrics_file openings predictors contract cheader cost",
-    "zoo publishing plots tables ablation cards comparison",
-    "runs quantization_report candidates export",
+    "zoo publishing plots tables ablation cards comparison experiment_results",
+    "runs quantization_report candidates export experiments",
     "cli demo __main__",
 )
 RANK = {f"heartzoo.{name}": rank for rank, names in enumerate(LAYERS) for name in names.split()}
@@ -49,6 +49,7 @@ LOAD_KERAS = (
     "heartzoo.quantization",
     "heartzoo.quantization_report",
     "heartzoo.candidates",
+    "heartzoo.experiments",
     "heartzoo.export",
 )
 

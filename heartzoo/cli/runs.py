@@ -1,4 +1,4 @@
-"""``heartzoo train``, ``compress``, ``export``, ``quantization``: what makes a run and what is made of it."""
+"""What makes a run, and what is made of it: ``train``, ``compress``, ``export``, ``quantization``, ``experiment``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from heartzoo.errors import UserError
 
 def add_commands(app: typer.Typer) -> None:
     """Put the commands of this module into the app."""
-    for command in (train, compress, export, quantization):
+    for command in (train, compress, export, quantization, experiment):
         app.command()(command)
 
 
@@ -121,3 +121,19 @@ def quantization(
     for result in results:
         if result.refusal:
             print(f"no {result.way} file: {result.refusal}")
+
+
+def experiment(
+    config: Annotated[Path, typer.Argument(help="a YAML file such as configs/experiments/beat-3-distillation.yaml")],
+    runs: Annotated[Path, typer.Option(help="the folder of its runs")] = Path("runs"),
+) -> None:
+    """Compare variants of a training on folds of the training patients; run again, it goes on."""
+    from heartzoo.config.experiment import load_experiment
+
+    load_experiment(config)  # a mistake in it is told at once
+    import_keras()
+    from heartzoo.experiment_results import table
+    from heartzoo.experiments import run_experiment
+
+    result, path = run_experiment(config, runs)
+    print(f"{table(result)}\nwrote {path}")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from heartzoo.config import Config
 from heartzoo.errors import UserError, nearest
+
+AnySection = TypeVar("AnySection", bound=BaseModel)
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
@@ -24,14 +26,18 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         UserError: the file is absent or no YAML mapping; a key is unknown (the nearest is named); a value has the
             wrong type or is out of range.
     """
-    tree = _read_tree(path)
+    tree = read_tree(path)
     for override in overrides:
         _apply(tree, override)
     return parse_config(tree, str(path))
 
 
-def _read_tree(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """The tree of a file, its base's with its own keys over them."""
+def read_tree(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The tree of a file, its base's with its own keys over them.
+
+    Raises:
+        UserError: the file is absent or no YAML mapping.
+    """
     try:
         tree = yaml.safe_load(path.read_text())
     except FileNotFoundError as error:
@@ -49,7 +55,7 @@ def _read_tree(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     base = path.parent / str(tree.pop("base"))
     if base in above or base == path:
         raise UserError(f"{path}: base = {base.name} leads back to itself", "name another base")
-    return _over(_read_tree(base, (*above, path)), tree)
+    return _over(read_tree(base, (*above, path)), tree)
 
 
 def _over(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -71,10 +77,15 @@ def parse_config(tree: dict[str, Any], source: str) -> Config:
     Raises:
         UserError: as :func:`load_config`.
     """
+    return parse(Config, tree, source)
+
+
+def parse(model: type[AnySection], tree: dict[str, Any], source: str) -> AnySection:
+    """Check a tree against any section, as :func:`parse_config` does."""
     try:
-        return Config.model_validate(tree)
+        return model.model_validate(tree)
     except ValidationError as error:
-        raise explain(error, Config, source) from error
+        raise explain(error, model, source) from error
 
 
 def _apply(tree: dict[str, Any], override: str) -> None:

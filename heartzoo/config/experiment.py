@@ -1,0 +1,95 @@
+"""An experiment: variants of a configuration, and the patient-grouped folds and seeds that they are compared on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from string import Template
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from heartzoo.config import Config
+from heartzoo.config.file import load_config, parse, read_tree
+from heartzoo.config.section import Section
+from heartzoo.errors import UserError, nearest
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]{0,31}$")]
+
+
+class Variant(Section):
+    """One way to train."""
+
+    name: Name = Field(description="letters, digits and _; $name in later changes is the folder of its run")
+    what: str = Field(description="what it is, for the table")
+    config: str | None = Field(default=None, description="another configuration than the experiment's")
+    after: Name | None = Field(default=None, description="an earlier variant whose training its compression follows")
+    changes: list[str] = Field(default=[], description="key=value, as for --set")
+
+
+class ExperimentConfig(Section):
+    """Variants by folds by seeds."""
+
+    question: str = Field(description="what is to be found out")
+    config: str = Field(description="what the variants change, relative to this file")
+    changes: list[str] = Field(default=[], description="key=value in every variant, as for --set")
+    seeds: Annotated[list[int], Field(min_length=1)] = Field(description="seeds of each training")
+    folds: Annotated[list[int], Field(min_length=1)] = Field(description="which of training.folds validate in turn")
+    reference: Name = Field(description="the variant that the others are compared with")
+    variants: Annotated[list[Variant], Field(min_length=1)] = Field(description="what is compared")
+
+    @model_validator(mode="after")
+    def _names_lead_back(self) -> ExperimentConfig:
+        before: list[str] = []
+        for variant in self.variants:
+            if variant.name in before:
+                raise UserError(f"two variants are called {variant.name}", "give each a name of its own")
+            if variant.after is not None and variant.after not in before:
+                raise UserError(
+                    f"variant {variant.name}: after = {variant.after} is no earlier variant",
+                    nearest(variant.after, before) if before else "leave it out",
+                )
+            before.append(variant.name)
+        if self.reference not in before:
+            raise UserError(f"reference = {self.reference} is no variant", nearest(self.reference, before))
+        return self
+
+
+def load_experiment(path: Path) -> ExperimentConfig:
+    """Read an experiment's YAML file.
+
+    Raises:
+        UserError: the file is absent or no YAML mapping; a key is unknown or a value wrong.
+    """
+    return parse(ExperimentConfig, read_tree(path), str(path))
+
+
+def trial_folder(runs: Path, experiment: str, variant: str, fold: int) -> Path:
+    """Where the run of a variant and fold lies."""
+    return runs / experiment / variant / f"fold-{fold}"
+
+
+def trial_config(path: Path, experiment: ExperimentConfig, variant: Variant, fold: int, runs: Path) -> Config:
+    """The configuration of a variant and fold.
+
+    Args:
+        path: the experiment's file.
+        experiment: what it says.
+        variant: one of its variants.
+        fold: which fold validates.
+        runs: folder of the experiments' runs.
+
+    Raises:
+        UserError: as :func:`heartzoo.config.file.load_config`; a change names a variant that does not come before.
+    """
+    before = experiment.variants[: experiment.variants.index(variant)]
+    folders = {other.name: str(trial_folder(runs, path.stem, other.name, fold)) for other in before}
+    try:
+        changes = [Template(change).substitute(folders) for change in (*experiment.changes, *variant.changes)]
+    except (KeyError, ValueError) as error:
+        raise UserError(
+            f"{path}: variant {variant.name}: a change names {error} after $, which is no earlier variant",
+            f"earlier variants are {', '.join(folders) or 'none'}",
+        ) from error
+    name = f"{path.stem}-{variant.name}".replace("_", "-")
+    own = [f"name={name}", f"seeds={experiment.seeds}", f"training.fold={fold}"]
+    return load_config(path.parent / (variant.config or experiment.config), [*changes, *own])

@@ -1,0 +1,174 @@
+"""What experiments found: their files, and the tables of ``docs/experiments.md``.
+
+``python -m heartzoo.experiment_results docs/experiments.md`` brings the page up to date.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from heartzoo.errors import UserError
+from heartzoo.files import fill_page
+from heartzoo.metrics import pooled_figures
+from heartzoo.metrics_file import Cost
+
+SECTION = "experiments"
+FOLDER = Path("configs/experiments")
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SeedResult(_Entry):
+    """One seed of a variant on the validation patients of one fold.
+
+    Attributes:
+        fold: the fold.
+        seed: the seed.
+        patients: ``database/patient`` -> confusion matrix, rows true, columns predicted.
+    """
+
+    fold: int
+    seed: int
+    patients: dict[str, list[list[int]]]
+
+
+class TrialResult(_Entry):
+    """The seeds of a variant on one fold.
+
+    Attributes:
+        cost: of the first seed's int8 file.
+        seeds: each seed.
+    """
+
+    cost: Cost
+    seeds: list[SeedResult]
+
+
+class VariantResult(_Entry):
+    """What became of a variant.
+
+    Attributes:
+        name: its name.
+        what: what it is.
+        changes: what it changes in its configuration.
+        folds: each fold.
+    """
+
+    name: str
+    what: str
+    changes: list[str]
+    folds: list[TrialResult]
+
+
+class ExperimentResult(_Entry):
+    """The result of an experiment; ``schema_version`` changes when its fields do.
+
+    Attributes:
+        name: the experiment.
+        question: what was to be found out.
+        task: its task.
+        classes: the task's.
+        headline: the figure of ``metrics.json`` that stands for a model.
+        reference: the variant that the others are compared with.
+        variants: all of them.
+    """
+
+    schema_version: Literal[1] = 1
+    name: str
+    question: str
+    task: str
+    classes: list[str]
+    headline: str
+    reference: str
+    variants: list[VariantResult]
+
+
+def read(path: Path) -> ExperimentResult:
+    """Read an experiment's result.
+
+    Raises:
+        UserError: the file is no result.
+    """
+    try:
+        return ExperimentResult.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise UserError(f"{path} is no result of an experiment", "run `heartzoo experiment` again") from error
+
+
+def table(result: ExperimentResult) -> str:
+    """An experiment's table, in Markdown: figures over all folds' patients, mean and standard deviation over seeds."""
+    seeds = {variant.name: _by_seed(result, variant) for variant in result.variants}
+    columns = [result.headline, *(f"F1 {name}" for name in result.classes), "mean over patients"]
+    lines = [
+        f"| variant | what | {result.headline} | against {result.reference} | "
+        + " | ".join(columns[1:])
+        + " | parameters | MACs | .tflite B | arena B |",
+        "| --- " * (len(columns) + 7) + "|",
+    ]
+    reference = _means(seeds[result.reference])[0]
+    for variant in result.variants:
+        figures = seeds[variant.name]
+        means = _means(figures)
+        cost = variant.folds[0].cost
+        spread = f" ± {statistics.stdev(row[0] for row in figures):.4f}" if len(figures) > 1 else ""
+        change = "-" if variant.name == result.reference else f"{means[0] - reference:+.4f}"
+        arena = "-" if cost.arena_bytes is None else f"{cost.arena_bytes:,}"
+        cells = [
+            variant.name,
+            variant.what,
+            f"{means[0]:.4f}{spread}",
+            change,
+            *(f"{mean:.3f}" for mean in means[1:]),
+            f"{cost.parameters:,}",
+            f"{cost.macs:,}",
+            f"{cost.tflite_bytes:,}",
+            arena,
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _means(rows: list[list[float]]) -> list[float]:
+    return [statistics.fmean(column) for column in zip(*rows, strict=True)]
+
+
+def _by_seed(result: ExperimentResult, variant: VariantResult) -> list[list[float]]:
+    """Of each seed the headline, each class's F1, and the mean over patients; of all folds' patients together."""
+    rows = []
+    every = [each for fold in variant.folds for each in fold.seeds]
+    for seed in sorted({each.seed for each in every}):
+        found = [pair for each in every if each.seed == seed for pair in each.patients.items()]
+        patients, matrices = zip(*found, strict=True)
+        figures = pooled_figures(np.array(matrices), patients, result.classes)
+        by_class = [figures["per_class"][name]["f1"] for name in result.classes]
+        rows.append([figures[result.headline], *by_class, figures[f"patient_{result.headline}"]])
+    return rows
+
+
+def every_table(folder: Path = FOLDER) -> str:
+    """Every experiment's question and table, in Markdown."""
+    parts = []
+    for path in sorted(folder.glob("*.json")):
+        result = read(path)
+        trials = [seed for fold in result.variants[0].folds for seed in fold.seeds]
+        people = {name for trial in trials for name in trial.patients}
+        folds, seeds = sorted({trial.fold for trial in trials}), sorted({trial.seed for trial in trials})
+        parts.append(
+            f"### {result.name}\n\n{result.question} {result.task}; {len(people)} validation patients of "
+            f"{len(folds)} fold{'s' if len(folds) > 1 else ''}, {len(seeds)} seed{'s' if len(seeds) > 1 else ''}.\n\n"
+            + table(result)
+        )
+    return "\n\n".join(parts) or "No experiment has a result yet."
+
+
+if __name__ == "__main__":
+    for page in sys.argv[1:]:
+        fill_page(Path(page), SECTION, every_table())

@@ -1,0 +1,112 @@
+"""Experiments: variants of a configuration on folds of the training patients. Test splits stay closed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+
+from heartzoo.candidates import convert_seed, measure_cost
+from heartzoo.checkpoints import BEST, load_model, plans
+from heartzoo.config import Config
+from heartzoo.config.experiment import Variant, load_experiment, trial_config, trial_folder
+from heartzoo.config.file import load_config
+from heartzoo.data.training_set import TrainingSet, load_training_set
+from heartzoo.errors import UserError
+from heartzoo.experiment_results import ExperimentResult, SeedResult, TrialResult, VariantResult
+from heartzoo.files import write_json
+from heartzoo.metrics import confusion_matrix
+from heartzoo.progress import console
+from heartzoo.runs import compress, train
+from heartzoo.tasks import get_task
+
+_KEPT = "validation.json"
+
+
+def run_experiment(path: Path, runs: Path = Path("runs")) -> tuple[ExperimentResult, Path]:
+    """Train every variant, fold and seed that is not there yet, and write the result beside the experiment.
+
+    Args:
+        path: the experiment's file.
+        runs: where the runs go; an interrupted experiment goes on from what lies there.
+
+    Returns:
+        The result and its file.
+
+    Raises:
+        UserError: the experiment or one of its configurations is wrong, which is told before anything is trained; as
+            :func:`heartzoo.runs.train`.
+    """
+    experiment = load_experiment(path)
+    configs = {
+        (variant.name, fold): trial_config(path, experiment, variant, fold, runs)
+        for variant in experiment.variants
+        for fold in experiment.folds
+    }
+    first = next(iter(configs.values()))
+    for (name, _), config in configs.items():
+        if config.task != first.task:
+            raise UserError(f"variant {name} has task {config.task}, the first {first.task}", "compare one task")
+    variants = []
+    for variant in experiment.variants:
+        trials = []
+        for fold in experiment.folds:
+            console.print(f"{path.stem}: {variant.name}, fold {fold}")
+            trials.append(_trial(path, variant, fold, configs[variant.name, fold], runs))
+        variants.append(VariantResult(name=variant.name, what=variant.what, changes=variant.changes, folds=trials))
+    task = get_task(first.task)
+    result = ExperimentResult(
+        name=path.stem,
+        question=experiment.question,
+        task=task.name,
+        classes=list(task.classes),
+        headline=task.headline(first.track),
+        reference=experiment.reference,
+        variants=variants,
+    )
+    out = path.with_suffix(".json")
+    write_json(out, result.model_dump(mode="json"))
+    return result, out
+
+
+def _trial(path: Path, variant: Variant, fold: int, config: Config, runs: Path) -> TrialResult:
+    """Train a variant on a fold and validate it, or read what came of that."""
+    out = trial_folder(runs, path.stem, variant.name, fold)
+    kept, begun = out / _KEPT, (out / "config.yaml").is_file()
+    if kept.is_file():
+        if load_config(out / "config.yaml") != config:
+            raise UserError(f"{out} holds a run of another configuration", "remove it, or rename the variant")
+        try:
+            return TrialResult.model_validate_json(kept.read_bytes())
+        except ValidationError as error:
+            raise UserError(f"{kept} is damaged", "remove it and run the experiment again") from error
+    if variant.after is None:
+        train(config, out, resume=begun)
+    else:
+        compress(trial_folder(runs, path.stem, variant.after, fold), config, out, resume=begun)
+    result = _validate(config, out, fold)
+    write_json(kept, result.model_dump(mode="json"))
+    return result
+
+
+def _validate(config: Config, run: Path, fold: int) -> TrialResult:
+    """Every seed's network, as its last step left it, on the patients that did not train it."""
+    data = load_training_set(config)
+    inputs = data.inputs(data.validation)
+    seeds = []
+    for seed in config.seeds:
+        model = load_model(plans(run / f"seed-{seed}", config)[-1].folder / BEST)
+        found = model.predict(inputs, batch_size=config.training.batch_size, verbose=0).argmax(axis=1)
+        seeds.append(SeedResult(fold=fold, seed=seed, patients=_by_patient(data, found)))
+    cost = measure_cost(convert_seed(config, run, config.seeds[0], data.inputs(data.calibration())))
+    return TrialResult(cost=cost, seeds=seeds)
+
+
+def _by_patient(data: TrainingSet, found: np.ndarray) -> dict[str, list[list[int]]]:
+    labels, patients = data.labels[data.validation], data.patients[data.validation]
+    classes = len(data.task.classes)
+    return {
+        str(name): confusion_matrix(labels[patients == name], found[patients == name], classes).tolist()
+        for name in np.unique(patients)
+    }

@@ -1,0 +1,129 @@
+"""Experiments on synthetic recordings: what they train, what they report, and mistakes in their files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from heartzoo.config.experiment import load_experiment
+from heartzoo.errors import UserError
+from heartzoo.experiment_results import every_table, read, table
+from heartzoo.experiments import run_experiment
+
+ROOT = Path(__file__).parents[1]
+TREE = {
+    "question": "Is a taught network better?",
+    "config": "tiny.yaml",
+    "changes": ["training.folds=3", "training.epochs=1"],
+    "seeds": [0, 1],
+    "folds": [0, 2],
+    "reference": "alone",
+    "variants": [
+        {"name": "alone", "what": "as it is"},
+        {
+            "name": "taught",
+            "what": "by its seeds",
+            "after": "alone",
+            "changes": ["compression=[{distill: {teachers: [$alone], epochs: 1}}]"],
+        },
+    ],
+}
+
+
+def written(folder: Path, tiny: Path, **changes) -> Path:
+    (folder / "tiny.yaml").write_bytes(tiny.read_bytes())
+    path = folder / "teachers.yaml"
+    path.write_text(yaml.safe_dump(TREE | changes), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(tiny, synthetic_cache, tmp_path_factory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("experiment")
+    path = written(folder, tiny)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("HEARTZOO_CACHE", str(synthetic_cache))
+        run_experiment(path, folder / "runs")
+    return path, folder / "runs"
+
+
+def test_every_fold_and_seed_is_validated_on_patients_that_did_not_train_it(finished):
+    result = read(finished[0].with_suffix(".json"))
+    assert [variant.name for variant in result.variants] == ["alone", "taught"]
+    for variant in result.variants:
+        trials = [(seed.fold, seed.seed) for fold in variant.folds for seed in fold.seeds]
+        assert trials == [(0, 0), (0, 1), (2, 0), (2, 1)]
+        first, second = (set(fold.seeds[0].patients) for fold in variant.folds)
+        assert first and second and not first & second
+    beats = [sum(np.sum(m) for m in seed.patients.values()) for v in result.variants for seed in v.folds[0].seeds]
+    assert len(set(beats)) == 1
+
+
+def test_an_experiment_goes_on_and_gives_the_same(finished, cache):
+    path, runs = finished
+    before = path.with_suffix(".json").read_bytes()
+    kept = runs / "teachers" / "taught" / "fold-2" / "validation.json"
+    networks = {p: p.stat().st_mtime_ns for p in runs.rglob("best.keras")}
+    kept.unlink()
+    path.with_suffix(".json").unlink()
+    run_experiment(path, runs)
+    assert path.with_suffix(".json").read_bytes() == before
+    assert {p: p.stat().st_mtime_ns for p in runs.rglob("best.keras")} == networks
+
+
+def test_the_table_pools_the_patients_of_all_folds(finished):
+    result = read(finished[0].with_suffix(".json"))
+    line = next(row for row in table(result).splitlines() if row.startswith("| alone"))
+    figures = []
+    for seed in (0, 1):
+        pooled = sum(
+            np.sum(list(each.patients.values()), axis=0)
+            for fold in result.variants[0].folds
+            for each in fold.seeds
+            if each.seed == seed
+        )
+        f1 = 2 * np.diag(pooled) / (pooled.sum(axis=0) + pooled.sum(axis=1)).clip(1)
+        figures.append(f1.mean())
+    assert f"{np.mean(figures):.4f} ± {np.std(figures, ddof=1):.4f}" in line
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"reference": "alon"}, "reference = alon is no variant; did you mean 'alone'"),
+        ({"folds": []}, "folds: List should have at least 1 item"),
+        ({"fold": 3}, "unknown key fold"),
+        ({"variants": [TREE["variants"][0]] * 2}, "two variants are called alone"),
+        ({"variants": TREE["variants"][::-1]}, "after = alone is no earlier variant"),
+        ({"changes": ["training.epoch=1"]}, "unknown key training.epoch"),
+        ({"changes": ["summary=$later"]}, "'later' after [$], which is no earlier variant"),
+        ({"config": "none.yaml"}, "no configuration file"),
+        ({"folds": [7]}, "fold"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_trained(changes, told, tiny, tmp_path, cache):
+    with pytest.raises(UserError, match=told):
+        run_experiment(written(tmp_path, tiny, **changes), tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_of_another_configuration_is_not_taken(finished, tiny, cache, tmp_path):
+    runs = finished[1]
+    other = written(tmp_path, tiny, changes=["training.folds=3", "training.epochs=1", "training.learning_rate=0.1"])
+    with pytest.raises(UserError, match="holds a run of another configuration"):
+        run_experiment(other, runs)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs" / "experiments").glob("*.yaml")), ids=lambda path: path.stem)
+def test_experiments_at_hand_read(path):
+    assert load_experiment(path).question
+
+
+def test_the_experiments_page_is_current():
+    page = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
+    text = page.partition("<!-- experiments: begin -->")[2].partition("<!-- experiments: end -->")[0]
+    expected = every_table(ROOT / "configs" / "experiments")
+    assert text.strip() == expected, "run `python -m heartzoo.experiment_results docs/experiments.md`"
