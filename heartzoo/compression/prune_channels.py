@@ -116,8 +116,13 @@ def bounds(
 
 
 def _alive(model: keras.Model) -> keras.Model:
-    """The network with positive weights: TFLite Micro cannot run one whose channels are dead, as few may all be."""
-    return _with_weights(model, lambda w: np.full(w.shape, 0.1 if w.ndim == 1 else 1 / math.prod(w.shape[:-1])))
+    """The network with positive weights: TFLite Micro cannot run one whose channels are dead, as few may all be.
+
+    They are random, since tensors of one range, as all would have otherwise, spare the converter requantizations.
+    """
+    rng = np.random.default_rng(0)
+    sizes = (0.1 if w.ndim == 1 else 1 / math.prod(w.shape[:-1]) for w in model.get_weights())
+    return _with_weights(model, lambda w: next(sizes) * rng.uniform(0.5, 1.5, w.shape))
 
 
 def _distinct(model: keras.Model) -> keras.Model:
