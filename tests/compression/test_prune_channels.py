@@ -117,9 +117,10 @@ def test_dead_channels_do_not_keep_the_arena_from_being_measured():
 
 @pytest.mark.skipif(default_runtime() != "tflm", reason="the tflite-micro wheel is not installed")
 @pytest.mark.parametrize("architecture", ["rhythm_cnn", "efficientnetv2", "nin_187", "enhanced_cnn"])
-def test_the_arena_of_a_trial_is_that_of_the_network(architecture):
+def test_a_trial_needs_the_arena_of_the_network_or_a_little_more(architecture):
     keras.utils.set_random_seed(3)
     model = models.build(architecture, (1, 128, 1), 3)
     (arena,) = bounds(PruneChannelsConfig(arena_bytes=8000), model)
     x = {"signal": np.random.default_rng(5).normal(size=(8, 1, 128, 1)).astype(np.float32)}
-    assert arena.measure(model) == arena_bytes(to_tflite(model, x))
+    needed = arena_bytes(to_tflite(model, x))
+    assert needed <= arena.measure(model) <= 1.03 * needed
