@@ -62,6 +62,10 @@ def test_every_fold_and_seed_is_validated_on_patients_that_did_not_train_it(fini
     assert len(set(beats)) == 1
 
 
+def test_a_teacher_is_asked_once_for_all_seeds(finished):
+    assert len(list((finished[1] / "teachers" / "taught" / "fold-0").glob("teacher-*.npz"))) == 1
+
+
 def test_an_experiment_goes_on_and_gives_the_same(finished, cache):
     path, runs = finished
     before = path.with_suffix(".json").read_bytes()

@@ -9,6 +9,7 @@ References:
 
 from __future__ import annotations
 
+import hashlib
 import io
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -121,7 +122,7 @@ def find_layer(network: keras.Model, name: str, role: str) -> keras.Layer:
 def taught_outputs(
     step: Step, teachers: Sequence[keras.Model], features: Sequence[FeaturePair] = ()
 ) -> dict[str, np.ndarray]:
-    """What teachers say of every training example, computed once and kept in the step's folder.
+    """What teachers say of every training example, computed once and kept in the run's folder for all its seeds.
 
     Args:
         step: the step.
@@ -134,22 +135,30 @@ def taught_outputs(
     Raises:
         UserError: as :func:`distill_stage`.
     """
-    path = step.plan.folder / "teacher.npz"
+    layers = [pair.teacher for pair in features]
+    path = step.run / f"teacher-{_key(step.data, teachers, layers)}.npz"
     try:
         with np.load(path) as content:
-            kept = dict(content)
-        if len(kept[TEACHER]) == int((~step.data.validation).sum()):
-            return kept
+            return dict(content)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         pass  # not there yet, or cut off: computed again
     for teacher in teachers:
         _check_teacher(teacher, step)
     console.print(f"{step.title('ask')} {len(teachers)} teacher{'s' if len(teachers) > 1 else ''}")
-    beside = _ask(step.data, teachers, [pair.teacher for pair in features])
+    beside = _ask(step.data, teachers, layers)
     content_bytes = io.BytesIO()
     np.savez(content_bytes, **beside)  # type: ignore[arg-type]
     write_bytes(path, content_bytes.getvalue())
     return beside
+
+
+def _key(data: TrainingSet, teachers: Sequence[keras.Model], layers: Sequence[str]) -> str:
+    """What is asked of whom, as a hash; which records a run trains on it knows itself."""
+    found = hashlib.sha256(data.validation.tobytes() + " ".join(layers).encode())
+    for teacher in teachers:
+        for weights in teacher.get_weights():
+            found.update(weights.tobytes())
+    return found.hexdigest()[:16]
 
 
 def _check_teacher(teacher: keras.Model, step: Step) -> None:

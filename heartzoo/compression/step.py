@@ -32,6 +32,11 @@ class Step:
     seed: int
     teachers: tuple[Path, ...] = ()
 
+    @property
+    def run(self) -> Path:
+        """The run's folder."""
+        return self.plan.folder.parents[1]
+
     def title(self, technique: str) -> str:
         """What the progress bar calls it."""
         return f"{self.config.name}, {technique.replace('_', ' ')}"

@@ -117,10 +117,10 @@ def test_a_compressed_run_is_exported_with_its_float_network_and_widths(compress
 
 def test_what_a_teacher_says_belongs_to_the_training_examples_in_order(tiny, compressed, cache):
     data = load_training_set(load_config(tiny))
-    with np.load(compressed / "seed-0" / "step-1-distill" / "teacher.npz") as content:
-        said = content["teacher"]
+    said = [np.load(path)["teacher"] for path in compressed.glob("teacher-*.npz")]
     teacher = load_model(compressed / "seed-0" / "best.keras")
-    np.testing.assert_allclose(said, teacher.predict(data.inputs(~data.validation), verbose=0), atol=1e-4)
+    expected = teacher.predict(data.inputs(~data.validation), verbose=0)
+    assert sum(np.allclose(each, expected, atol=1e-4) for each in said) == 1
 
 
 def test_a_distillation_after_a_pruning_keeps_its_zeros(tiny, tiny_run, cache, tmp_path):
