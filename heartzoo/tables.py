@@ -72,8 +72,11 @@ def _matrix_table(evaluation: Evaluation) -> Table:
 
 
 def show(shown: RenderableType) -> None:
-    """Print to standard output, at least 110 columns wide: a figure cut off helps nobody."""
-    Console(width=max(Console().width, 110)).print(shown)
+    """Print to standard output, at least 110 columns and every word wide: a figure or a name cut off helps nobody."""
+    console = Console()
+    Console(
+        width=max(console.width, 110, console.measure(shown, options=console.options.update(width=500)).minimum)
+    ).print(shown)
 
 
 def percent(fraction: float) -> str:
