@@ -74,9 +74,8 @@ def _matrix_table(evaluation: Evaluation) -> Table:
 def show(shown: RenderableType) -> None:
     """Print to standard output, at least 110 columns and every word wide: a figure or a name cut off helps nobody."""
     console = Console()
-    Console(
-        width=max(console.width, 110, console.measure(shown, options=console.options.update(width=500)).minimum)
-    ).print(shown)
+    needed = console.measure(shown, options=console.options.update(width=500)).minimum
+    Console(width=max(console.width, 110, needed)).print(shown)
 
 
 def percent(fraction: float) -> str:
