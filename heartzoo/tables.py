@@ -72,10 +72,10 @@ def _matrix_table(evaluation: Evaluation) -> Table:
 
 
 def show(shown: RenderableType) -> None:
-    """Print to standard output, at least 110 columns and every word wide: a figure or a name cut off helps nobody."""
+    """Print to standard output, as wide as it takes up to 160 columns: a figure or a name cut off helps nobody."""
     console = Console()
-    needed = console.measure(shown, options=console.options.update(width=500)).minimum
-    Console(width=max(console.width, 110, needed)).print(shown)
+    wanted = console.measure(shown, options=console.options.update(width=160)).maximum
+    Console(width=max(console.width, wanted)).print(shown)
 
 
 def percent(fraction: float) -> str:

@@ -83,10 +83,7 @@ def list_models(
     from heartzoo.zoo import find
     from heartzoo.zoo import list_models as names
 
-    table = Table()
-    table.add_column("model", no_wrap=True)
-    for column in ("task", "track, split", "macro-F1 int8 (95 %)", "parameters", "MACs", ".tflite B", "arena B"):
-        table.add_column(column)
+    table = Table("model", "task", "track, split", "macro-F1 int8 (95 %)", "parameters", "MACs", ".tflite B", "arena B")
     for name in names(pattern, zoo):
         entry = find(name, zoo)
         metrics = entry.metrics
