@@ -245,11 +245,12 @@ def _check_sum(name: str, operator: Any, tensors: Any) -> None:
     """Refuse a sum that is next to nothing beside what is added: interpreters stop the process there."""
     if name not in ("ADD", "SUB"):
         return
-    involved = [tensors[i] for i in (*operator.inputs, operator.outputs[0])]
+    involved = [tensors[i] for i in (*operator.inputs, *operator.outputs)]
     shift = _SUM_SHIFTS.get(tensor_dtype(involved[-1]))
-    if shift is None or any(t.quantization is None or t.quantization.scale is None for t in involved):
+    scales = [tensor.quantization.scale for tensor in involved if tensor.quantization is not None]
+    if shift is None or len(scales) < 3 or any(scale is None or not len(scale) for scale in scales):
         return
-    *added, result = (float(tensor.quantization.scale[0]) for tensor in involved)
+    *added, result = (float(scale[0]) for scale in scales)
     if 2 * max(added) >= 2**shift * result:
         raise UserError(
             f"the .tflite model cannot be run: the scale of a sum is {result:.1g} and that of what it adds "

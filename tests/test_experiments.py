@@ -105,7 +105,7 @@ def test_the_table_pools_the_patients_of_all_folds(finished):
         ({"changes": ["training.epoch=1"]}, "unknown key training.epoch"),
         ({"changes": ["summary=$later"]}, "'later' after [$], which is no earlier variant"),
         ({"config": "none.yaml"}, "no configuration file"),
-        ({"folds": [7]}, "fold"),
+        ({"folds": [7]}, "training.fold = 7"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_trained(changes, told, tiny, tmp_path, cache):

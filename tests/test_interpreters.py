@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from importlib.util import find_spec
 
+import flatbuffers
 import keras
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from heartzoo import models
 from heartzoo.config.file import parse_config
 from heartzoo.contract import preprocessing
 from heartzoo.errors import UserError
-from heartzoo.flatbuffer import inspect
+from heartzoo.flatbuffer import inspect, operator_name, unpack
 from heartzoo.interpreters import RUNTIMES
 from heartzoo.quantization import to_tflite
 from heartzoo.runtime import TfliteModel
@@ -57,3 +58,16 @@ def test_a_sum_whose_channels_are_dead_is_refused_as_it_would_end_the_process(ac
     frames = {"signal": np.random.default_rng(0).normal(size=(8, 1, 32, 1)).astype(np.float32)}
     with pytest.raises(UserError, match=r"all its channels are dead; train the network anew"):
         TfliteModel(to_tflite(network, frames, activations=activations))
+
+
+def test_a_sum_without_scales_is_no_reason_to_crash():
+    network = models.build("resnet", (1, 32, 1), 3)
+    frames = {"signal": np.random.default_rng(0).normal(size=(8, 1, 32, 1)).astype(np.float32)}
+    model = unpack(to_tflite(network, frames))
+    graph = model.subgraphs[0]
+    sums = [op for op in graph.operators if operator_name(model.operatorCodes[op.opcodeIndex]) == "ADD"]
+    graph.tensors[sums[0].outputs[0]].quantization.scale = np.array([], np.float32)
+    sums[1].outputs = np.array([], np.int32)
+    builder = flatbuffers.Builder(0)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    assert inspect(bytes(builder.Output())).operators["ADD"] == len(sums)

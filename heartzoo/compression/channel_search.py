@@ -94,6 +94,8 @@ def choose_channels(model: keras.Model, budgets: Sequence[Bound], smallest: floa
     if found is floor:  # the estimates misled; between where they led and the smallest form lies one that will do
         for _ in range(_ROUNDS):
             between = (found + widths) // 2
+            if (between == found).all():
+                break
             if beside(between)[1]:
                 found = between
             else:

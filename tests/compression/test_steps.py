@@ -182,6 +182,7 @@ def test_steps_that_cannot_work_are_told_before_the_training(tiny, tmp_path, cac
         ("[{quantize_aware: {}}]", lstm, "quantize_aware is for convolutions"),
         ("[{prune_weights: {sparsity: 0.5}}]", lstm, "prune_weights is for convolutions"),
         ("[{prune_channels: {macs: 10}}]", [], "cannot reach macs <= 10"),
+        ("[{prune_channels: {flash_bytes: 100}}]", [], "cannot reach flash_bytes <= 100"),
         ("[{distill: {teachers: [self], features: [{teacher: stem, student: stam}]}}]", [], "has no layer 'stam'"),
         ("[{distill: {teachers: [nobody]}}]", [], "unknown model 'nobody'"),
     ):
