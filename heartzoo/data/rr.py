@@ -4,8 +4,11 @@ Notation. ``t[k]`` is the time of beat k in seconds, over all beats of the recor
 ``pre[k] = t[k] - t[k-1]`` and ``post[k] = t[k+1] - t[k]``, each limited to 0.2 ... 3 s. The first beat has no ``pre``:
 its ``post`` stands in; the last beat has no ``post``: its ``pre`` stands in; a record of one beat has 0.8 s for both.
 ``H(m)`` is the last m intervals up to and including ``pre[k]``, fewer at the record's start (the first beat uses the
-second's). Every feature is a base-2 logarithm of a ratio, limited to -1 ... 1: a beat twice as late as its reference
-gives 1, one twice as early -1.
+second's). Two intervals differ by less than p % if the longer is at most 1 + p/100 times the shorter. Every feature is
+limited to -1 ... 1. One that starts with log2 is the logarithm of a ratio: a beat twice as late as its reference gives
+1, one twice as early -1.
+
+:class:`heartzoo.data.rr_tracker.RRTracker` computes the same from one interval at a time.
 """
 
 from __future__ import annotations
@@ -17,6 +20,11 @@ import numpy as np
 
 SHORTEST_S, LONGEST_S = 0.2, 3.0
 SINGLE_BEAT_S = 0.8
+# The rhythm context: what tells atrial fibrillation, which repeats nothing, from frequent ectopic beats.
+CONTEXT = 64
+STEADY, NEAR = 1.05, 1.06
+ENTROPY_EDGES = np.exp(0.05 * (np.arange(30) - 14.5))
+MOST_BITS = 5.0
 
 
 @dataclass(frozen=True)
@@ -34,12 +42,12 @@ class Feature:
     Attributes:
         formula: its definition in the notation of this module.
         delay_beats: how many following beats must have been seen before it is known.
-        ratio: function of the intervals that gives the ratio whose logarithm is the feature.
+        value: function of the intervals that gives the feature of every beat, not limited yet; shape (beats,).
     """
 
     formula: str
     delay_beats: int
-    ratio: Callable[[Intervals], np.ndarray]
+    value: Callable[[Intervals], np.ndarray]
 
 
 def intervals(samples: np.ndarray, fs: float) -> Intervals:
@@ -56,13 +64,23 @@ def intervals(samples: np.ndarray, fs: float) -> Intervals:
     return Intervals(np.concatenate([between[:1], between]), np.concatenate([between, between[-1:]]))
 
 
+def _known(pre: np.ndarray) -> np.ndarray:
+    """The intervals of the record, each once: the first beat's is the second's."""
+    return pre[1:] if len(pre) > 1 else pre
+
+
+def _of_beats(values: np.ndarray, beats: int) -> np.ndarray:
+    """What holds after each interval -> what holds at each beat; shape (beats,) and what follows."""
+    return values[np.maximum(np.arange(beats) - 1, 0)]
+
+
 def _history(pre: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
     """The H(window) of each beat as rows padded in front with infinity, (n, window), and how many are real, (n,)."""
-    known = pre[1:] if len(pre) > 1 else pre
+    known = _known(pre)
     padded = np.concatenate([np.full(window - 1, np.inf), known])
     rows = np.lib.stride_tricks.sliding_window_view(padded, window)
-    index = np.maximum(np.arange(len(pre)) - 1, 0)
-    return rows[index], np.minimum(index + 1, window)
+    count = np.minimum(np.arange(1, len(known) + 1), window)
+    return _of_beats(rows, len(pre)), _of_beats(count, len(pre))
 
 
 def _quantile(pre: np.ndarray, window: int, q: float) -> np.ndarray:
@@ -82,26 +100,97 @@ def _mean(pre: np.ndarray, window: int) -> np.ndarray:
 
 
 def _mean_so_far(pre: np.ndarray) -> np.ndarray:
-    known = pre[1:] if len(pre) > 1 else pre
-    means = np.cumsum(known) / np.arange(1, len(known) + 1)
-    return means[np.maximum(np.arange(len(pre)) - 1, 0)]
+    known = _known(pre)
+    return _of_beats(np.cumsum(known) / np.arange(1, len(known) + 1), len(pre))
 
 
 def _previous(pre: np.ndarray) -> np.ndarray:
     return np.concatenate([pre[:1], pre[:-1]])
 
 
+def _alike(values: np.ndarray, lag: int, times: float) -> np.ndarray:
+    """Whether each value from number ``lag`` on and the one ``lag`` before it differ by at most that factor."""
+    late, early = values[lag:], values[: len(values) - lag]
+    return np.maximum(late, early) <= times * np.minimum(late, early)
+
+
+def _count_last(marks: np.ndarray, window: int) -> np.ndarray:
+    """How many of the last ``window`` marks up to each are set."""
+    total = np.concatenate([[0], np.cumsum(marks)])
+    return total[1:] - total[np.maximum(np.arange(len(marks)) + 1 - window, 0)]
+
+
+def _steadiness(pre: np.ndarray) -> np.ndarray:
+    known = _known(pre)
+    changes = CONTEXT - 1
+    steady = _count_last(_alike(known, 1, STEADY), changes)
+    share = steady / np.minimum(np.arange(1, len(known)), changes)
+    return _of_beats(np.concatenate([[1.0], share]), len(pre))
+
+
+def _recurrence(pre: np.ndarray) -> np.ndarray:
+    known = _known(pre)
+    pairs = np.zeros(len(known), int)
+    # Points (r[j-1], r[j]) and (r[j-1-lag], r[j-lag]) are near if both coordinates are; a pair lies in H(64) of
+    # interval i if its later point is one of the last 63 - lag.
+    for lag in range(1, min(CONTEXT - 1, len(known) - 1)):
+        near = _alike(known, lag, NEAR)
+        pairs[lag + 1 :] += _count_last(near[1:] & near[:-1], CONTEXT - 1 - lag)
+    points = np.minimum(np.arange(len(known)), CONTEXT - 1)
+    possible = points * (points - 1) // 2
+    return _of_beats(np.where(possible > 0, pairs / np.maximum(possible, 1), 1.0), len(pre))
+
+
+def _entropy(pre: np.ndarray) -> np.ndarray:
+    rows, count = _history(pre, CONTEXT)
+    bins = np.searchsorted(ENTROPY_EDGES, rows / _quantile(pre, CONTEXT, 0.5)[:, None], side="right")
+    bits = np.zeros(len(pre))
+    for number in range(len(ENTROPY_EDGES) + 1):
+        share = ((bins == number) & np.isfinite(rows)).sum(axis=1) / count
+        bits -= share * np.log2(np.where(share > 0, share, 1.0))
+    return bits / MOST_BITS
+
+
+def _log_ratio(formula: str, delay_beats: int, ratio: Callable[[Intervals], np.ndarray]) -> Feature:
+    return Feature(f"log2({formula})", delay_beats, lambda intervals: np.log2(ratio(intervals)))
+
+
 FEATURES: dict[str, Feature] = {
-    "pre_median": Feature("log2(pre / median of H(64))", 0, lambda i: i.pre / _quantile(i.pre, 64, 0.5)),
-    "post_median": Feature("log2(post / median of H(64))", 1, lambda i: i.post / _quantile(i.pre, 64, 0.5)),
-    "pre_post": Feature("log2(pre / post)", 1, lambda i: i.pre / i.post),
-    "pre_mean10": Feature("log2(pre / mean of H(10))", 0, lambda i: i.pre / _mean(i.pre, 10)),
-    "previous_pre": Feature("log2(pre[k-1] / pre[k]), 0 for the first beat", 0, lambda i: _previous(i.pre) / i.pre),
-    "pre_quantile70": Feature(
-        "log2(pre / 70 % quantile of H(128), linear interpolation)", 0, lambda i: i.pre / _quantile(i.pre, 128, 0.7)
+    "pre_median": _log_ratio("pre / median of H(64)", 0, lambda i: i.pre / _quantile(i.pre, 64, 0.5)),
+    "post_median": _log_ratio("post / median of H(64)", 1, lambda i: i.post / _quantile(i.pre, 64, 0.5)),
+    "pre_post": _log_ratio("pre / post", 1, lambda i: i.pre / i.post),
+    "pre_mean10": _log_ratio("pre / mean of H(10)", 0, lambda i: i.pre / _mean(i.pre, 10)),
+    "previous_pre": Feature(
+        "log2(pre[k-1] / pre[k]), 0 for the first beat", 0, lambda i: np.log2(_previous(i.pre) / i.pre)
     ),
-    "pre_mean": Feature("log2(pre / mean of all pre so far)", 0, lambda i: i.pre / _mean_so_far(i.pre)),
-    "post_mean": Feature("log2(post / mean of all pre so far)", 1, lambda i: i.post / _mean_so_far(i.pre)),
+    "pre_quantile70": _log_ratio(
+        "pre / 70 % quantile of H(128), linear interpolation", 0, lambda i: i.pre / _quantile(i.pre, 128, 0.7)
+    ),
+    "pre_mean": _log_ratio("pre / mean of all pre so far", 0, lambda i: i.pre / _mean_so_far(i.pre)),
+    "post_mean": _log_ratio("post / mean of all pre so far", 1, lambda i: i.post / _mean_so_far(i.pre)),
+    "pre_slow": _log_ratio(
+        "pre / 90 % quantile of H(128), linear interpolation", 0, lambda i: i.pre / _quantile(i.pre, 128, 0.9)
+    ),
+    "post_slow": _log_ratio(
+        "post / 90 % quantile of H(128), linear interpolation", 1, lambda i: i.post / _quantile(i.pre, 128, 0.9)
+    ),
+    "steadiness": Feature(
+        "share of the successive intervals of H(64) that differ by less than 5 %; 1 where H holds one interval",
+        0,
+        lambda i: _steadiness(i.pre),
+    ),
+    "recurrence": Feature(
+        "points (r[j-1], r[j]) of the successive intervals r of H(64): share of their pairs of which both coordinates "
+        "differ by less than 6 %; 1 where H holds less than three intervals",
+        0,
+        lambda i: _recurrence(i.pre),
+    ),
+    "entropy": Feature(
+        "entropy, in bits, of the histogram of H(64) / median of H(64) over 31 bins, divided by 5; the bins' edges are "
+        "exp(.05 * (j - 14.5)), j = 0 ... 29",
+        0,
+        lambda i: _entropy(i.pre),
+    ),
 }
 
 
@@ -117,5 +206,5 @@ def rr_features(samples: np.ndarray, fs: float, names: Sequence[str]) -> np.ndar
         float32, shape (beats, len(names)), within -1 ... 1, never NaN.
     """
     around = intervals(samples, fs)
-    columns = [np.clip(np.log2(FEATURES[name].ratio(around)), -1.0, 1.0) for name in names]
+    columns = [np.clip(FEATURES[name].value(around), -1.0, 1.0) for name in names]
     return np.stack(columns, axis=1).astype(np.float32) if columns else np.zeros((len(samples), 0), np.float32)

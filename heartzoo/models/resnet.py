@@ -22,8 +22,9 @@ def resnet(
     rr_units: int = 16,
     head_units: int = 32,
     dropout: float = 0.2,
+    pooling: str = "average",
 ) -> keras.Model:
-    """Stem, then residual blocks of two convolutions, then global average pooling, joined with the R-R features.
+    """Stem, then residual blocks of two convolutions, then pooling over time, joined with the R-R features.
 
     Args:
         input_shape: ``(1, samples, 1)``.
@@ -37,6 +38,8 @@ def resnet(
         rr_units: hidden units of the R-R branch.
         head_units: hidden units of the layer in which waveform and rhythm meet (used with an R-R input only).
         dropout: fraction dropped before the last layer.
+        pooling: ``"average"``, or ``"weighted"``: each channel's average with a weight for every position, learned. It
+            tells the beat in the middle of a long frame from its neighbours.
 
     Returns:
         A model from ``signal`` (and ``rr``) to logits.
@@ -50,7 +53,7 @@ def resnet(
     for stage, (width, depth) in enumerate(zip(filters, depths, strict=True), start=1):
         for block in range(depth):
             x = _residual(x, width, kernel, 2 if block == 0 else 1, f"stage{stage}_block{block + 1}")
-    x = layers.GlobalAveragePooling2D()(x)
+    x = _pool(x, pooling)
     if not rr_features:
         logits = layers.Dense(num_classes, name="logits")(layers.Dropout(dropout)(x))
         return keras.Model({"signal": signal}, logits)
@@ -59,6 +62,17 @@ def resnet(
     x = layers.Dense(head_units, activation="relu", name="head")(layers.Concatenate()([x, r]))
     logits = layers.Dense(num_classes, name="logits")(layers.Dropout(dropout)(x))
     return keras.Model({"signal": signal, "rr": rr}, logits)
+
+
+def _pool(x: keras.KerasTensor, pooling: str) -> keras.KerasTensor:
+    match pooling:
+        case "average":
+            return layers.GlobalAveragePooling2D()(x)
+        case "weighted":
+            length = x.shape[2]
+            start = keras.initializers.Constant(1 / length)
+            return layers.Flatten()(layers.DepthwiseConv2D((1, length), depthwise_initializer=start, name="pool")(x))
+    raise ValueError(f"pooling is average or weighted, not {pooling}")
 
 
 def _conv(x: keras.KerasTensor, filters: int, kernel: int, stride: int, name: str) -> keras.KerasTensor:

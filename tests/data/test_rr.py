@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
+from itertools import combinations, pairwise
 from statistics import median
 
 import numpy as np
@@ -15,6 +15,7 @@ from heartzoo.data.rr import FEATURES, rr_features
 
 NAMES = list(FEATURES)
 FS = 360.0
+REGULAR = [float(name in ("steadiness", "recurrence")) for name in NAMES]
 quick = settings(deadline=None, max_examples=50)
 # Gaps in samples at 360 Hz: usual, two marks on one sample, far too early, and a pause of 10 s and more.
 GAPS = st.one_of(st.integers(90, 700), st.sampled_from([0, 1, 30, 72, 1080, 3600, 20_000]))
@@ -52,9 +53,31 @@ def reference(samples: list[int], fs: float) -> list[list[float]]:
             "pre_quantile70": pre / quantile(so_far[-128:], 0.7),
             "pre_mean": pre / (sum(so_far) / len(so_far)),
             "post_mean": post / (sum(so_far) / len(so_far)),
+            "pre_slow": pre / quantile(so_far[-128:], 0.9),
+            "post_slow": post / quantile(so_far[-128:], 0.9),
         }
-        rows.append([min(max(math.log2(ratios[name]), -1.0), 1.0) for name in NAMES])
+        values = {name: math.log2(ratio) for name, ratio in ratios.items()} | context(so_far[-64:])
+        rows.append([min(max(values[name], -1.0), 1.0) for name in NAMES])
     return rows
+
+
+def context(recent: list[float]) -> dict[str, float]:
+    def share(marks: list[bool]) -> float:
+        return sum(marks) / len(marks) if marks else 1.0
+
+    def differ_less(one: float, other: float, percent: float) -> bool:
+        return max(one, other) <= (1 + percent / 100) * min(one, other)
+
+    points = list(pairwise(recent))
+    near = [all(differ_less(*both, 6) for both in zip(a, b, strict=True)) for a, b in combinations(points, 2)]
+    ratios = [interval / median(recent) for interval in recent]
+    counts = [sum(math.exp(0.05 * (j - 15.5)) <= r < math.exp(0.05 * (j - 14.5)) for r in ratios) for j in range(1, 30)]
+    counts += [sum(r < math.exp(-0.725) for r in ratios), sum(r >= math.exp(0.725) for r in ratios)]
+    return {
+        "steadiness": share([differ_less(*pair, 5) for pair in points]),
+        "recurrence": share(near),
+        "entropy": -sum(n / len(recent) * math.log2(n / len(recent)) for n in counts if n) / 5,
+    }
 
 
 @quick
@@ -103,16 +126,24 @@ def test_only_the_intervals_count(samples: np.ndarray, offset: int, factor: int)
     np.testing.assert_allclose(rr_features(samples * factor, FS * factor, NAMES), expected, atol=1e-6)
 
 
-def test_a_regular_rhythm_gives_zeros() -> None:
-    np.testing.assert_allclose(rr_features(np.arange(0, 100_000, 300), FS, NAMES), 0.0, atol=1e-6)
+def test_a_regular_rhythm_is_all_steady_and_never_late() -> None:
+    found = rr_features(np.arange(0, 100_000, 300), FS, NAMES)
+    np.testing.assert_allclose(found, np.broadcast_to(REGULAR, found.shape), atol=1e-6)
 
 
-def test_a_single_beat_gives_zeros() -> None:
-    assert not rr_features(np.array([1000]), FS, NAMES).any()
+@pytest.mark.parametrize("samples", [[1000], [1000, 1200]], ids=["a lone beat", "two beats"])
+def test_at_most_one_interval_is_a_regular_rhythm(samples: list[int]) -> None:
+    np.testing.assert_array_equal(rr_features(np.array(samples), FS, NAMES), [REGULAR] * len(samples))
 
 
-def test_two_beats_know_one_interval() -> None:
-    assert not rr_features(np.array([1000, 1200]), FS, NAMES).any()
+def test_the_rhythm_context_tells_fibrillation_from_bigeminy() -> None:
+    rng = np.random.default_rng(0)
+    names = ["steadiness", "recurrence", "entropy"]
+    fibrillation = rr_features(np.cumsum(rng.integers(150, 400, 200)), FS, names)[-1]
+    bigeminy = rr_features(np.cumsum(np.tile([200, 400], 100) + rng.integers(0, 4, 200)), FS, names)[-1]
+    assert fibrillation[0] < 0.3 and bigeminy[0] == 0.0  # steadiness does not tell them apart ...
+    assert fibrillation[1] < 0.1 and bigeminy[1] > 0.4  # ... recurrence does
+    assert fibrillation[2] > 0.7 and bigeminy[2] < 0.3
 
 
 def test_first_and_last_beat_borrow_the_neighbouring_interval() -> None:
@@ -138,5 +169,5 @@ def test_columns_come_in_the_order_asked_for() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_feature_states_its_formula(name: str) -> None:
-    assert FEATURES[name].formula.startswith("log2(")
     assert ("post" in FEATURES[name].formula) == (FEATURES[name].delay_beats == 1)
+    assert ("log2" in FEATURES[name].formula) != (name in ("steadiness", "recurrence", "entropy"))
