@@ -15,9 +15,11 @@ from heartzoo._version import __version__
 if TYPE_CHECKING:
     from heartzoo.config.file import load_config
     from heartzoo.data.records import open_record
+    from heartzoo.data.rr_tracker import RRTracker
     from heartzoo.zoo import info, list_models, load, load_tflite
 
 _MODULES = {
+    "RRTracker": "heartzoo.data.rr_tracker",
     "info": "heartzoo.zoo",
     "list_models": "heartzoo.zoo",
     "load": "heartzoo.zoo",
@@ -26,7 +28,7 @@ _MODULES = {
     "open_record": "heartzoo.data.records",
 }
 
-__all__ = ["__version__", "info", "list_models", "load", "load_config", "load_tflite", "open_record"]
+__all__ = ["RRTracker", "__version__", "info", "list_models", "load", "load_config", "load_tflite", "open_record"]
 
 
 def __getattr__(name: str) -> Any:

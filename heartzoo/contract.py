@@ -16,6 +16,17 @@ from heartzoo.data.download import split_records
 from heartzoo.data.rr import FEATURES, LONGEST_S, SHORTEST_S, SINGLE_BEAT_S
 from heartzoo.data.signal import BEAT_LENGTH, WINDOW_S
 from heartzoo.data.splits import get_split
+from heartzoo.data.template import (
+    AFTER_S,
+    BEFORE_S,
+    FIRST_BEATS,
+    MEMORY_BEATS,
+    REGULAR_OCTAVES,
+    SHIFT_S,
+    TEMPLATE_FEATURES,
+    WAVES_S,
+    wave,
+)
 from heartzoo.data.training_set import TrainingSet
 from heartzoo.flatbuffer import ModelFacts, TensorFacts
 from heartzoo.metrics import RESAMPLES
@@ -94,6 +105,9 @@ def preprocessing(config: Config, facts: ModelFacts) -> dict[str, Any]:
             {"name": name, "formula": FEATURES[name].formula, "delay_beats": FEATURES[name].delay_beats}
             for name in contract.rr_features
         ],
+        "template_features": [
+            {"name": name, "formula": TEMPLATE_FEATURES[name].formula} for name in contract.template_features
+        ],
         "steps": _steps(contract, facts),
     }
 
@@ -118,7 +132,7 @@ def _steps(contract: InputConfig, facts: ModelFacts) -> list[str]:
         f"its position after resampling is c = floor(s * {contract.fs:g} / recording_fs + 0.5).",
         *(_from_r_peak(contract) if contract.cut == "r-peak" else _centred(contract)),
     ]
-    if contract.rr_features:
+    if contract.beat_features:
         steps.append(
             f"R-R intervals over all beats of preprocessing.beat_symbols, scored or not: pre[k] = t[k] - t[k-1] and "
             f"post[k] = t[k+1] - t[k] in seconds from the annotated samples, each limited to {SHORTEST_S:g} ... "
@@ -127,6 +141,8 @@ def _steps(contract: InputConfig, facts: ModelFacts) -> list[str]:
             "first beat's (fewer at the start; the first beat uses the second's H and mean). Every feature is limited "
             "to -1 ... 1 and given in float32, in the order listed."
         )
+    if contract.template_features:
+        steps.append(_template(contract))
     scored = "Scored are the beats whose symbol class_map lists; the others still count in the R-R intervals."
     return [*steps, *_inference(facts), scored]
 
@@ -180,6 +196,23 @@ def _centred(contract: InputConfig) -> list[str]:
     ]
 
 
+def _template(contract: InputConfig) -> str:
+    before, after, shift = (round(seconds * contract.fs) for seconds in (BEFORE_S, AFTER_S, SHIFT_S))
+    waves = {name: wave(name, contract.fs) for name in WAVES_S}
+    parts = ", ".join(f"{name} [{part.start}:{part.stop}]" for name, part in waves.items())
+    return (
+        f"Template features, from x in float32, computed in float64: the window of a beat with shift s is "
+        f"x[c + s - {before} : c + s + {after}] (indices outside the record as in a frame); of a window, {parts}. The "
+        "template T starts as the first beat's window with s = 0. For each beat k = 0, 1, ... in turn: take that s of "
+        f"-{shift} ... {shift} whose window correlates best with T over QRS (as in qrs_match; of equal ones the lowest "
+        "s); with b = window - mean(window) and T less its mean compute the features, each limited to -1 ... 1, "
+        "float32; they follow the R-R features in the second input. Then, if the beat is regular, "
+        f"T = T + (window - T) / min(n, {MEMORY_BEATS}), n being the number of regular beats up to and including it. "
+        f"Regular is a beat with |log2(pre / median of H(64))| < {REGULAR_OCTAVES:g}, or one of the record's first "
+        f"{FIRST_BEATS}."
+    )
+
+
 def _z_score(contract: InputConfig) -> str:
     return (
         f"Normalise: (frame - mean) / (standard deviation + {contract.epsilon:g} mV), mean and population standard "
@@ -221,9 +254,12 @@ def delay(contract: InputConfig) -> dict[str, Any]:
         seconds = (contract.frame + RESAMPLING_REACH) / contract.fs
         return {"seconds": seconds, "following_beats": 0, "rule": "from the start of a frame"}
     # resample_poly's filter reaches ten samples of the slower rate to either side: the target's, where it downsamples.
-    after = contract.frame - contract.frame // 2 + RESAMPLING_REACH
-    rule = "the later of the two; seconds hold half a frame and the reach of the resampling filter"
-    return {"seconds": after / contract.fs, "following_beats": beats, "rule": rule}
+    after, what = contract.frame - contract.frame // 2, "half a frame"
+    window = round(AFTER_S * contract.fs) + round(SHIFT_S * contract.fs)
+    if contract.template_features and window > after:
+        after, what = window, "the template features' window"
+    rule = f"the later of the two; seconds hold {what} and the reach of the resampling filter"
+    return {"seconds": (after + RESAMPLING_REACH) / contract.fs, "following_beats": beats, "rule": rule}
 
 
 def _tensors(facts: ModelFacts, contract: InputConfig) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def tflite_subject(
     chosen = runtime or default_runtime()
     facts = inspect(content)
     precision = require_integer(facts)
-    require_shapes(facts, config.input.frame, len(config.input.rr_features), len(get_task(config.task).classes))
+    require_shapes(facts, config.input.frame, len(config.input.beat_features), len(get_task(config.task).classes))
 
     def predict(chunks: Iterable[Inputs], total: int) -> Iterator[np.ndarray]:
         pairs = ((chunk["signal"], chunk.get("rr")) for chunk in chunks)

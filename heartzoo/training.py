@@ -113,7 +113,7 @@ def build_model(config: Config) -> keras.Model:
         config.model.architecture,
         (1, config.input.frame, 1),
         len(get_task(config.task).classes),
-        len(config.input.rr_features),
+        len(config.input.beat_features),
         **{name: tuple(v) if isinstance(v, list) else v for name, v in config.model.sizes.items()},
     )
     return with_widths(network, config.model.widths)

@@ -179,7 +179,7 @@ class PublishedModel:
         Args:
             frames: shape (n, frame), in mV at the model's sampling rate, the beat at ``frame // 2``; they are
                 normalised here. A model whose configuration says ``cut: r-peak`` takes frames scaled to 0-1.
-            rr: R-R features, shape (n, features), for a model that takes them.
+            rr: R-R features, then template features, shape (n, features), for a model that takes them.
 
         Returns:
             float32 logits, shape (n, classes).
@@ -216,7 +216,7 @@ class PublishedModel:
         return self._labels(cut_frames(record, self.config.input))
 
     def _labels(self, examples: Examples) -> list[str]:
-        logits = self.predict(examples.frames, examples.rr if self.config.input.rr_features else None)
+        logits = self.predict(examples.frames, examples.rr if self.config.input.beat_features else None)
         return [self.classes[index] for index in logits.argmax(axis=1)]
 
 

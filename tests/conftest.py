@@ -53,7 +53,9 @@ data: {train: [synthetic-train], test: [synthetic-test]}
 input:
   frame: 64
   highpass_hz: 0.5
-  rr_features: [pre_median, post_median, pre_post, pre_mean10, previous_pre, pre_quantile70, pre_mean, post_mean]
+  rr_features:
+    [pre_median, post_median, pre_post, pre_mean10, previous_pre, pre_quantile70, pre_mean, post_mean, recurrence]
+  template_features: [qrs_match, p_difference]
 model:
   architecture: resnet
   sizes: {stem_filters: 4, filters: [6, 8], depths: [1, 1], rr_units: 4, head_units: 8}

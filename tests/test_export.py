@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import json
 import math
 import shutil
@@ -52,7 +53,49 @@ FORMULAS: dict[str, Callable[[Beat], float]] = {
     "log2(pre / 70 % quantile of H(128), linear interpolation)": lambda b: b["pre"] / np.quantile(history(b, 128), 0.7),
     "log2(pre / mean of all pre so far)": lambda b: b["pre"] / np.mean(b["known"]),
     "log2(post / mean of all pre so far)": lambda b: b["post"] / np.mean(b["known"]),
+    "points (r[j-1], r[j]) of the successive intervals r of H(64): share of their pairs of which both coordinates "
+    "differ by less than 6.02 %; 1 where H holds less than three intervals": lambda b: recurrence(history(b, 64)),
 }
+
+
+def recurrence(intervals: list[float]) -> float:
+    points = list(itertools.pairwise(intervals))
+    near = [
+        all(max(pair) < 1.0602 * min(pair) for pair in zip(*both, strict=True))
+        for both in itertools.combinations(points, 2)
+    ]
+    return float(np.mean(near)) if near else 1.0
+
+
+def correlation(a: np.ndarray, b: np.ndarray) -> float:
+    a, b = a - a.mean(), b - b.mean()
+    return float((a * b).sum() / math.sqrt((a**2).sum() * (b**2).sum() + 0.01**4))
+
+
+# QRS is [32:52] and P [10:33] of a window, as preprocessing.steps say.
+SHAPES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+    "correlation of b and T over QRS, sum((b - mean)(T - mean)) / sqrt(sum((b - mean)^2) * sum((T - mean)^2) + "
+    "0.01^4)": lambda b, t: correlation(b[32:52], t[32:52]),
+    "root mean square of b - T over P, divided by max T - min T + 0.01 over QRS": lambda b, t: (
+        math.sqrt(np.mean((b - t)[10:33] ** 2)) / (np.ptp(t[32:52]) + 0.01)
+    ),
+}
+
+
+def shape_rows(x: np.ndarray, positions: list[int], times: np.ndarray, formulas: list[str]) -> list[list[float]]:
+    """Template features of every beat, from the sentences of preprocessing.steps."""
+    x = x.astype(np.float64)
+    rows, regular = [], 0
+    template = x[np.clip(np.arange(positions[0] - 40, positions[0] + 56), 0, len(x) - 1)]
+    for k, c in enumerate(positions):
+        windows = [x[np.clip(np.arange(c + s - 40, c + s + 56), 0, len(x) - 1)] for s in range(-5, 6)]
+        window = max(windows, key=lambda one: correlation(one[32:52], template[32:52]))
+        b, t = window - window.mean(), template - template.mean()
+        rows.append([min(max(SHAPES[formula](b, t), -1.0), 1.0) for formula in formulas])
+        if k < 10 or abs(rr_row(times, k, ["log2(pre / median of H(64))"])[0]) < 0.15:
+            regular += 1
+            template = template + (window - template) / min(regular, 16)
+    return rows
 
 
 def rr_row(times: np.ndarray, k: int, formulas: list[str]) -> list[float]:
@@ -63,11 +106,13 @@ def rr_row(times: np.ndarray, k: int, formulas: list[str]) -> list[float]:
     beat = {
         "pre": pre[k], "post": post[k], "previous": pre[max(k - 1, 0)], "known": pre[1 : max(k, 1) + 1],
     }  # fmt: skip
-    return [min(max(math.log2(FORMULAS[formula](beat)), -1.0), 1.0) for formula in formulas]
+    values = [FORMULAS[formula](beat) for formula in formulas]
+    logs = [math.log2(v) if f.startswith("log2") else v for v, f in zip(values, formulas, strict=True)]
+    return [min(max(value, -1.0), 1.0) for value in logs]
 
 
 def prepared(path: Path, database: str, configuration: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Frames (n, frame) and R-R features (n, features), both float32, and the symbols of every beat of a record."""
+    """Frames (n, frame) and features (n, features), both float32, and the symbols of every beat of a record."""
     rule = configuration["preprocessing"]
     header = wfdb.rdheader(str(path))
     lead = next(lead for lead in rule["leads"][database] if lead in header.sig_name)
@@ -84,12 +129,13 @@ def prepared(path: Path, database: str, configuration: dict[str, Any]) -> tuple[
     ]
     times = np.array([s for s, _ in beats]) / header.fs
     formulas = [feature["formula"] for feature in rule["rr_features"]]
+    positions = [math.floor(s * rule["fs"] / header.fs + 0.5) for s, _ in beats]
+    shapes = shape_rows(x, positions, times, [feature["formula"] for feature in rule["template_features"]])
     frames, rr = [], []
-    for k, (s, _) in enumerate(beats):
-        c = math.floor(s * rule["fs"] / header.fs + 0.5)
+    for k, c in enumerate(positions):
         indices = np.clip(np.arange(c - rule["beat_index"], c - rule["beat_index"] + rule["frame"]), 0, len(x) - 1)
         frames.append(normalised(x[indices], rule["epsilon_mv"]))
-        rr.append(rr_row(times, k, formulas))
+        rr.append(rr_row(times, k, formulas) + shapes[k])
     return np.array(frames), np.array(rr, np.float32), [symbol for _, symbol in beats]
 
 
@@ -247,7 +293,7 @@ def test_the_golden_vectors_of_the_header_agree(entry, tmp_path):
     printed = subprocess.run([tmp_path / "program"], text=True, capture_output=True, check=True).stdout.splitlines()
     vectors = [np.array([[float(word) for word in line.split()] for line in printed[part::5]]) for part in range(5)]
     raw, rr, signal_int8, rr_int8, logits = vectors
-    assert len(raw) == 10 and raw.shape[1] == 64 and rr.shape[1] == 8
+    assert len(raw) == 10 and raw.shape[1] == 64 and rr.shape[1] == 11
     configuration = entry.configuration
     tensors = configuration["tensors"]
     by_role = {tensor["role"]: tensor for tensor in tensors["inputs"]}

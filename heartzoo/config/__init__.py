@@ -12,7 +12,8 @@ from heartzoo.config.section import Count, Fraction, Positive, Section
 from heartzoo.config.training import TrainingConfig
 from heartzoo.data.rr import FEATURES
 from heartzoo.data.splits import get_split, track
-from heartzoo.errors import UserError, nearest
+from heartzoo.data.template import TEMPLATE_FEATURES
+from heartzoo.errors import UserError, look_up
 from heartzoo.tasks import TASKS, get_task
 
 
@@ -64,6 +65,10 @@ class InputConfig(Section):
     )
     epsilon: Positive = Field(default=0.01, description="mV added to a frame's standard deviation in its z-score")
     rr_features: list[str] = Field(default=[], description="R-R features, in the order of the network's second input")
+    template_features: list[str] = Field(
+        default=[],
+        description="the beat's shape beside that of the patient's regular beats; they follow the R-R features there",
+    )
     drowned_share: Fraction = Field(
         default=0.0,
         description="cut rhythm: fraction of a record's frames that are there once more, as noise, in databases that "
@@ -80,6 +85,12 @@ class InputConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _templates_are_in_millivolts(self) -> InputConfig:
+        if self.cut != "centred" and self.template_features:
+            raise UserError(f"input.template_features with input.cut {self.cut}", "they go with cut: centred")
+        return self
+
+    @model_validator(mode="after")
     def _window_scale_needs_no_highpass(self) -> InputConfig:
         if self.cut == "r-peak" and self.highpass_hz is not None:
             raise UserError("input.highpass_hz with input.cut r-peak, which scales raw windows", "leave one out")
@@ -89,9 +100,20 @@ class InputConfig(Section):
     @classmethod
     def _features_exist(cls, names: list[str]) -> list[str]:
         for name in names:
-            if name not in FEATURES:
-                raise UserError(f"unknown R-R feature {name!r} in input.rr_features", nearest(name, FEATURES))
+            look_up(FEATURES, name, "R-R feature")
         return names
+
+    @field_validator("template_features")
+    @classmethod
+    def _template_features_exist(cls, names: list[str]) -> list[str]:
+        for name in names:
+            look_up(TEMPLATE_FEATURES, name, "template feature")
+        return names
+
+    @property
+    def beat_features(self) -> list[str]:
+        """What the network's second input holds, in order; empty for a network without one."""
+        return self.rr_features + self.template_features
 
 
 class ModelConfig(Section):

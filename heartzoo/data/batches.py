@@ -66,10 +66,10 @@ def model_inputs(frames: np.ndarray, rr: np.ndarray, contract: InputConfig) -> I
         contract: says how to normalise.
 
     Returns:
-        ``signal`` of shape (n, 1, frame, 1), and ``rr`` where the contract has R-R features; float32.
+        ``signal`` of shape (n, 1, frame, 1), and ``rr`` where the contract has R-R or template features; float32.
     """
     inputs = {"signal": normalise(frames, contract)[:, None, :, None]}
-    if contract.rr_features:
+    if contract.beat_features:
         inputs["rr"] = np.asarray(rr, np.float32)
     return inputs
 
@@ -141,7 +141,7 @@ class TrainingBatches:
     def _read(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         offsets = self._offsets
         frames = np.empty((len(chosen), self.contract.frame + 2 * self.stores[0].margin), np.float32)
-        rr = np.empty((len(chosen), len(self.contract.rr_features)), np.float32)
+        rr = np.empty((len(chosen), len(self.contract.beat_features)), np.float32)
         for store, rows, low, high in zip(self.stores, self.rows, offsets[:-1], offsets[1:], strict=True):
             mine = (chosen >= low) & (chosen < high)
             indices = rows[chosen[mine] - low]

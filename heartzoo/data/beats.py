@@ -1,4 +1,4 @@
-"""Record -> examples: one frame, one row of R-R features and one symbol for every beat, or for every rhythm frame."""
+"""Record -> examples: one frame, one row of features and one symbol for every beat, or for every rhythm frame."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from heartzoo.data import signal as sig
 from heartzoo.data.records import Record
 from heartzoo.data.rhythm import cut_rhythm_frames
 from heartzoo.data.rr import rr_features
+from heartzoo.data.template import template_features
 
 if TYPE_CHECKING:
     from heartzoo.config import InputConfig
@@ -23,7 +24,7 @@ class Examples:
     Attributes:
         frames: float32, shape (n, frame + 2 * margin), at the model's sampling rate. Centred: in mV, not yet
             normalised, the beat at index ``margin + frame // 2``. From the R peak on: from 0 to 1.
-        rr: float32, shape (n, features).
+        rr: float32, shape (n, features): R-R features, then template features.
         symbols: uint8, shape (n,), WFDB symbols as ASCII codes.
         samples: int64, shape (n,), beat positions in the recording.
     """
@@ -39,7 +40,7 @@ def cut_beats(record: Record, contract: InputConfig, margin: int = 0) -> Example
 
     Args:
         record: the record.
-        contract: sampling rate, frame, high-pass and R-R features of the model.
+        contract: sampling rate, frame, high-pass and features of the model.
         margin: extra samples on both sides of the frame, at the model's sampling rate, for shift augmentation.
 
     Returns:
@@ -55,9 +56,15 @@ def cut_beats(record: Record, contract: InputConfig, margin: int = 0) -> Example
     else:
         before = contract.frame // 2 + margin
         frames = sig.frames(x.astype(np.float32), centres, before, contract.frame + 2 * margin - before)
+    features = [rr_features(record.samples, record.fs, contract.rr_features)]
+    if contract.template_features:
+        pre_median = rr_features(record.samples, record.fs, ["pre_median"])[:, 0]
+        features.append(
+            template_features(x.astype(np.float32), centres, pre_median, contract.fs, contract.template_features)
+        )
     return Examples(
         frames=frames,
-        rr=rr_features(record.samples, record.fs, contract.rr_features),
+        rr=np.concatenate(features, axis=1),
         symbols=record.symbols,
         samples=record.samples,
     )

@@ -4,9 +4,9 @@ Notation. ``t[k]`` is the time of beat k in seconds, over all beats of the recor
 ``pre[k] = t[k] - t[k-1]`` and ``post[k] = t[k+1] - t[k]``, each limited to 0.2 ... 3 s. The first beat has no ``pre``:
 its ``post`` stands in; the last beat has no ``post``: its ``pre`` stands in; a record of one beat has 0.8 s for both.
 ``H(m)`` is the last m intervals up to and including ``pre[k]``, fewer at the record's start (the first beat uses the
-second's). Two intervals differ by less than p % if the longer is at most 1 + p/100 times the shorter. Every feature is
-limited to -1 ... 1. One that starts with log2 is the logarithm of a ratio: a beat twice as late as its reference gives
-1, one twice as early -1.
+second's). Two intervals differ by less than p % if the longer is less than 1 + p/100 times the shorter. Every feature
+is limited to -1 ... 1. One that starts with log2 is the logarithm of a ratio: a beat twice as late as its reference
+gives 1, one twice as early -1.
 
 :class:`heartzoo.data.rr_tracker.RRTracker` computes the same from one interval at a time.
 """
@@ -22,7 +22,8 @@ SHORTEST_S, LONGEST_S = 0.2, 3.0
 SINGLE_BEAT_S = 0.8
 # The rhythm context: what tells atrial fibrillation, which repeats nothing, from frequent ectopic beats.
 CONTEXT = 64
-STEADY, NEAR = 1.05, 1.06
+# Ratios that no two counts of samples have, so that rounding never decides.
+STEADY, NEAR = 1.0502, 1.0602
 ENTROPY_EDGES = np.exp(0.05 * (np.arange(30) - 14.5))
 MOST_BITS = 5.0
 
@@ -109,9 +110,9 @@ def _previous(pre: np.ndarray) -> np.ndarray:
 
 
 def _alike(values: np.ndarray, lag: int, times: float) -> np.ndarray:
-    """Whether each value from number ``lag`` on and the one ``lag`` before it differ by at most that factor."""
+    """Whether each value from number ``lag`` on and the one ``lag`` before it differ by less than that factor."""
     late, early = values[lag:], values[: len(values) - lag]
-    return np.maximum(late, early) <= times * np.minimum(late, early)
+    return np.maximum(late, early) < times * np.minimum(late, early)
 
 
 def _count_last(marks: np.ndarray, window: int) -> np.ndarray:
@@ -175,13 +176,13 @@ FEATURES: dict[str, Feature] = {
         "post / 90 % quantile of H(128), linear interpolation", 1, lambda i: i.post / _quantile(i.pre, 128, 0.9)
     ),
     "steadiness": Feature(
-        "share of the successive intervals of H(64) that differ by less than 5 %; 1 where H holds one interval",
+        "share of the successive intervals of H(64) that differ by less than 5.02 %; 1 where H holds one interval",
         0,
         lambda i: _steadiness(i.pre),
     ),
     "recurrence": Feature(
         "points (r[j-1], r[j]) of the successive intervals r of H(64): share of their pairs of which both coordinates "
-        "differ by less than 6 %; 1 where H holds less than three intervals",
+        "differ by less than 6.02 %; 1 where H holds less than three intervals",
         0,
         lambda i: _recurrence(i.pre),
     ),

@@ -138,7 +138,7 @@ def _mean10(beat: _Beat) -> float:
 
 
 def _alike(one: float, other: float, times: float) -> bool:
-    return max(one, other) <= times * min(one, other)
+    return max(one, other) < times * min(one, other)
 
 
 def _steadiness(beat: _Beat) -> float:

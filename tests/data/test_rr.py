@@ -66,15 +66,15 @@ def context(recent: list[float]) -> dict[str, float]:
         return sum(marks) / len(marks) if marks else 1.0
 
     def differ_less(one: float, other: float, percent: float) -> bool:
-        return max(one, other) <= (1 + percent / 100) * min(one, other)
+        return max(one, other) < (1 + percent / 100) * min(one, other)
 
     points = list(pairwise(recent))
-    near = [all(differ_less(*both, 6) for both in zip(a, b, strict=True)) for a, b in combinations(points, 2)]
+    near = [all(differ_less(*both, 6.02) for both in zip(a, b, strict=True)) for a, b in combinations(points, 2)]
     ratios = [interval / median(recent) for interval in recent]
     counts = [sum(math.exp(0.05 * (j - 15.5)) <= r < math.exp(0.05 * (j - 14.5)) for r in ratios) for j in range(1, 30)]
     counts += [sum(r < math.exp(-0.725) for r in ratios), sum(r >= math.exp(0.725) for r in ratios)]
     return {
-        "steadiness": share([differ_less(*pair, 5) for pair in points]),
+        "steadiness": share([differ_less(*pair, 5.02) for pair in points]),
         "recurrence": share(near),
         "entropy": -sum(n / len(recent) * math.log2(n / len(recent)) for n in counts if n) / 5,
     }

@@ -1,0 +1,172 @@
+"""Template features: the shape of a beat beside that of the patient's own regular beats, learned without labels.
+
+Notation. ``x`` is the signal in mV at ``fs`` after the high-pass. A beat's window holds x from 0.40 s before the beat
+to 0.56 s after it. Beat k is *regular* if its interval differs from the median of H(64) (see
+:mod:`heartzoo.data.rr`) by less than 0.15 octaves, ``|log2(pre / median)| < 0.15``, or if it is one of the record's
+first ten.
+
+The template starts as the first beat's window. Each beat is shifted by up to 0.05 s to where the correlation of its QRS
+with the template's is highest (of equal ones the earliest), its features are taken, and if it is regular the template
+moves by 1/min(n, 16) of the way towards its shifted window, n being the number of regular beats up to it. So features
+depend on the record so far alone.
+
+``b`` and ``T`` are the shifted window and the template before that step, each less its mean; QRS is -0.08 ... 0.12 s, P
+-0.30 ... -0.07 s, T-wave 0.12 ... 0.51 s. Every feature is limited to -1 ... 1.
+
+References:
+    A matched filter of the patient's own beat: Hamilton and Tompkins 1988, Adaptive matched filtering for QRS
+    detection (IEEE EMBS); correlation with a running template: Krasteva and Jekova 2007, QRS template matching for
+    recognition of ventricular ectopic beats (Annals of Biomedical Engineering).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from heartzoo.data import signal as sig
+
+BEFORE_S, AFTER_S = 0.40, 0.56
+SHIFT_S = 0.05
+REGULAR_OCTAVES, FIRST_BEATS, MEMORY_BEATS = 0.15, 10, 16
+WAVES_S = {"QRS": (-0.08, 0.12), "P": (-0.30, -0.07), "T-wave": (0.12, 0.51)}
+EPSILON_MV = 0.01
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Beats and what each is compared with.
+
+    Attributes:
+        beats: shifted windows less their means, shape (n, window).
+        templates: the templates before each beat, likewise.
+        fs: sampling rate, Hz.
+    """
+
+    beats: np.ndarray
+    templates: np.ndarray
+    fs: float
+
+    def wave(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """That part of the beats and of the templates."""
+        part = wave(name, self.fs)
+        return self.beats[:, part], self.templates[:, part]
+
+
+@dataclass(frozen=True)
+class TemplateFeature:
+    """A template feature.
+
+    Attributes:
+        formula: its definition in the notation of this module.
+        value: function that gives it for every beat, not limited yet; shape (n,).
+    """
+
+    formula: str
+    value: Callable[[Compared], np.ndarray]
+
+
+def wave(name: str, fs: float) -> slice:
+    """Where a wave lies in a window."""
+    start, stop = (round((BEFORE_S + edge) * fs) for edge in WAVES_S[name])
+    return slice(start, stop)
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Of the last axis, in mV; a flat line correlates with nothing."""
+    a = a - a.mean(axis=-1, keepdims=True)
+    b = b - b.mean(axis=-1, keepdims=True)
+    power = (a**2).sum(axis=-1) * (b**2).sum(axis=-1)
+    found: np.ndarray = (a * b).sum(axis=-1) / np.sqrt(power + EPSILON_MV**4)
+    return found
+
+
+def _match(wave: str) -> TemplateFeature:
+    return TemplateFeature(
+        f"correlation of b and T over {wave}, sum((b - mean)(T - mean)) / sqrt(sum((b - mean)^2) * sum((T - mean)^2) + "
+        f"{EPSILON_MV:g}^4)",
+        lambda c: _correlation(*c.wave(wave)),
+    )
+
+
+def _size(wave: str) -> TemplateFeature:
+    def ratio(compared: Compared) -> np.ndarray:
+        beat, template = (np.ptp(part, axis=1) + EPSILON_MV for part in compared.wave(wave))
+        return np.log2(beat / template)
+
+    return TemplateFeature(
+        f"log2((max b - min b + {EPSILON_MV:g}) / (max T - min T + {EPSILON_MV:g})) over {wave}", ratio
+    )
+
+
+def _length(compared: Compared) -> np.ndarray:
+    beat, template = (np.abs(np.diff(part, axis=1)).sum(axis=1) + EPSILON_MV for part in compared.wave("QRS"))
+    return np.log2(beat / template)
+
+
+def _difference(wave: str) -> TemplateFeature:
+    def relative(compared: Compared) -> np.ndarray:
+        beat, template = compared.wave(wave)
+        size = np.ptp(compared.wave("QRS")[1], axis=1) + EPSILON_MV
+        return np.sqrt(((beat - template) ** 2).mean(axis=1)) / size
+
+    return TemplateFeature(
+        f"root mean square of b - T over {wave}, divided by max T - min T + {EPSILON_MV:g} over QRS", relative
+    )
+
+
+TEMPLATE_FEATURES: dict[str, TemplateFeature] = {
+    "qrs_match": _match("QRS"),
+    "p_match": _match("P"),
+    "t_match": _match("T-wave"),
+    "qrs_size": _size("QRS"),
+    "p_size": _size("P"),
+    "qrs_length": TemplateFeature(
+        f"log2((sum|b[i+1] - b[i]| + {EPSILON_MV:g}) / (sum|T[i+1] - T[i]| + {EPSILON_MV:g})) over QRS", _length
+    ),
+    "qrs_difference": _difference("QRS"),
+    "p_difference": _difference("P"),
+    "t_difference": _difference("T-wave"),
+}
+
+
+def template_features(
+    x: np.ndarray, centres: np.ndarray, pre_median: np.ndarray, fs: float, names: Sequence[str]
+) -> np.ndarray:
+    """Template features of every beat of a record.
+
+    Args:
+        x: the signal in mV, shape (samples,).
+        centres: positions of the beats, ascending, shape (n,).
+        pre_median: their R-R feature of that name, shape (n,).
+        fs: sampling rate of ``x`` in Hz.
+        names: keys of :data:`TEMPLATE_FEATURES`.
+
+    Returns:
+        float32, shape (n, len(names)), within -1 ... 1, never NaN.
+    """
+    if not names:
+        return np.zeros((len(centres), 0), np.float32)
+    compared = _compare(x, centres, pre_median, fs)
+    columns = [np.clip(TEMPLATE_FEATURES[name].value(compared), -1.0, 1.0) for name in names]
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _compare(x: np.ndarray, centres: np.ndarray, pre_median: np.ndarray, fs: float) -> Compared:
+    before, after, shift = round(BEFORE_S * fs), round(AFTER_S * fs), round(SHIFT_S * fs)
+    wide = sig.frames(np.asarray(x, np.float64), centres, before + shift, after + shift)
+    shifted = np.lib.stride_tricks.sliding_window_view(wide, before + after, axis=1)  # (n, 2 * shift + 1, window)
+    qrs = wave("QRS", fs)
+    regular = (np.abs(pre_median) < REGULAR_OCTAVES) | (np.arange(len(centres)) < FIRST_BEATS)
+    steps = regular / np.minimum(np.maximum(np.cumsum(regular), 1), MEMORY_BEATS)
+    beats, templates = np.empty((len(centres), before + after)), np.empty((len(centres), before + after))
+    template = wide[0, shift : shift + before + after] if len(wide) else np.empty(0)
+    for k, step in enumerate(steps):  # each beat's shift depends on the template that those before it made
+        best = np.argmax(_correlation(shifted[k][:, qrs], template[qrs]))
+        beats[k], templates[k] = shifted[k, best], template
+        template = template + step * (beats[k] - template)
+    beats -= beats.mean(axis=1, keepdims=True)
+    templates -= templates.mean(axis=1, keepdims=True)
+    return Compared(beats, templates, fs)

@@ -1,0 +1,142 @@
+"""Template features: causal, bounded, blind to small shifts of the R peak, and equal to their definition."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from heartzoo.data.template import TEMPLATE_FEATURES, template_features
+
+NAMES = list(TEMPLATE_FEATURES)
+FS = 100.0
+ALIKE = [float(name.endswith("_match")) for name in NAMES]
+quick = settings(deadline=None, max_examples=40)
+
+
+def pulse(at: np.ndarray, width: float, size: float, samples: int) -> np.ndarray:
+    return size * np.exp(-(((np.arange(samples)[None] - at[:, None]) / width) ** 2)).sum(axis=0)
+
+
+def ecg(centres: np.ndarray, wide: np.ndarray | None = None) -> np.ndarray:
+    """P, QRS and T pulses around each centre; where marked a wide QRS without P."""
+    wide = np.zeros(len(centres), bool) if wide is None else wide
+    samples = int(centres[-1]) + 200
+    usual = centres[~wide]
+    waves = pulse(usual - 18, 4, 0.15, samples) + pulse(usual, 2, 1.2, samples) + pulse(centres + 28, 8, 0.3, samples)
+    return waves - pulse(centres[wide], 6, 1.5, samples)
+
+
+def reference(x: np.ndarray, centres: np.ndarray, pre_median: np.ndarray) -> list[list[float]]:
+    """The features straight from the text of the module, at 100 Hz, beat after beat."""
+
+    def correlation(a: np.ndarray, b: np.ndarray) -> float:
+        a, b = a - a.mean(), b - b.mean()
+        return float(a @ b / math.sqrt(float(a @ a) * float(b @ b) + 0.01**4))
+
+    def rms(a: np.ndarray) -> float:
+        return math.sqrt(float(np.mean(a**2)))
+
+    template, regular, rows = None, 0, []
+    qrs, p, t = slice(32, 52), slice(10, 33), slice(52, 91)
+    for k, centre in enumerate(centres):
+        windows = [np.array([x[min(max(centre + s + i, 0), len(x) - 1)] for i in range(-40, 56)]) for s in range(-5, 6)]
+        template = windows[5] if template is None else template
+        matches = [correlation(window[qrs], template[qrs]) for window in windows]
+        window = windows[matches.index(max(matches))]
+        b, mean = window - window.mean(), template - template.mean()
+        size = np.ptp(mean[qrs]) + 0.01
+        row = [
+            correlation(b[qrs], mean[qrs]), correlation(b[p], mean[p]), correlation(b[t], mean[t]),
+            math.log2((np.ptp(b[qrs]) + 0.01) / size), math.log2((np.ptp(b[p]) + 0.01) / (np.ptp(mean[p]) + 0.01)),
+            math.log2((np.abs(np.diff(b[qrs])).sum() + 0.01) / (np.abs(np.diff(mean[qrs])).sum() + 0.01)),
+            *(rms(b[part] - mean[part]) / size for part in (qrs, p, t)),
+        ]  # fmt: skip
+        rows.append([min(max(value, -1.0), 1.0) for value in row])
+        if k < 10 or abs(pre_median[k]) < 0.15:
+            regular += 1
+            template = template + (window - template) / min(regular, 16)
+    return rows
+
+
+@st.composite
+def recordings(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Signal, beats and their pre_median: noise, an ECG, or a flat line; beats also close together and at the ends."""
+    beats = draw(st.integers(1, 40))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    centres = np.cumsum(rng.integers(1, 140, beats))
+    kind = draw(st.sampled_from(["noise", "ecg", "flat"]))
+    x = rng.normal(size=centres[-1] + 1) if kind == "noise" else np.zeros(centres[-1] + 1)
+    if kind == "ecg":
+        x = ecg(centres, rng.random(beats) < 0.2) + 0.02 * rng.normal(size=centres[-1] + 200)
+    return x, centres, rng.uniform(-1, 1, beats) * rng.integers(0, 2, beats)
+
+
+@quick
+@given(recording=recordings())
+def test_equal_to_the_definition(recording: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+    found = template_features(*recording, FS, NAMES)
+    assert found.shape == (len(recording[1]), len(NAMES)) and found.dtype == np.float32
+    assert np.isfinite(found).all() and np.abs(found).max() <= 1.0
+    np.testing.assert_allclose(found, reference(*recording), atol=2e-6)
+
+
+@quick
+@given(recording=recordings(), data=st.data())
+def test_nothing_after_a_window_counts(
+    recording: tuple[np.ndarray, np.ndarray, np.ndarray], data: st.DataObject
+) -> None:
+    x, centres, pre_median = recording
+    k = data.draw(st.integers(0, len(centres) - 1))
+    end = centres[k] + 56 + 5
+    other = np.concatenate([x, np.zeros(max(end - len(x), 0))])
+    other[: len(x)] = np.where(np.arange(len(x)) < end, x, 5.0)
+    longer = np.concatenate([x, np.full(max(end - len(x), 0), x[-1])])
+    found = template_features(longer, centres, pre_median, FS, NAMES)[: k + 1]
+    other[len(x) :] = x[-1]
+    np.testing.assert_array_equal(template_features(other, centres[: k + 1], pre_median[: k + 1], FS, NAMES), found)
+
+
+def test_a_steady_beat_is_like_its_template() -> None:
+    centres = 100 + 80 * np.arange(30)
+    found = template_features(ecg(centres), centres, np.zeros(30), FS, NAMES)
+    np.testing.assert_allclose(found, np.broadcast_to(ALIKE, found.shape), atol=5e-3)
+
+
+@pytest.mark.parametrize("gain", [0.5, 2.0, -1.0])
+def test_neither_gain_nor_an_inverted_lead_counts(gain: float) -> None:
+    centres = 100 + 80 * np.arange(40)
+    x = ecg(centres, np.arange(40) % 7 == 6)
+    usual = template_features(x, centres, np.zeros(40), FS, NAMES)
+    np.testing.assert_allclose(template_features(gain * x, centres, np.zeros(40), FS, NAMES), usual, atol=0.03)
+
+
+def test_marks_beside_the_r_peak_change_little() -> None:
+    centres = 100 + 80 * np.arange(40)
+    x = ecg(centres)
+    marks = centres + np.random.default_rng(0).integers(-2, 3, 40)
+    found = template_features(x, marks, np.zeros(40), FS, NAMES)
+    np.testing.assert_allclose(found, np.broadcast_to(ALIKE, found.shape), atol=0.02)
+
+
+def test_a_wide_beat_stands_out_and_does_not_teach_the_template() -> None:
+    centres = 100 + 80 * np.arange(60)
+    wide = np.arange(60) % 3 == 2
+    wide[:10] = False
+    early = np.where(wide, -0.3, 0.0)
+    found = dict(zip(NAMES, template_features(ecg(centres, wide), centres, early, FS, NAMES).T, strict=True))
+    assert found["qrs_match"][wide].max() < 0.5 < 0.95 < found["qrs_match"][~wide].min()
+    assert found["qrs_difference"][wide].min() > 0.3 > 0.05 > found["qrs_difference"][~wide].max()
+    assert found["p_match"][wide].max() < found["p_match"][~wide].min()
+
+
+def test_columns_come_in_the_order_asked_for() -> None:
+    centres = 100 + 80 * np.arange(5)
+    whole = template_features(ecg(centres), centres, np.zeros(5), FS, NAMES)
+    np.testing.assert_array_equal(
+        template_features(ecg(centres), centres, np.zeros(5), FS, NAMES[::-1]), whole[:, ::-1]
+    )
+    assert template_features(ecg(centres), centres, np.zeros(5), FS, []).shape == (5, 0)
