@@ -145,11 +145,10 @@ def _recurrence(pre: np.ndarray) -> np.ndarray:
 def _entropy(pre: np.ndarray) -> np.ndarray:
     rows, count = _history(pre, CONTEXT)
     bins = np.searchsorted(ENTROPY_EDGES, rows / _quantile(pre, CONTEXT, 0.5)[:, None], side="right")
-    bits = np.zeros(len(pre))
-    for number in range(len(ENTROPY_EDGES) + 1):
-        share = ((bins == number) & np.isfinite(rows)).sum(axis=1) / count
-        bits -= share * np.log2(np.where(share > 0, share, 1.0))
-    return bits / MOST_BITS
+    places = bins + (len(ENTROPY_EDGES) + 1) * np.arange(len(pre))[:, None]
+    counts = np.bincount(places[np.isfinite(rows)], minlength=len(pre) * (len(ENTROPY_EDGES) + 1))
+    share = counts.reshape(len(pre), -1) / count[:, None]
+    return -(share * np.log2(np.where(share > 0, share, 1.0))).sum(axis=1) / MOST_BITS
 
 
 def _log_ratio(formula: str, delay_beats: int, ratio: Callable[[Intervals], np.ndarray]) -> Feature:
