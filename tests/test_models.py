@@ -30,11 +30,13 @@ EVERY = sorted((ROOT / "configs").glob("*.yaml"), key=lambda path: (len(path.ste
 
 
 def configured_networks() -> dict[str, Path]:
-    """Configurations, one for each architecture with and without R-R input, and those of known size."""
+    """Configurations, one for each architecture and pooling with and without R-R input, and those of known size."""
     found = {}
     for path in EVERY:
         config = load_config(path)
-        network = config.model.architecture, bool(config.input.rr_features), path.stem in KNOWN and path.stem
+        pooling = config.model.sizes.get("pooling")
+        known = path.stem in KNOWN and path.stem
+        network = config.model.architecture, pooling, bool(config.input.beat_features), known
         found.setdefault(network, path)
     return {path.stem: path for path in sorted(found.values())}
 
@@ -65,7 +67,7 @@ def build(case: str) -> keras.Model:
 def uncovered() -> list[str]:
     """Architectures, with and without the R-R input, that no configuration uses."""
     configs = [load_config(path) for path in CONFIGS.values()]
-    covered = {config.model.architecture + "+rr" * bool(config.input.rr_features) for config in configs}
+    covered = {config.model.architecture + "+rr" * bool(config.input.beat_features) for config in configs}
     every = [*ARCHITECTURES, *(f"{name}+rr" for name in ARCHITECTURES if takes_rr(name))]
     return [case for case in every if case not in covered]
 
@@ -246,6 +248,7 @@ def test_patterns_list_architectures():
         ({"architecture": "efficientnetv2", "rr_features": 4}, "efficientnetv2 has no R-R input.* names 4 features"),
         ({"architecture": "resnet", "depths": (1,)}, "resnet cannot be built with depths"),
         ({"architecture": "resnet", "stem_filters": 0}, "resnet cannot be built with stem_filters = 0"),
+        ({"architecture": "resnet", "pooling": "max"}, "pooling is average or weighted, not max"),
         ({"architecture": "efficientnetv2", "se_ratio": 0}, "cannot be built with se_ratio = 0"),
         ({"architecture": "resnet", "filters": 8}, "cannot be built with filters = 8"),
         ({"architecture": "nin_187", "activation": "relux"}, "cannot be built with activation = relux"),

@@ -135,8 +135,15 @@ class _Rewriter:
         self.kept[name] = x
         if self.ranges is None:
             return x
-        low, high = fixed or self.ranges[name]
+        low, high = fixed or self.ranges[self._scaled_as(name)]
         return FakeQuantize(low, high, name=f"{name}_int8")(x)
+
+    def _scaled_as(self, name: str) -> str:
+        """The concatenation that a tensor goes into, whose inputs share its scale, or else the tensor itself."""
+        readers = self.readers.get(name, [])
+        while len(readers) == 1 and isinstance(readers[0], _SAME_SCALE):
+            readers = self.readers[readers[0].name]
+        return readers[0].name if len(readers) == 1 and isinstance(readers[0], layers.Concatenate) else name
 
     def _norm_of(self, layer: keras.Layer) -> keras.Layer | None:
         """The batch norm that a convolution takes in."""

@@ -21,6 +21,7 @@ from heartzoo.runtime import TfliteModel
     ("architecture", "features", "sizes"),
     [
         ("resnet", 3, {"stem_filters": 4, "filters": (6, 8), "depths": (1, 1)}),
+        ("resnet", 3, {"stem_filters": 4, "filters": (6,), "depths": (1,), "pooling": "weighted"}),
         ("efficientnetv2", 0, {"stem_filters": 4, "filters": (6, 8), "depths": (1, 1), "se_ratio": 2}),
         ("rhythm_cnn", 0, {"blocks": 2}),
         ("dualpath_resnet", 0, {"filters": (8, 8), "merged_filters": 8, "stem_filters": 4}),

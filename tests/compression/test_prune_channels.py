@@ -18,8 +18,9 @@ from heartzoo.quantization import to_tflite
 from heartzoo.runtime import arena_bytes, default_runtime
 
 
-def test_as_few_channels_go_as_the_budget_allows():
-    model = models.build("resnet", (1, 64, 1), 3)
+@pytest.mark.parametrize("pooling", ["average", "weighted"])
+def test_as_few_channels_go_as_the_budget_allows(pooling):
+    model = models.build("resnet", (1, 64, 1), 3, 3, pooling=pooling)
     (bound,) = bounds(PruneChannelsConfig(macs=0.5), model)
     keep = choose_channels(model, [bound], 0.1)
     assert 0.45 * macs(model) < macs(narrow(model, keep)) <= 0.5 * macs(model)
