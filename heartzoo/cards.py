@@ -6,15 +6,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from heartzoo.ablation import ablation_table
 from heartzoo.data.databases import get_database
 from heartzoo.data.splits import PARTS, TRACKS, get_split
 from heartzoo.files import fill_page
 from heartzoo.interpreters import RUNTIMES
-from heartzoo.metrics_file import Evaluation, Metrics
+from heartzoo.metrics import pooled_figures
+from heartzoo.metrics_file import Evaluation, Metrics, RecordFigures
 from heartzoo.tasks import TASKS
 from heartzoo.zoo import find, list_models, zoo_folder
 
@@ -167,6 +171,11 @@ def _details(metrics: Metrics) -> list[str]:
             f"### {e.split}, {PRECISIONS[e.precision]}, by record",
             _record_table(e, TASKS[metrics.task].unit),
         ]
+        if any(r.sex or r.age is not None for r in e.by_record.values()):
+            found += [
+                f"### {e.split}, {PRECISIONS[e.precision]}, by sex and age",
+                _group_table(e, metrics.task),
+            ]
     return found
 
 
@@ -197,6 +206,33 @@ def _record_table(e: Evaluation, unit: str) -> str:
         for record, r in e.by_record.items()
     ]
     return "\n".join([head, "| --- " * (4 + len(names)) + "|", *rows])
+
+
+GROUPS: dict[str, Callable[[RecordFigures], bool]] = {
+    "women": lambda r: r.sex == "F",
+    "men": lambda r: r.sex == "M",
+    "under 50 years": lambda r: r.age is not None and r.age < 50,
+    "50 to 69 years": lambda r: r.age is not None and 50 <= r.age < 70,
+    "70 years and over": lambda r: r.age is not None and r.age >= 70,
+}
+
+
+def _group_table(e: Evaluation, task: str) -> str:
+    headline, names = TASKS[task].headline(e.track), _escaped(e)
+    lines = [
+        f"| people | patients | {TASKS[task].unit} | {headline} | " + " | ".join(f"F1 {name}" for name in names) + " |",
+        "| --- " * (4 + len(names)) + "|",
+    ]
+    for group, belongs in GROUPS.items():
+        records = [r for r in e.by_record.values() if belongs(r)]
+        if not records:
+            continue
+        patients = [r.patient for r in records]
+        figures = pooled_figures(np.array([r.confusion_matrix for r in records]), patients, list(e.per_class))
+        by_class = [f"{c['f1']:.3f}" if c["support"] else "-" for c in figures["per_class"].values()]
+        pooled = "-" if "-" in by_class else f"{figures[headline]:.4f}"
+        lines.append(f"| {group} | {len(set(patients))} | {figures['n']:,} | {pooled} | " + " | ".join(by_class) + " |")
+    return "\n".join(lines) + "\n\nA few patients decide each row."
 
 
 def _seeds(configuration: dict[str, Any], metrics: Metrics) -> str:

@@ -131,7 +131,10 @@ def _result(
     scores = score(
         labels[mine], predictions[mine], store.records[rows][mine], store.patients[rows][mine], classes, BOOTSTRAP_SEED
     )
-    opened = {record["name"] for record in store.provenance["records"]}
+    opened = {record["name"]: record for record in store.provenance["records"]}
+    figures = asdict(scores)
+    for name, record in figures["by_record"].items():
+        record |= {key: opened[name][key] for key in ("sex", "age")}
     return Evaluation.model_validate(
         {
             "precision": subject.precision,
@@ -143,6 +146,6 @@ def _result(
             "records": [name for name in records if name in opened],
             "seed": subject.seed,
             "file_sha256": subject.file_sha256,
-            **asdict(scores),
+            **figures,
         }
     )

@@ -48,9 +48,14 @@ PerClass = Annotated[dict[Name, ClassFigures], Field(min_length=2)]
 
 
 class RecordFigures(_Entry):
-    """Figures of one record; ``macro_f1`` is the mean over the classes that the record has."""
+    """Figures of one record; ``macro_f1`` is the mean over the classes that the record has.
+
+    ``sex`` and ``age`` (years) are the person's, where the recording gives them.
+    """
 
     patient: Name
+    sex: Literal["F", "M"] | None = None
+    age: Count | None = None
     n: Count
     accuracy: Fraction
     macro_f1: Fraction

@@ -221,6 +221,18 @@ def test_the_card_says_what_it_is(entry):
     assert "says nothing about patients" in card and "heartzoo evaluate tiny@1.0.0" in card
 
 
+def test_the_card_tells_how_it_does_on_women_and_men_young_and_old(entry):
+    card = (entry.folder / "README.md").read_text().partition("by sex and age")[2]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in card.splitlines() if line.startswith("| ")]
+    patients = {row[0]: int(row[1]) for row in rows[2:7]}
+    beats = {row[0]: int(row[2].replace(",", "")) for row in rows[2:7]}
+    assert patients == {
+        "women": 3, "men": 5, "under 50 years": 2, "50 to 69 years": 4, "70 years and over": 2,
+    }  # fmt: skip
+    assert beats["women"] + beats["men"] == entry.metrics.evaluations[0].n
+    assert sum(count for name, count in beats.items() if "years" in name) == entry.metrics.evaluations[0].n
+
+
 def test_calibration_and_validation_are_of_the_patients_they_should_be(entry):
     configuration = entry.configuration
     rows = configuration["splits"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from heartzoo.tasks import BEAT_SYMBOLS
 
 # An annotator's mark may lie a sample or so past the last one (svdb 860); further out means a cut recording.
 PAST_END_S = 0.1
+_PERSON = re.compile(r"\s*(-?\d{1,3})\s+([FM])\b")
 
 
 class MissingLead(UserError):
@@ -55,6 +57,20 @@ class Record:
     symbols: np.ndarray
     rhythms: tuple[tuple[int, str], ...]
     comments: tuple[str, ...]
+
+    @property
+    def age(self) -> int | None:
+        """In years, as mitdb's comments give it (``69 M 1085 1629 x1``); None where unknown."""
+        return int(found[1]) if (found := self._person) and int(found[1]) >= 0 else None
+
+    @property
+    def sex(self) -> str | None:
+        """``"F"`` or ``"M"``, likewise."""
+        return found[2] if (found := self._person) else None
+
+    @property
+    def _person(self) -> re.Match[str] | None:
+        return _PERSON.match(self.comments[0]) if self.comments else None
 
 
 def read_record(source: Path, database: Database, name: str, leads: tuple[str, ...] | None = None) -> Record:

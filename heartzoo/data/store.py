@@ -31,7 +31,7 @@ from heartzoo.files import Sink, atomic_path, cache_dir, lock, sha256
 from heartzoo.progress import track
 from heartzoo.tasks import Task
 
-FORMAT = 1
+FORMAT = 2
 CHUNK_ROWS = 16
 # A store up to this size is read into memory whole; a larger one is read chunk by chunk through a cache of this size.
 MEMORY_BYTES = 512 * 2**20
@@ -254,6 +254,8 @@ def _facts(record: Record, examples: Examples, source: Path, database: Database)
     return {
         "name": record.name,
         "patient": record.patient,
+        "sex": record.sex,
+        "age": record.age,
         "lead": record.lead,
         "fs": record.fs,
         "calibrated": record.calibrated,

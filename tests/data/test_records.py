@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -224,3 +225,21 @@ def test_records_of_one_person_share_a_patient() -> None:
     assert len({mitdb.patient(record) for record in mitdb.records}) == 47
     icentia = get_database("icentia11k-continuous-ecg")
     assert icentia.patient("p00/p00000/p00000_s00") == icentia.patient("p00/p00000/p00000_s07") == "p00000"
+
+
+@pytest.mark.parametrize(
+    ("comments", "sex", "age"),
+    [
+        (("69 M 1085 1629 x1", "Aldomet, Inderal"), "M", 69),
+        (("24 F 1240 2851 x1",), "F", 24),
+        (("-1 M 742 654 x1",), "M", None),
+        (("The record has 30 M of samples",), None, None),
+        (("Aldomet", "69 M 1085 1629 x1"), None, None),
+        ((), None, None),
+    ],
+)
+def test_sex_and_age_are_those_of_the_first_comment(
+    source: Path, comments: tuple[str, ...], sex: str | None, age: int | None
+) -> None:
+    record = replace(read(source), comments=comments)
+    assert (record.sex, record.age) == (sex, age)
