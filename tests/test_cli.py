@@ -69,7 +69,7 @@ def files(tiny, tiny_zoo, tmp_path_factory) -> dict[str, Path]:
         "text.keras": wrote("text.keras", "this is no model"),
         "folder.tflite": wrote("folder.tflite/x", "").parent,
         "wide": wrote("wide.yaml", text.replace("frame: 64", "frame: 128")),
-        "without-rr": wrote("without-rr.yaml", re.sub(r"rr_features: \[.*\]", "rr_features: []", text)),
+        "without-rr": wrote("without-rr.yaml", re.sub(r"(rr|template)_features:\s+\[.*\]", r"\1_features: []", text)),
         "two-classes": wrote("two-classes.yaml", text.replace("beat-3", "beat-2")),
         "random": wrote(
             "random.yaml", text.replace("synthetic-train", "random-train").replace("synthetic-test", "random-test")

@@ -11,7 +11,7 @@ from heartzoo.data import signal as sig
 from heartzoo.data.records import Record
 from heartzoo.data.rhythm import cut_rhythm_frames
 from heartzoo.data.rr import rr_features
-from heartzoo.data.template import template_features
+from heartzoo.data.template import reach, template_features
 
 if TYPE_CHECKING:
     from heartzoo.config import InputConfig
@@ -59,9 +59,8 @@ def cut_beats(record: Record, contract: InputConfig, margin: int = 0) -> Example
     features = [rr_features(record.samples, record.fs, contract.rr_features)]
     if contract.template_features:
         pre_median = rr_features(record.samples, record.fs, ["pre_median"])[:, 0]
-        features.append(
-            template_features(x.astype(np.float32), centres, pre_median, contract.fs, contract.template_features)
-        )
+        wide = sig.frames(x.astype(np.float32), centres, *reach(contract.fs))
+        features.append(template_features(wide, pre_median, contract.fs, contract.template_features))
     return Examples(
         frames=frames,
         rr=np.concatenate(features, axis=1),

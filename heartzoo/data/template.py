@@ -26,8 +26,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from heartzoo.data import signal as sig
-
 BEFORE_S, AFTER_S = 0.40, 0.56
 SHIFT_S = 0.05
 REGULAR_OCTAVES, FIRST_BEATS, MEMORY_BEATS = 0.15, 10, 16
@@ -132,37 +130,40 @@ TEMPLATE_FEATURES: dict[str, TemplateFeature] = {
 }
 
 
-def template_features(
-    x: np.ndarray, centres: np.ndarray, pre_median: np.ndarray, fs: float, names: Sequence[str]
-) -> np.ndarray:
+def reach(fs: float) -> tuple[int, int]:
+    """Samples before a beat and from it on that its window takes with every shift."""
+    return round(BEFORE_S * fs) + round(SHIFT_S * fs), round(AFTER_S * fs) + round(SHIFT_S * fs)
+
+
+def template_features(wide: np.ndarray, pre_median: np.ndarray, fs: float, names: Sequence[str]) -> np.ndarray:
     """Template features of every beat of a record.
 
     Args:
-        x: the signal in mV, shape (samples,).
-        centres: positions of the beats, ascending, shape (n,).
-        pre_median: their R-R feature of that name, shape (n,).
-        fs: sampling rate of ``x`` in Hz.
+        wide: the signal in mV around each beat of the record, in order of time, as far as :func:`reach` says; shape
+            (n, before + after).
+        pre_median: the beats' R-R feature of that name, shape (n,).
+        fs: sampling rate in Hz.
         names: keys of :data:`TEMPLATE_FEATURES`.
 
     Returns:
         float32, shape (n, len(names)), within -1 ... 1, never NaN.
     """
     if not names:
-        return np.zeros((len(centres), 0), np.float32)
-    compared = _compare(x, centres, pre_median, fs)
+        return np.zeros((len(wide), 0), np.float32)
+    compared = _compare(np.asarray(wide, np.float64), pre_median, fs)
     columns = [np.clip(TEMPLATE_FEATURES[name].value(compared), -1.0, 1.0) for name in names]
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def _compare(x: np.ndarray, centres: np.ndarray, pre_median: np.ndarray, fs: float) -> Compared:
-    before, after, shift = round(BEFORE_S * fs), round(AFTER_S * fs), round(SHIFT_S * fs)
-    wide = sig.frames(np.asarray(x, np.float64), centres, before + shift, after + shift)
-    shifted = np.lib.stride_tricks.sliding_window_view(wide, before + after, axis=1)  # (n, 2 * shift + 1, window)
+def _compare(wide: np.ndarray, pre_median: np.ndarray, fs: float) -> Compared:
+    shift = round(SHIFT_S * fs)
+    length = wide.shape[1] - 2 * shift
+    shifted = np.lib.stride_tricks.sliding_window_view(wide, length, axis=1)  # (n, 2 * shift + 1, length)
     qrs = wave("QRS", fs)
-    regular = (np.abs(pre_median) < REGULAR_OCTAVES) | (np.arange(len(centres)) < FIRST_BEATS)
+    regular = (np.abs(pre_median) < REGULAR_OCTAVES) | (np.arange(len(wide)) < FIRST_BEATS)
     steps = regular / np.minimum(np.maximum(np.cumsum(regular), 1), MEMORY_BEATS)
-    beats, templates = np.empty((len(centres), before + after)), np.empty((len(centres), before + after))
-    template = wide[0, shift : shift + before + after] if len(wide) else np.empty(0)
+    beats, templates = np.empty((len(wide), length)), np.empty((len(wide), length))
+    template = wide[0, shift : shift + length] if len(wide) else np.empty(0)
     for k, step in enumerate(steps):  # each beat's shift depends on the template that those before it made
         best = np.argmax(_correlation(shifted[k][:, qrs], template[qrs]))
         beats[k], templates[k] = shifted[k, best], template

@@ -177,6 +177,7 @@ def test_16_bits_are_not_rounded_to_8_before(tiny):
 
 def test_steps_that_cannot_work_are_told_before_the_training(tiny, tmp_path, cache):
     lstm = ["model={architecture: lstm_187, sizes: {units: [4, 4], hidden: 4}}", "input.rr_features=[]"]
+    lstm += ["input.template_features=[]"]
     for steps, change, told in (
         ("[{prune_channels: {macs: 0.5}}]", lstm, "prune_channels is for convolutions"),
         ("[{quantize_aware: {}}]", lstm, "quantize_aware is for convolutions"),

@@ -9,12 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heartzoo.data.template import TEMPLATE_FEATURES, template_features
+from heartzoo.data import template
+from heartzoo.data.signal import frames
+from heartzoo.data.template import TEMPLATE_FEATURES
 
 NAMES = list(TEMPLATE_FEATURES)
 FS = 100.0
 ALIKE = [float(name.endswith("_match")) for name in NAMES]
 quick = settings(deadline=None, max_examples=40)
+
+
+def template_features(
+    x: np.ndarray, centres: np.ndarray, pre_median: np.ndarray, fs: float, names: list[str]
+) -> np.ndarray:
+    return template.template_features(frames(x, centres, *template.reach(fs)), pre_median, fs, names)
 
 
 def pulse(at: np.ndarray, width: float, size: float, samples: int) -> np.ndarray:
@@ -40,14 +48,14 @@ def reference(x: np.ndarray, centres: np.ndarray, pre_median: np.ndarray) -> lis
     def rms(a: np.ndarray) -> float:
         return math.sqrt(float(np.mean(a**2)))
 
-    template, regular, rows = None, 0, []
+    mean_beat, regular, rows = None, 0, []
     qrs, p, t = slice(32, 52), slice(10, 33), slice(52, 91)
     for k, centre in enumerate(centres):
         windows = [np.array([x[min(max(centre + s + i, 0), len(x) - 1)] for i in range(-40, 56)]) for s in range(-5, 6)]
-        template = windows[5] if template is None else template
-        matches = [correlation(window[qrs], template[qrs]) for window in windows]
+        mean_beat = windows[5] if mean_beat is None else mean_beat
+        matches = [correlation(window[qrs], mean_beat[qrs]) for window in windows]
         window = windows[matches.index(max(matches))]
-        b, mean = window - window.mean(), template - template.mean()
+        b, mean = window - window.mean(), mean_beat - mean_beat.mean()
         size = np.ptp(mean[qrs]) + 0.01
         row = [
             correlation(b[qrs], mean[qrs]), correlation(b[p], mean[p]), correlation(b[t], mean[t]),
@@ -58,7 +66,7 @@ def reference(x: np.ndarray, centres: np.ndarray, pre_median: np.ndarray) -> lis
         rows.append([min(max(value, -1.0), 1.0) for value in row])
         if k < 10 or abs(pre_median[k]) < 0.15:
             regular += 1
-            template = template + (window - template) / min(regular, 16)
+            mean_beat = mean_beat + (window - mean_beat) / min(regular, 16)
     return rows
 
 
