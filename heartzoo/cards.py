@@ -17,7 +17,7 @@ from heartzoo.data.databases import get_database
 from heartzoo.data.splits import PARTS, TRACKS, get_split
 from heartzoo.files import fill_page
 from heartzoo.interpreters import RUNTIMES
-from heartzoo.metrics import pooled_figures
+from heartzoo.metrics import FIVE_CLASS_ROWS, pooled_figures
 from heartzoo.metrics_file import Evaluation, Metrics, RecordFigures
 from heartzoo.tasks import TASKS
 from heartzoo.zoo import find, list_models, zoo_folder
@@ -218,7 +218,9 @@ GROUPS: dict[str, Callable[[RecordFigures], bool]] = {
 
 
 def _group_table(e: Evaluation, task: str) -> str:
+    """Figures of groups of people; no headline for a group that lacks one of its classes."""
     headline, names = TASKS[task].headline(e.track), _escaped(e)
+    scored = FIVE_CLASS_ROWS["nsv"] if headline == "macro_f1_nsv" else len(names)
     lines = [
         f"| people | patients | {TASKS[task].unit} | {headline} | " + " | ".join(f"F1 {name}" for name in names) + " |",
         "| --- " * (4 + len(names)) + "|",
@@ -230,7 +232,7 @@ def _group_table(e: Evaluation, task: str) -> str:
         patients = [r.patient for r in records]
         figures = pooled_figures(np.array([r.confusion_matrix for r in records]), patients, list(e.per_class))
         by_class = [f"{c['f1']:.3f}" if c["support"] else "-" for c in figures["per_class"].values()]
-        pooled = "-" if "-" in by_class else f"{figures[headline]:.4f}"
+        pooled = "-" if "-" in by_class[:scored] else f"{figures[headline]:.4f}"
         lines.append(f"| {group} | {len(set(patients))} | {figures['n']:,} | {pooled} | " + " | ".join(by_class) + " |")
     return "\n".join(lines) + "\n\nA few patients decide each row."
 

@@ -93,12 +93,13 @@ class TfliteModel:
             UserError: a wrong shape, or ``rr`` missing or not taken.
         """
         if rr is None and self.facts.rr is not None:
-            raise UserError(f"expected rr of shape (n, {self.facts.rr.shape[1]}), found none", "pass the R-R features")
+            expected = f"expected rr of shape (n, {self.facts.rr.shape[1]}), found none"
+            raise UserError(expected, "pass the features of the beats")
         signal, rr = self._batch("signal", signal), None if rr is None else self._batch("rr", rr)
         if rr is not None and len(rr) != len(signal):
             raise UserError(
                 f"expected as many rr rows as frames, found {len(rr)} rows for {len(signal)} frames",
-                "pass one row of R-R features per frame",
+                "pass one row of features per frame",
             )
         logits = np.empty((len(signal), self._classes), self.facts.logits.dtype)
         for row, frame in enumerate(signal):

@@ -185,7 +185,7 @@ class PublishedModel:
             float32 logits, shape (n, classes).
 
         Raises:
-            UserError: a wrong shape, NaN values, or R-R features missing or not taken.
+            UserError: a wrong shape, NaN values, or features missing or not taken.
         """
         from heartzoo.data.signal import normalise
 

@@ -73,6 +73,8 @@ MISTAKES = [
     ("input.frame", 0, ("input.frame",)),
     ("input.epsilon", 0, ("input.epsilon",)),
     ("input.rr_features", ["pre_medain"], ("'pre_medain'", "did you mean 'pre_median'")),
+    ("input.template_features", ["qrs_mach"], ("unknown template feature 'qrs_mach'", "did you mean 'qrs_match'")),
+    ("input.template_features", "qrs_match", ("input.template_features", "list")),
     ("data.train", ["ds3"], ("unknown split 'ds3'", "ds1")),
     ("data.train", ["ds2"], ("data.train names the test split ds2",)),
     ("data.train", ["ds1", "ds2-no202"], ("test split ds2-no202",)),

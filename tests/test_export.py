@@ -4,166 +4,26 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import itertools
 import json
-import math
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-import scipy.signal
-import wfdb
 
 from heartzoo import cheader, metrics_file, publishing, zoo
-from heartzoo.config.file import load_config, parse_config
-from heartzoo.data.batches import model_inputs
-from heartzoo.data.beats import cut_beats
+from heartzoo.config.file import load_config
 from heartzoo.data.records import open_record
 from heartzoo.errors import UserError
 from heartzoo.export import describe, export
 from heartzoo.runs import train
-from heartzoo.runtime import TfliteModel, default_runtime
+from heartzoo.runtime import default_runtime
 
 FILES = ["README.md", "configuration.json", "metrics.json", "model.h", "model.keras", "model.tflite"]
 needs_tflm = pytest.mark.skipif(default_runtime() != "tflm", reason="the tflite-micro wheel is not installed")
-
-
-# Another implementation of the contract, from configuration.json alone -----------------------------------------------
-
-Beat = dict[str, Any]
-
-
-def history(beat: Beat, m: int) -> list[float]:
-    return beat["known"][-m:]
-
-
-FORMULAS: dict[str, Callable[[Beat], float]] = {
-    "log2(pre / median of H(64))": lambda b: b["pre"] / np.median(history(b, 64)),
-    "log2(post / median of H(64))": lambda b: b["post"] / np.median(history(b, 64)),
-    "log2(pre / post)": lambda b: b["pre"] / b["post"],
-    "log2(pre / mean of H(10))": lambda b: b["pre"] / np.mean(history(b, 10)),
-    "log2(pre[k-1] / pre[k]), 0 for the first beat": lambda b: b["previous"] / b["pre"],
-    "log2(pre / 70 % quantile of H(128), linear interpolation)": lambda b: b["pre"] / np.quantile(history(b, 128), 0.7),
-    "log2(pre / mean of all pre so far)": lambda b: b["pre"] / np.mean(b["known"]),
-    "log2(post / mean of all pre so far)": lambda b: b["post"] / np.mean(b["known"]),
-    "points (r[j-1], r[j]) of the successive intervals r of H(64): share of their pairs of which both coordinates "
-    "differ by less than 6.02 %; 1 where H holds less than three intervals": lambda b: recurrence(history(b, 64)),
-}
-
-
-def recurrence(intervals: list[float]) -> float:
-    points = list(itertools.pairwise(intervals))
-    near = [
-        all(max(pair) < 1.0602 * min(pair) for pair in zip(*both, strict=True))
-        for both in itertools.combinations(points, 2)
-    ]
-    return float(np.mean(near)) if near else 1.0
-
-
-def correlation(a: np.ndarray, b: np.ndarray) -> float:
-    a, b = a - a.mean(), b - b.mean()
-    return float((a * b).sum() / math.sqrt((a**2).sum() * (b**2).sum() + 0.01**4))
-
-
-# QRS is [32:52] and P [10:33] of a window, as preprocessing.steps say.
-SHAPES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
-    "correlation of b and T over QRS, sum((b - mean)(T - mean)) / sqrt(sum((b - mean)^2) * sum((T - mean)^2) + "
-    "0.01^4)": lambda b, t: correlation(b[32:52], t[32:52]),
-    "root mean square of b - T over P, divided by max T - min T + 0.01 over QRS": lambda b, t: (
-        math.sqrt(np.mean((b - t)[10:33] ** 2)) / (np.ptp(t[32:52]) + 0.01)
-    ),
-}
-
-
-def shape_rows(x: np.ndarray, positions: list[int], times: np.ndarray, formulas: list[str]) -> list[list[float]]:
-    """Template features of every beat, from the sentences of preprocessing.steps."""
-    x = x.astype(np.float64)
-    rows, regular = [], 0
-    template = x[np.clip(np.arange(positions[0] - 40, positions[0] + 56), 0, len(x) - 1)]
-    for k, c in enumerate(positions):
-        windows = [x[np.clip(np.arange(c + s - 40, c + s + 56), 0, len(x) - 1)] for s in range(-5, 6)]
-        window = max(windows, key=lambda one: correlation(one[32:52], template[32:52]))
-        b, t = window - window.mean(), template - template.mean()
-        rows.append([min(max(SHAPES[formula](b, t), -1.0), 1.0) for formula in formulas])
-        if k < 10 or abs(rr_row(times, k, ["log2(pre / median of H(64))"])[0]) < 0.15:
-            regular += 1
-            template = template + (window - template) / min(regular, 16)
-    return rows
-
-
-def rr_row(times: np.ndarray, k: int, formulas: list[str]) -> list[float]:
-    """R-R features of beat k, from the sentences of preprocessing.steps."""
-    limited = [min(max(float(gap), 0.2), 3.0) for gap in np.diff(times)]
-    pre = [limited[0], *limited]
-    post = [*limited, limited[-1]]
-    beat = {
-        "pre": pre[k], "post": post[k], "previous": pre[max(k - 1, 0)], "known": pre[1 : max(k, 1) + 1],
-    }  # fmt: skip
-    values = [FORMULAS[formula](beat) for formula in formulas]
-    logs = [math.log2(v) if f.startswith("log2") else v for v, f in zip(values, formulas, strict=True)]
-    return [min(max(value, -1.0), 1.0) for value in logs]
-
-
-def prepared(path: Path, database: str, configuration: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Frames (n, frame) and features (n, features), both float32, and the symbols of every beat of a record."""
-    rule = configuration["preprocessing"]
-    header = wfdb.rdheader(str(path))
-    lead = next(lead for lead in rule["leads"][database] if lead in header.sig_name)
-    x = wfdb.rdrecord(str(path), channel_names=[lead]).p_signal[:, 0]
-    common = math.gcd(int(rule["fs"]), int(header.fs))
-    x = scipy.signal.resample_poly(x, int(rule["fs"]) // common, int(header.fs) // common, padtype="edge")
-    sos = scipy.signal.butter(2, rule["highpass_hz"], "highpass", fs=rule["fs"], output="sos")
-    x = scipy.signal.sosfilt(sos, x, zi=scipy.signal.sosfilt_zi(sos) * x[0])[0].astype(np.float32)
-    annotation = wfdb.rdann(str(path), "atr")
-    beats = [
-        (s, symbol)
-        for s, symbol in zip(annotation.sample, annotation.symbol, strict=True)
-        if symbol in rule["beat_symbols"]
-    ]
-    times = np.array([s for s, _ in beats]) / header.fs
-    formulas = [feature["formula"] for feature in rule["rr_features"]]
-    positions = [math.floor(s * rule["fs"] / header.fs + 0.5) for s, _ in beats]
-    shapes = shape_rows(x, positions, times, [feature["formula"] for feature in rule["template_features"]])
-    frames, rr = [], []
-    for k, c in enumerate(positions):
-        indices = np.clip(np.arange(c - rule["beat_index"], c - rule["beat_index"] + rule["frame"]), 0, len(x) - 1)
-        frames.append(normalised(x[indices], rule["epsilon_mv"]))
-        rr.append(rr_row(times, k, formulas) + shapes[k])
-    return np.array(frames), np.array(rr, np.float32), [symbol for _, symbol in beats]
-
-
-def normalised(frame: np.ndarray, epsilon: float) -> np.ndarray:
-    frame64 = frame.astype(np.float64)
-    return ((frame64 - frame64.mean()) / (frame64.std() + epsilon)).astype(np.float32)
-
-
-def quantized(values: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
-    steps = np.rint(values.astype(np.float32) / np.float32(tensor["scale"])) + tensor["zero_point"]
-    return np.clip(steps, -128, 127).astype(np.int8)
-
-
-def plain_answers(content: bytes, tensors: dict[str, Any], inputs: dict[str, np.ndarray]) -> np.ndarray:
-    """Logits of TFLite Micro's own interpreter for int8 inputs by role."""
-    from tflite_micro import runtime
-
-    interpreter = runtime.Interpreter.from_bytes(content)
-    answers = []
-    for row in range(len(inputs["signal"])):
-        for index, tensor in enumerate(tensors["inputs"]):
-            interpreter.set_input(inputs[tensor["role"]][row].reshape(tensor["shape"]), index)
-        interpreter.invoke()
-        answers.append(interpreter.get_output(0)[0].copy())
-    return np.array(answers)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -242,79 +102,6 @@ def test_calibration_and_validation_are_of_the_patients_they_should_be(entry):
     assert {name.partition("/")[2] for name in training | validating} <= set(rows["train"]["synthetic-train"])
     assert not set(rows["train"]["synthetic-train"]) & set(rows["test"]["synthetic-test"])
     assert sum(map(len, configuration["calibration"]["synthetic"].values())) == 60
-
-
-def test_the_configuration_alone_gives_the_same_int8_inputs(entry, cache):
-    configuration = json.loads((entry.folder / "configuration.json").read_text())
-    frames, rr, symbols = prepared(cache / "synthetic" / "1" / "syn25", "synthetic", configuration)
-    config = parse_config(configuration["config"], "x")
-    examples = cut_beats(open_record("synthetic", "syn25"), config.input)
-    ours = model_inputs(examples.frames, examples.rr, config.input)
-    model = TfliteModel((entry.folder / "model.tflite").read_bytes())
-    assert [ord(symbol) for symbol in symbols] == examples.symbols.tolist() and len(symbols) > 100
-    by_role = {tensor["role"]: tensor for tensor in configuration["tensors"]["inputs"]}
-    assert set(by_role) == {"signal", "rr"}
-    mine = quantized(frames, by_role["signal"])
-    assert np.array_equal(mine, model.quantize("signal", ours["signal"]).reshape(mine.shape))
-    assert np.array_equal(quantized(rr, by_role["rr"]), model.quantize("rr", ours["rr"]))
-
-
-@needs_tflm
-def test_the_configuration_alone_gives_the_published_confusion_matrix(entry, cache):
-    configuration = json.loads((entry.folder / "configuration.json").read_text())
-    tensors, classes = configuration["tensors"], configuration["classes"]
-    by_role = {tensor["role"]: tensor for tensor in tensors["inputs"]}
-    content = (entry.folder / "model.tflite").read_bytes()
-    matrix = np.zeros((len(classes), len(classes)), int)
-    for record in configuration["splits"]["test"]["synthetic-test"]:
-        frames, rr, symbols = prepared(cache / "synthetic" / "1" / record, "synthetic", configuration)
-        truth = [next((i for i, c in enumerate(classes) if s in configuration["class_map"][c]), -1) for s in symbols]
-        scored = np.array(truth) >= 0
-        inputs = {
-            "signal": quantized(frames, by_role["signal"])[scored], "rr": quantized(rr, by_role["rr"])[scored],
-        }  # fmt: skip
-        predicted = plain_answers(content, tensors, inputs).argmax(axis=1)
-        np.add.at(matrix, (np.array(truth)[scored], predicted), 1)
-    first = json.loads((entry.folder / "metrics.json").read_text())["evaluations"][0]
-    assert (first["precision"], first["runtime"]) == ("int8", "tflm")
-    assert matrix.tolist() == first["confusion_matrix"]
-
-
-PROGRAM = """\
-#include <stdio.h>
-#include "model.h"
-#define SHOW(array, format) \\
-  for (unsigned i = 0; i < sizeof(array) / sizeof(*array); i++) printf(format " ", array[i]); printf("\\n");
-int main(void) {
-  for (int g = 0; g < HEARTZOO_TINY_GOLDEN_COUNT; g++) {
-    const heartzoo_tiny_golden_t *v = &heartzoo_tiny_golden[g];
-    SHOW(v->raw_frame, "%.9g") SHOW(v->rr, "%.9g") SHOW(v->signal_int8, "%d") SHOW(v->rr_int8, "%d")
-    SHOW(v->logits_int8, "%d")
-  }
-  return heartzoo_tiny_model[0] != 0x1c && sizeof heartzoo_tiny_model != HEARTZOO_TINY_MODEL_BYTES;
-}
-"""
-
-
-@needs_tflm
-def test_the_golden_vectors_of_the_header_agree(entry, tmp_path):
-    if shutil.which("gcc") is None:
-        pytest.skip("gcc is not installed")
-    command = ["gcc", "-std=c99", "-I", entry.folder, "-o", tmp_path / "program", "-x", "c", "-"]
-    subprocess.run(command, input=PROGRAM, text=True, check=True)
-    printed = subprocess.run([tmp_path / "program"], text=True, capture_output=True, check=True).stdout.splitlines()
-    vectors = [np.array([[float(word) for word in line.split()] for line in printed[part::5]]) for part in range(5)]
-    raw, rr, signal_int8, rr_int8, logits = vectors
-    assert len(raw) == 10 and raw.shape[1] == 64 and rr.shape[1] == 11
-    configuration = entry.configuration
-    tensors = configuration["tensors"]
-    by_role = {tensor["role"]: tensor for tensor in tensors["inputs"]}
-    epsilon = configuration["preprocessing"]["epsilon_mv"]
-    frames = np.array([normalised(frame.astype(np.float32), epsilon) for frame in raw])
-    assert np.array_equal(quantized(frames, by_role["signal"]), signal_int8)
-    assert np.array_equal(quantized(rr, by_role["rr"]), rr_int8)
-    inputs = {"signal": signal_int8.astype(np.int8), "rr": rr_int8.astype(np.int8)}
-    assert np.array_equal(plain_answers((entry.folder / "model.tflite").read_bytes(), tensors, inputs), logits)
 
 
 def test_a_version_is_never_overwritten_and_the_next_is_chosen(run, tiny_zoo, tmp_path, monkeypatch):

@@ -110,6 +110,16 @@ def test_it_trains(network):
     assert sum(changed) > 0.8 * len(changed) and all(np.isfinite(weight).all() for weight in after)
 
 
+def test_weighted_pooling_starts_as_the_average():
+    weighted = models.build("resnet", (1, 64, 1), 3, pooling="weighted")
+    average = models.build("resnet", (1, 64, 1), 3)
+    at_first = {weight.path: weight.numpy() for weight in weighted.weights}
+    for weight in average.weights:
+        weight.assign(at_first[weight.path])
+    frames = np.random.default_rng(0).normal(size=(5, 1, 64, 1)).astype(np.float32)
+    np.testing.assert_allclose(weighted({"signal": frames}), average({"signal": frames}), atol=1e-5)
+
+
 def test_it_is_written_over_one_row_of_samples_without_code(network):
     kinds = {type(layer).__name__ for layer in network.model.layers}
     assert kinds <= LAYERS, f"{kinds - LAYERS}: write the network as Conv2D over (1, samples), without Lambda"

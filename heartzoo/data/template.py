@@ -140,7 +140,7 @@ def template_features(wide: np.ndarray, pre_median: np.ndarray, fs: float, names
 
     Args:
         wide: the signal in mV around each beat of the record, in order of time, as far as :func:`reach` says; shape
-            (n, before + after).
+            (n, before + after), n at least 1.
         pre_median: the beats' R-R feature of that name, shape (n,).
         fs: sampling rate in Hz.
         names: keys of :data:`TEMPLATE_FEATURES`.
@@ -163,7 +163,7 @@ def _compare(wide: np.ndarray, pre_median: np.ndarray, fs: float) -> Compared:
     regular = (np.abs(pre_median) < REGULAR_OCTAVES) | (np.arange(len(wide)) < FIRST_BEATS)
     steps = regular / np.minimum(np.maximum(np.cumsum(regular), 1), MEMORY_BEATS)
     beats, templates = np.empty((len(wide), length)), np.empty((len(wide), length))
-    template = wide[0, shift : shift + length] if len(wide) else np.empty(0)
+    template = wide[0, shift : shift + length]
     for k, step in enumerate(steps):  # each beat's shift depends on the template that those before it made
         best = np.argmax(_correlation(shifted[k][:, qrs], template[qrs]))
         beats[k], templates[k] = shifted[k, best], template

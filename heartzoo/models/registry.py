@@ -56,7 +56,8 @@ def build(
         architecture: a name from :func:`list_architectures`.
         input_shape: ``(1, samples, 1)``; the network's input ``signal``.
         num_classes: number of logits.
-        rr_features: width of the second input ``rr``; 0 for a network that sees the signal only.
+        rr_features: width of the second input ``rr``, for R-R and template features; 0 for a network that sees the
+            signal only.
         **sizes: the architecture's own sizes.
 
     Returns:
@@ -73,8 +74,8 @@ def build(
     if rr_features:
         if "rr_features" not in inspect.signature(function).parameters:
             raise UserError(
-                f"architecture {architecture} has no R-R input, but input.rr_features names {rr_features} features",
-                "remove input.rr_features or take an architecture with an R-R input (resnet)",
+                f"architecture {architecture} has no R-R input, but the configuration names {rr_features} features",
+                "remove input.rr_features and input.template_features, or take one that has it (resnet)",
             )
         sizes["rr_features"] = rr_features
     try:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heartzoo.data import template
-from heartzoo.data.signal import frames
+from heartzoo.data.signal import frames, resample, resample_positions
 from heartzoo.data.template import TEMPLATE_FEATURES
 
 NAMES = list(TEMPLATE_FEATURES)
@@ -139,6 +139,15 @@ def test_a_wide_beat_stands_out_and_does_not_teach_the_template() -> None:
     assert found["qrs_match"][wide].max() < 0.5 < 0.95 < found["qrs_match"][~wide].min()
     assert found["qrs_difference"][wide].min() > 0.3 > 0.05 > found["qrs_difference"][~wide].max()
     assert found["p_match"][wide].max() < found["p_match"][~wide].min()
+
+
+@pytest.mark.parametrize("fs", [125.0, 250.0, 360.0])
+def test_the_sampling_rate_changes_little(fs: float) -> None:
+    centres = 100 + 80 * np.arange(40)
+    x = ecg(centres, np.arange(40) % 7 == 6)
+    marks = resample_positions(centres, FS, fs)
+    found = template_features(resample(x, FS, fs), marks, np.zeros(40), fs, NAMES)
+    np.testing.assert_allclose(found, template_features(x, centres, np.zeros(40), FS, NAMES), atol=0.1)
 
 
 def test_columns_come_in_the_order_asked_for() -> None:
