@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -14,23 +15,24 @@ from heartzoo.data.signal import resample
 NAMES = ("bw", "ma")
 
 
-def recorded_noise(fs: float, half: Literal["first", "second"]) -> np.ndarray:
-    """Read a half of nstdb's recordings of baseline wander and of muscle noise.
+def recorded_noise(fs: float, half: Literal["first", "second"], names: Sequence[str] = NAMES) -> np.ndarray:
+    """Read a half of nstdb's recordings of noise, their first channel.
 
     Args:
         fs: wanted sampling rate in Hz.
         half: ``"first"`` or ``"second"``.
+        names: which recordings; default baseline wander and muscle noise.
 
     Returns:
-        float32, shape (2, samples), in mV.
+        float32, shape (names, samples), in mV.
 
     Raises:
         UserError: the recordings can neither be found nor downloaded.
     """
     database = get_database("nstdb")
-    folder = ensure(database, NAMES)
+    folder = ensure(database, names)
     found = []
-    for name in NAMES:
+    for name in names:
         signal, header, _ = read_signal(folder / name, database.leads)
         middle = len(signal) // 2
         found.append(resample(signal[:middle] if half == "first" else signal[middle:], header.fs, fs))

@@ -20,8 +20,10 @@ import numpy as np
 
 from heartzoo._version import __version__
 from heartzoo.config import InputConfig
+from heartzoo.config.disturbance import Disturbance
 from heartzoo.data.beats import Examples, cut_beats, cut_frames
 from heartzoo.data.databases import Database
+from heartzoo.data.disturbances import disturb, noise_offset
 from heartzoo.data.download import ensure, folder, present
 from heartzoo.data.heartbeat_csv import read_heartbeats
 from heartzoo.data.noise import recorded_noise
@@ -125,6 +127,7 @@ def prepare(
     jobs: int = 2,
     out: Path | None = None,
     noise_half: Literal["first", "second"] | None = None,
+    disturbance: Disturbance | None = None,
 ) -> Store:
     """Cut every beat of some records into a store, or find the store that holds them.
 
@@ -139,16 +142,23 @@ def prepare(
             downloading what is missing.
         jobs: processes.
         out: where to write; default a file of the cache named by a hash of all the others.
-        noise_half: half of nstdb's recordings that drowns rhythm frames: the first for training, the second for
-            testing; None drowns none. Nor are any drowned where the database marks noise itself.
+        noise_half: half of nstdb's recordings that drowns rhythm frames and that a disturbance by noise takes: the
+            first for training, the second for testing; None drowns none. Nor are any drowned where the database marks
+            noise itself.
+        disturbance: a change of every recording before it is cut, by noise with a ``noise_half`` only; ``samples`` are
+            those of the changed recording.
 
     Returns:
         The opened store.
 
     Raises:
-        UserError: a record is absent, damaged or lacks the lead; the disk is full.
+        UserError: a record is absent, damaged or lacks the lead; the database holds beats instead of recordings, which
+            cannot be disturbed; the disk is full.
     """
+    if disturbance and database.extensions == ("csv",):
+        raise UserError(f"{database.name} holds single beats, which cannot be disturbed", "take recordings")
     names, absent = _available(database, records, present_only)
+    drowns = bool(contract.drowned_share) and not database.marks_noise
     wanted = {
         "format": FORMAT,
         "database": database.name,
@@ -159,14 +169,16 @@ def prepare(
         "missing_lead": missing_lead,
         "margin": margin,
         "input": contract.model_dump(mode="json"),
-        "noise_half": noise_half if contract.drowned_share and not database.marks_noise else None,
+        "drowns": drowns,
+        "disturbance": disturbance and disturbance.model_dump(mode="json"),
+        "noise_half": noise_half if drowns or (disturbance and disturbance.noise) else None,
     }
     key = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]
     path = out or cache_dir() / "prepared" / f"{database.name}-{key}.h5"
     with lock(path):
         if not (path.is_file() and _holds(path, wanted)):
             _remove_leftovers(path)
-            _write(path, database, contract, wanted, jobs)
+            _write(path, database, contract, wanted, disturbance, jobs)
     return Store(path)
 
 
@@ -198,10 +210,20 @@ def _remove_leftovers(path: Path) -> None:
         leftover.unlink(missing_ok=True)
 
 
-def _write(path: Path, database: Database, contract: InputConfig, wanted: dict[str, Any], jobs: int) -> None:
-    noise = wanted["noise_half"] and recorded_noise(contract.fs, wanted["noise_half"])
+def _write(
+    path: Path,
+    database: Database,
+    contract: InputConfig,
+    wanted: dict[str, Any],
+    disturbance: Disturbance | None,
+    jobs: int,
+) -> None:
+    half = wanted["noise_half"]
+    drowning = recorded_noise(contract.fs, half) if half and wanted["drowns"] else None
+    noisy = half and disturbance and disturbance.noise
+    added = recorded_noise(database.fs, half, [noisy])[0] if noisy else None
     leads, margin, missing_lead = tuple(wanted["leads"]), wanted["margin"], wanted["missing_lead"]
-    arguments = (folder(database), database, leads, contract, margin, missing_lead, noise)
+    arguments = (folder(database), database, leads, contract, margin, missing_lead, drowning, disturbance, added)
     names = wanted["requested"]
     # loky's workers start clean, so it is safe beside TensorFlow's threads; results come in order, a few at a time.
     work = joblib.Parallel(n_jobs=min(jobs, len(names)), return_as="generator", pre_dispatch=2 * jobs)(
@@ -233,6 +255,8 @@ def _prepare_record(
     contract: InputConfig,
     margin: int,
     missing_lead: str,
+    drowning: np.ndarray | None,
+    disturbance: Disturbance | None,
     noise: np.ndarray | None,
 ) -> tuple[Examples, dict[str, Any]] | str:
     """One record's examples and facts, or the reason it is skipped. Runs in a worker process."""
@@ -245,8 +269,13 @@ def _prepare_record(
         if missing_lead == "skip":
             return error.problem
         raise
-    examples = cut_frames(record, contract, noise) if contract.cut == "rhythm" else cut_beats(record, contract, margin)
-    return examples, _facts(record, examples, source, database)
+    if disturbance:
+        record = disturb(record, disturbance, noise)
+    cut = cut_frames(record, contract, drowning) if contract.cut == "rhythm" else cut_beats(record, contract, margin)
+    facts = _facts(record, cut, source, database)
+    if disturbance and noise is not None:
+        facts["noise_offset"] = noise_offset(name, disturbance.draw, len(noise))
+    return cut, facts
 
 
 def _facts(record: Record, examples: Examples, source: Path, database: Database) -> dict[str, Any]:

@@ -1,0 +1,62 @@
+"""A change of a recording: what training copies and the robustness tests are made of."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from heartzoo.config.section import Section
+from heartzoo.errors import UserError
+
+NOISES = {"bw": "baseline wander", "em": "electrode motion", "ma": "muscle noise"}
+_KINDS = ("noise", "gain", "from_fs", "jitter_ms")
+
+
+class Disturbance(Section):
+    """One change of a whole recording, made before anything else is done to it."""
+
+    noise: Literal["bw", "em", "ma"] | None = Field(default=None, description="a recording of nstdb, added at snr_db")
+    snr_db: Annotated[float, Field(ge=-30.0, le=60.0)] | None = Field(
+        default=None, description="signal-to-noise ratio, dB; goes with noise"
+    )
+    gain: float | None = Field(default=None, description="factor of the signal; below 0 the lead is inverted")
+    from_fs: Annotated[float, Field(ge=50.0, le=1000.0)] | None = Field(
+        default=None, description="the recording comes at this sampling rate, Hz"
+    )
+    jitter_ms: Annotated[float, Field(gt=0.0, le=200.0)] | None = Field(
+        default=None, description="each R peak is off by up to this, evenly distributed, ms"
+    )
+    draw: Annotated[int, Field(ge=0)] = Field(default=0, description="seed of where the noise starts, or of the jitter")
+
+    @model_validator(mode="after")
+    def _is_one_change(self) -> Disturbance:
+        given = [name for name in _KINDS if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise UserError(
+                f"a disturbance is one of {', '.join(_KINDS)}, found {' and '.join(given) or 'none'}",
+                "give one in each entry",
+            )
+        if (self.noise is None) != (self.snr_db is None):
+            raise UserError("a disturbance by noise needs both noise and snr_db", "give both or neither")
+        if self.gain == 0:
+            raise UserError("a disturbance with gain 0 leaves no signal", "take another factor")
+        return self
+
+    @property
+    def kind(self) -> str:
+        """What changes, for a row of a table or a curve."""
+        if self.noise:
+            return f"{NOISES[self.noise]} ({self.noise})"
+        if self.gain is not None:
+            return "amplitude" if self.gain > 0 else "inverted lead"
+        return "resampled" if self.from_fs else "R peaks jittered"
+
+    @property
+    def level(self) -> str:
+        """How much it changes."""
+        if self.snr_db is not None:
+            return f"{self.snr_db:g} dB"
+        if self.gain is not None:
+            return f"x {self.gain:g}"
+        return f"from {self.from_fs:g} Hz" if self.from_fs else f"up to {self.jitter_ms:g} ms"

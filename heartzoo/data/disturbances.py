@@ -1,0 +1,90 @@
+"""Recordings made worse on purpose: noise, another gain or sampling rate, R peaks that are off."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import replace
+
+import numpy as np
+
+from heartzoo.config.disturbance import Disturbance
+from heartzoo.data.records import Record
+from heartzoo.data.signal import highpass, resample, resample_positions
+
+POWER_HIGHPASS_HZ = 0.5
+
+
+def disturb(record: Record, disturbance: Disturbance, noise: np.ndarray | None = None) -> Record:
+    """Change a recording.
+
+    What is random depends on the record's name and ``disturbance.draw`` alone.
+
+    Args:
+        record: the recording.
+        disturbance: what to do to it.
+        noise: the recording of noise, at the record's sampling rate, in mV, shape (samples,); needed for a disturbance
+            by noise.
+
+    Returns:
+        The changed recording; the given one stays as it is.
+    """
+    if disturbance.snr_db is not None:
+        if noise is None:
+            raise ValueError("a disturbance by noise needs a recording of it")
+        offset = noise_offset(record.name, disturbance.draw, len(noise))
+        return replace(record, signal=add_noise(record.signal, noise, offset, disturbance.snr_db, record.fs))
+    if disturbance.gain is not None:
+        return replace(record, signal=disturbance.gain * record.signal)
+    if disturbance.from_fs:
+        return _resampled(record, disturbance.from_fs)
+    return _jittered(record, (disturbance.jitter_ms or 0.0) / 1000, _rng(record.name, disturbance.draw))
+
+
+def noise_offset(name: str, draw: int, samples: int) -> int:
+    """Where in a recording of noise of so many samples the noise of a record begins."""
+    return int(_rng(name, draw).integers(samples))
+
+
+def _rng(name: str, draw: int) -> np.random.Generator:
+    return np.random.default_rng([zlib.crc32(name.encode()), draw])
+
+
+def add_noise(signal: np.ndarray, noise: np.ndarray, offset: int, snr_db: float, fs: float) -> np.ndarray:
+    """Add a recording of noise from an offset on, repeated where it is short.
+
+    The ratio is ``10 log10(power of the signal / power of the noise)``, both over the whole recording, less their means
+    and high-passed at 0.5 Hz for the measurement only. A flat recording or flat noise leaves the signal as it is.
+
+    Args:
+        signal: mV, shape (samples,).
+        noise: shape (any,), at the same sampling rate.
+        offset: where in ``noise`` to begin.
+        snr_db: wanted ratio, dB.
+        fs: sampling rate, Hz.
+
+    Returns:
+        float64, shape (samples,), mV.
+    """
+    added = np.take(noise, np.arange(offset, offset + len(signal)), mode="wrap").astype(np.float64)
+    added -= added.mean()
+    powers = [np.mean(highpass(x - x.mean(), fs, POWER_HIGHPASS_HZ) ** 2) for x in (signal, added)]
+    if min(powers) == 0:
+        return np.array(signal, np.float64)
+    return np.asarray(signal + added * np.sqrt(powers[0] / powers[1] / 10 ** (snr_db / 10)))
+
+
+def _resampled(record: Record, fs: float) -> Record:
+    marks = resample_positions(np.array([sample for sample, _ in record.rhythms]), record.fs, fs)
+    return replace(
+        record,
+        fs=fs,
+        signal=resample(record.signal, record.fs, fs),
+        samples=resample_positions(record.samples, record.fs, fs),
+        rhythms=tuple((int(mark), label) for mark, (_, label) in zip(marks, record.rhythms, strict=True)),
+    )
+
+
+def _jittered(record: Record, seconds: float, rng: np.random.Generator) -> Record:
+    moves = np.rint(rng.uniform(-seconds, seconds, len(record.samples)) * record.fs).astype(np.int64)
+    moved = np.clip(record.samples + moves, 0, len(record.signal) - 1)
+    return replace(record, samples=np.maximum.accumulate(moved))  # neighbours never change places

@@ -1,0 +1,106 @@
+"""Disturbances: noise of the stated power, the same again, and nothing but what was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from heartzoo.config.disturbance import Disturbance
+from heartzoo.data.disturbances import add_noise, disturb
+from heartzoo.data.records import Record, open_record
+from heartzoo.data.signal import highpass
+from heartzoo.errors import UserError
+
+quick = settings(deadline=None, max_examples=30)
+
+
+def power(x: np.ndarray, fs: float) -> float:
+    return float(np.mean(highpass(x - x.mean(), fs, 0.5) ** 2))
+
+
+@pytest.fixture(scope="module")
+def record(synthetic_cache) -> Record:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("HEARTZOO_CACHE", str(synthetic_cache))
+        return open_record("synthetic", "syn01")
+
+
+@quick
+@given(
+    snr=st.floats(-20, 40),
+    offset=st.integers(0, 999),
+    size=st.floats(0.01, 100),
+    samples=st.integers(800, 5000),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_noise_has_the_power_asked_for(snr: float, offset: int, size: float, samples: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    signal, noise = rng.normal(3.0, size, samples), rng.normal(-1.0, 0.2, 1000)
+    added = add_noise(signal, noise, offset, snr, 100.0) - signal
+    assert 10 * np.log10(power(signal, 100.0) / power(added, 100.0)) == pytest.approx(snr, abs=1e-4)
+    expected = np.resize(np.roll(noise, -offset), samples)
+    assert np.corrcoef(added, expected)[0, 1] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("flat", ["signal", "noise"])
+def test_a_flat_line_has_no_ratio_and_stays(flat: str) -> None:
+    rng = np.random.default_rng(0)
+    x = {"signal": rng.normal(size=500), "noise": rng.normal(size=500)} | {flat: np.full(500, 2.0)}
+    assert np.array_equal(add_noise(x["signal"], x["noise"], 7, 0.0, 100.0), x["signal"])
+
+
+def test_noise_starts_elsewhere_in_every_record_and_draw_and_always_there(record: Record) -> None:
+    noise = np.random.default_rng(0).normal(size=30_000)
+    once = Disturbance(noise="ma", snr_db=0.0)
+    signals = [
+        disturb(one, disturbance, noise).signal
+        for one in (record, replace(record, name="other"))
+        for disturbance in (once, Disturbance(noise="ma", snr_db=0.0, draw=1))
+    ]
+    assert np.array_equal(signals[0], disturb(record, once, noise).signal)
+    assert all(not np.array_equal(a, b) for k, a in enumerate(signals) for b in signals[:k])
+
+
+def test_only_the_signal_is_scaled(record: Record) -> None:
+    before = record.signal.copy()
+    inverted = disturb(record, Disturbance(gain=-2.0))
+    assert np.array_equal(inverted.signal, -2.0 * record.signal) and np.array_equal(record.signal, before)
+    assert replace(inverted, signal=record.signal) == record
+
+
+def test_another_sampling_rate_keeps_times(record: Record) -> None:
+    found = disturb(record, Disturbance(from_fs=128.0))
+    assert found.fs == 128.0 and len(found.signal) == np.ceil(len(record.signal) * 128 / record.fs)
+    np.testing.assert_allclose(found.samples / 128.0, record.samples / record.fs, atol=0.5 / 128 + 1e-9)
+    assert np.array_equal(found.symbols, record.symbols)
+
+
+@quick
+@given(jitter=st.floats(1.0, 200.0), draw=st.integers(0, 5))
+def test_r_peaks_move_by_no_more_than_asked_and_stay_in_order(record: Record, jitter: float, draw: int) -> None:
+    found = disturb(record, Disturbance(jitter_ms=jitter, draw=draw))
+    moves = (found.samples - record.samples) / record.fs
+    assert np.abs(moves).max() <= jitter / 1000 + 0.5 / record.fs
+    assert (np.diff(found.samples) >= 0).all() and found.samples[0] >= 0 and found.samples[-1] < len(record.signal)
+    if jitter > 20:
+        assert moves.std() == pytest.approx(jitter / 1000 / np.sqrt(3), rel=0.2)
+    assert np.array_equal(found.signal, record.signal)
+
+
+@pytest.mark.parametrize(
+    ("given_", "words"),
+    [
+        ({}, "found none"),
+        ({"gain": 2.0, "jitter_ms": 5.0}, "gain and jitter_ms"),
+        ({"noise": "ma"}, "both noise and snr_db"),
+        ({"snr_db": 3.0, "gain": 2.0}, "both noise and snr_db"),
+        ({"gain": 0.0}, "no signal"),
+    ],
+)
+def test_a_disturbance_is_one_change(given_: dict[str, object], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        Disturbance(**given_)
