@@ -198,6 +198,24 @@ class Config(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _irregular_is_known(self) -> Config:
+        if self.training.sampling.irregular != 1 and "recurrence" not in self.input.rr_features:
+            raise UserError(
+                "training.sampling.irregular needs the R-R feature recurrence, which tells an irregular rhythm",
+                "add it to input.rr_features",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _copies_are_of_other_people(self) -> Config:
+        if self.training.copies and self.track == "random":
+            raise UserError(
+                "training.copies on the random split would hold copies of the beats that validate",
+                "leave them out, or train on a split of patients",
+            )
+        return self
+
     @field_validator("seeds")
     @classmethod
     def _seeds_differ(cls, seeds: list[int]) -> list[int]:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from heartzoo.config.disturbance import Disturbance
 from heartzoo.config.section import Count, Fraction, NonNegative, Positive, Section
 from heartzoo.errors import UserError
 
@@ -20,6 +21,11 @@ class SamplingConfig(Section):
         "class-example: class by shares, then one of its beats (a weighted random sampler)",
     )
     shares: list[Positive] | None = Field(default=None, description="relative class shares; default equal")
+    irregular: Positive = Field(
+        default=1.0,
+        description="beats of the first class in an irregular rhythm (R-R feature recurrence below 0.15, as in atrial "
+        "fibrillation) are drawn this many times as often as they would be, beside the class's others",
+    )
 
 
 class AugmentationConfig(Section):
@@ -97,6 +103,10 @@ class TrainingConfig(Section):
     early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()
     sampling: SamplingConfig = SamplingConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
+    copies: list[Disturbance] = Field(
+        default=[],
+        description="disturbed copies of the training recordings, beside them; noise is of nstdb's first half",
+    )
     folds: Annotated[int, Field(ge=2, le=50)] = Field(
         default=5, description="patient-grouped folds of the training data"
     )

@@ -24,7 +24,13 @@ Inputs = dict[str, np.ndarray]
 BLOCK = 64
 
 
-def draw_probabilities(labels: np.ndarray, patients: np.ndarray, classes: int, sampling: SamplingConfig) -> np.ndarray:
+def draw_probabilities(
+    labels: np.ndarray,
+    patients: np.ndarray,
+    classes: int,
+    sampling: SamplingConfig,
+    irregular: np.ndarray | None = None,
+) -> np.ndarray:
     """Probability of each example in a batch's draw.
 
     Args:
@@ -32,6 +38,7 @@ def draw_probabilities(labels: np.ndarray, patients: np.ndarray, classes: int, s
         patients: patient of each example, shape (n,).
         classes: number of classes.
         sampling: the rule.
+        irregular: which examples lie in an irregular rhythm, boolean, shape (n,); needed for ``sampling.irregular``.
 
     Returns:
         float64, shape (n,), sum 1.
@@ -54,6 +61,11 @@ def draw_probabilities(labels: np.ndarray, patients: np.ndarray, classes: int, s
         cell = present * shares
         cell = cell / cell.sum(axis=1, keepdims=True)
         weights = (cell / np.maximum(counts, 1))[person, labels]
+    if irregular is not None:  # the first class keeps its share
+        first = labels == 0
+        total = weights[first].sum()
+        weights = np.where(first & irregular, sampling.irregular, 1.0) * weights
+        weights[first] *= total / weights[first].sum()
     return weights / weights.sum()
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from heartzoo.config import Config
+from heartzoo.config.disturbance import Disturbance
+from heartzoo.config.training import SamplingConfig
 from heartzoo.data.augmentation import Noise
 from heartzoo.data.batches import Inputs, TrainingBatches, draw_probabilities, input_chunks
 from heartzoo.data.databases import get_database
@@ -18,6 +20,8 @@ from heartzoo.data.store import Store, prepare
 from heartzoo.errors import UserError
 from heartzoo.tasks import Task, get_task
 
+IRREGULAR_RECURRENCE = 0.15
+
 
 @dataclass(frozen=True)
 class TrainingSet:
@@ -26,11 +30,12 @@ class TrainingSet:
     Attributes:
         config: the configuration.
         task: its task.
-        stores: one store a training split.
+        stores: one store a training split, then one for every split and copy (``training.copies``).
         rows: the scored rows of each store.
         labels: class of each example, the stores one after the other, shape (n,).
         patients: ``database/patient`` of each example, shape (n,).
-        validation: which examples validate, boolean, shape (n,).
+        validation: which examples validate, boolean, shape (n,); the others train. Nothing disturbed validates, and of
+            the people who validate no copy is here.
     """
 
     config: Config
@@ -43,8 +48,12 @@ class TrainingSet:
 
     def probabilities(self, part: np.ndarray) -> np.ndarray:
         """Draw probabilities of the examples marked in ``part``; shape (part.sum(),)."""
-        sampling = self.config.training.sampling
-        return draw_probabilities(self.labels[part], self.patients[part], len(self.task.classes), sampling)
+        sampling, irregular = self.config.training.sampling, None
+        if sampling.irregular != 1:
+            column = self.config.input.rr_features.index("recurrence")
+            features = zip(self.stores, self.rows_of(part), strict=True)
+            irregular = np.concatenate([store.rr[rows, column] for store, rows in features]) < IRREGULAR_RECURRENCE
+        return draw_probabilities(self.labels[part], self.patients[part], len(self.task.classes), sampling, irregular)
 
     def batches(self, seed: int, beside: Mapping[str, np.ndarray] | None = None) -> TrainingBatches:
         """Random training batches, with further inputs by name for each training example where there are any."""
@@ -74,11 +83,15 @@ class TrainingSet:
             yield from input_chunks(store, rows, self.config.input)
 
     def calibration(self) -> np.ndarray:
-        """Mark the training examples that set the int8 ranges: drawn evenly over classes and patients; shape (n,)."""
+        """Mark the training examples that set the int8 ranges: drawn evenly over classes and patients; shape (n,).
+
+        Disturbed copies are not among them.
+        """
         export = self.config.export
-        training = np.flatnonzero(~self.validation)
+        recorded = sum(map(len, self.rows[: len(self.config.data.train)]))
+        training = np.flatnonzero(~self.validation[:recorded])
         rng = np.random.default_rng(export.calibration_seed)
-        sampling = self.config.training.sampling.model_copy(update={"by": "class", "shares": None})
+        sampling = SamplingConfig(by="class")
         classes = len(self.task.classes)
         weights = draw_probabilities(self.labels[training], self.patients[training], classes, sampling)
         count = min(export.calibration_examples, len(training))
@@ -108,10 +121,42 @@ def load_training_set(config: Config, jobs: int = 2) -> TrainingSet:
     Raises:
         UserError: data are missing or damaged; a class has no training example.
     """
+    training = config.training
+    parts = [_Part.load(config, name, None, jobs) for name in config.data.train]
+    labels, patients = (np.concatenate([getattr(part, name) for part in parts]) for name in ("labels", "patients"))
+    if training.fold is None:
+        validation = np.zeros(len(labels), bool)
+    elif config.track == "random":
+        validation = random_folds(labels, training.folds)[training.fold]
+    else:
+        validation = folds(patients, labels, training.folds)[training.fold]
     task = get_task(config.task)
-    margin = round(config.training.augmentation.shift_s * config.input.fs)
-    stores, rows, labels, patients = [], [], [], []
-    for name in config.data.train:
+    _require_classes(labels[~validation], task, config)
+    validating = np.unique(patients[validation])
+    for copy in training.copies:
+        parts += [_Part.load(config, name, copy, jobs).without(validating) for name in config.data.train]
+    return TrainingSet(
+        config=config,
+        task=task,
+        stores=tuple(part.store for part in parts),
+        rows=tuple(part.rows for part in parts),
+        labels=np.concatenate([part.labels for part in parts]),
+        patients=np.concatenate([part.patients for part in parts]),
+        validation=np.concatenate([validation, np.zeros(sum(len(p.rows) for p in parts) - len(validation), bool)]),
+    )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The scored examples of one training split or of one copy: store, rows, classes, and patients by database."""
+
+    store: Store
+    rows: np.ndarray
+    labels: np.ndarray
+    patients: np.ndarray
+
+    @classmethod
+    def load(cls, config: Config, name: str, disturbance: Disturbance | None, jobs: int) -> _Part:
         split = get_split(name)
         database = get_database(split.database)
         store = prepare(
@@ -120,28 +165,18 @@ def load_training_set(config: Config, jobs: int = 2) -> TrainingSet:
             config.input,
             config.data.leads,
             config.data.missing_lead,
-            margin,
+            round(config.training.augmentation.shift_s * config.input.fs),
             jobs=jobs,
             noise_half="first",
+            disturbance=disturbance,
         )
-        classes = store.labels(task, config.data.mapping)
-        scored = np.flatnonzero((classes >= 0) & split.select(store.samples, store.fs, store.symbols))
-        stores.append(store)
-        rows.append(scored)
-        labels.append(classes[scored])
-        patients.append(np.char.add(f"{database.name}/", store.patients[scored]))
-    training = config.training
-    every_label, every_patient = np.concatenate(labels), np.concatenate(patients)
-    if training.fold is None:
-        validation = np.zeros(len(every_label), bool)
-    else:
-        random = config.track == "random"
-        every_fold = (
-            random_folds(every_label, training.folds) if random else folds(every_patient, every_label, training.folds)
-        )
-        validation = every_fold[training.fold]
-    _require_classes(every_label[~validation], task, config)
-    return TrainingSet(config, task, tuple(stores), tuple(rows), every_label, every_patient, validation)
+        labels = store.labels(get_task(config.task), config.data.mapping)
+        rows = np.flatnonzero((labels >= 0) & split.select(store.samples, store.fs, store.symbols))
+        return cls(store, rows, labels[rows], np.char.add(f"{database.name}/", store.patients[rows]))
+
+    def without(self, people: np.ndarray) -> _Part:
+        others = ~np.isin(self.patients, people)
+        return _Part(self.store, self.rows[others], self.labels[others], self.patients[others])
 
 
 def _require_classes(labels: np.ndarray, task: Task, config: Config) -> None:

@@ -78,6 +78,16 @@ def test_by_patient_the_patient_then_his_class_then_its_beat() -> None:
     assert shared[5:].tolist() == pytest.approx([0.2, 0.1, 0.2])
 
 
+def test_beats_of_an_irregular_rhythm_come_more_often_and_take_nothing_from_other_classes() -> None:
+    sampling = SamplingConfig(by="class", irregular=10.0)
+    irregular = np.array([True, False, False, False, True, False, False, False])
+    p = draw_probabilities(LABELS, PATIENTS, 3, sampling, irregular)
+    before = draw("class")
+    assert of_class(p) == pytest.approx([1 / 3] * 3)
+    assert p[0] == pytest.approx(10 * p[1]) and p[6] / p[1] == pytest.approx(before[6] / before[1])
+    assert p[LABELS > 0].tolist() == pytest.approx(before[LABELS > 0].tolist())
+
+
 @settings(deadline=None, max_examples=60)
 @given(
     by=st.sampled_from(["example", "class", "patient", "class-example"]),
@@ -106,6 +116,34 @@ def test_training_validation_and_test_patients_are_disjoint(training: TrainingSe
     assert not train & validation
     assert train | validation == everybody
     assert not everybody & {f"synthetic/{record}" for record in get_split("synthetic-test").records}
+
+
+def test_copies_train_beside_their_recordings_but_nobody_who_validates(training: TrainingSet) -> None:
+    copies = [{"jitter_ms": 20.0}, {"gain": -1.0}]
+    data = load_training_set(config(training={"augmentation": {"shift_s": 0.05}, "copies": copies}), jobs=1)
+    n = len(training.labels)
+    assert np.array_equal(data.validation[:n], training.validation) and not data.validation[n:].any()
+    assert np.array_equal(data.labels[:n], training.labels)
+    once = training.labels[~training.validation]
+    assert np.array_equal(data.labels[n:], np.concatenate([once, once]))
+    assert not people(data, np.arange(len(data.labels)) >= n) & people(data, data.validation)
+    rows = data.rows_of(~data.validation)
+    recorded, jittered, inverted = (store.frames(part) for store, part in zip(data.stores, rows, strict=True))
+    assert np.array_equal(inverted, -recorded) and not np.array_equal(jittered, recorded)
+    assert not np.array_equal(data.stores[1].rr[rows[1]], data.stores[0].rr[rows[0]])
+    assert not data.calibration()[n:].any()
+
+
+def test_an_irregular_rhythm_is_told_by_recurrence(cache: Path) -> None:
+    features = {"frame": 64, "rr_features": ["pre_post", "recurrence"]}
+    data = load_training_set(config(input=features, training={"sampling": {"irregular": 5.0}}), jobs=1)
+    plain = load_training_set(config(input=features), jobs=1)
+    training = ~data.validation
+    gain = data.probabilities(training) / plain.probabilities(training)
+    irregular = data.stores[0].rr[data.rows_of(training)[0], 1] < 0.15
+    normal = data.labels[training] == 0
+    assert gain[~normal] == pytest.approx(1.0) and 0 < irregular.sum() < len(irregular)
+    assert gain[normal & irregular] == pytest.approx(5 * gain[normal & ~irregular][0])
 
 
 def test_every_patient_validates_in_one_fold(cache: Path) -> None:
