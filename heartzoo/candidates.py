@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,10 @@ from heartzoo.checkpoints import BEST, best_epoch, float_network, load_model, pl
 from heartzoo.config import Config
 from heartzoo.data.batches import Inputs
 from heartzoo.data.splits import get_split
-from heartzoo.evaluation import Subject, evaluate
+from heartzoo.evaluation import DISTURBANCES, Subject, evaluate, evaluate_disturbed
 from heartzoo.files import atomic_path, write_json
 from heartzoo.flatbuffer import inspect
-from heartzoo.metrics_file import AblationRow, Cost, Evaluation
+from heartzoo.metrics_file import AblationRow, Cost, DisturbedResult, Evaluation
 from heartzoo.openings import log_openings
 from heartzoo.predictors import keras_subject, tflite_subject
 from heartzoo.progress import console
@@ -117,6 +118,24 @@ def evaluate_candidate(
         for name in splits:
             path = run / f"seed-{candidate.seed}" / f"{name}-{subject.runtime}-{subject.file_sha256[:16]}.json"
             found += _kept(path) if path.is_file() else _evaluate(subject, name, path, root, label)
+    return found
+
+
+def measure_robustness(config: Config, shipped: Candidate, run: Path, root: Path, label: str) -> list[DisturbedResult]:
+    """The shipped int8 file on the first test split made worse, each result kept in the run's folder."""
+    if not config.export.robustness:
+        return []
+    subject, split = tflite_subject(config, shipped.content, shipped.seed, config.export.runtime), config.data.test[0]
+    found = []
+    for number, disturbance in enumerate(DISTURBANCES, start=1):
+        named = hashlib.sha256(f"{subject.file_sha256} {disturbance}".encode()).hexdigest()[:16]
+        path = run / f"seed-{shipped.seed}" / f"{split}-{subject.runtime}-disturbed-{named}.json"
+        if not path.is_file():
+            console.print(f"robustness {number} of {len(DISTURBANCES)}: {disturbance.kind}, {disturbance.level}")
+            result = evaluate_disturbed(subject, get_split(split), disturbance)
+            log_openings(root, f"{label} seed {subject.seed}", [result])
+            write_json(path, result.model_dump(mode="json"))
+        found.append(DisturbedResult.model_validate_json(path.read_bytes()))
     return found
 
 

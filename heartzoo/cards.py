@@ -19,6 +19,7 @@ from heartzoo.files import fill_page
 from heartzoo.interpreters import RUNTIMES
 from heartzoo.metrics import FIVE_CLASS_ROWS, pooled_figures
 from heartzoo.metrics_file import Evaluation, Metrics, RecordFigures
+from heartzoo.robustness import robustness_table
 from heartzoo.tasks import TASKS
 from heartzoo.zoo import find, list_models, zoo_folder
 
@@ -92,6 +93,7 @@ def card(configuration: dict[str, Any], metrics: Metrics) -> str:
         *_details(metrics),
         "## Seeds",
         _seeds(configuration, metrics),
+        *_robustness(metrics),
         *(["## Compression", ablation_table(metrics)] if metrics.ablation else []),
         "## Cost",
         _cost(metrics),
@@ -235,6 +237,14 @@ def _group_table(e: Evaluation, task: str) -> str:
         pooled = "-" if "-" in by_class[:scored] else f"{figures[headline]:.4f}"
         lines.append(f"| {group} | {len(set(patients))} | {figures['n']:,} | {pooled} | " + " | ".join(by_class) + " |")
     return "\n".join(lines) + "\n\nA few patients decide each row."
+
+
+def _robustness(metrics: Metrics) -> list[str]:
+    if not metrics.robustness:
+        return []
+    first = metrics.robustness[0]
+    whole = next(e for e in metrics.evaluations if e.of_file and e.split == first.split)
+    return [f"## Robustness ({first.split})", robustness_table(metrics.robustness, whole, metrics.task)]
 
 
 def _seeds(configuration: dict[str, Any], metrics: Metrics) -> str:

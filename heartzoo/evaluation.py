@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from heartzoo.config import Config
+from heartzoo.config.disturbance import Disturbance
 from heartzoo.data.batches import Inputs, input_chunks
 from heartzoo.data.databases import get_database
 from heartzoo.data.download import split_records
+from heartzoo.data.noise import NAMES
 from heartzoo.data.splits import PARTS, RANDOM_TESTS, Split, get_split
 from heartzoo.data.store import Store, prepare
 from heartzoo.errors import UserError
 from heartzoo.files import atomic_path, cache_dir, lock
-from heartzoo.metrics import score
-from heartzoo.metrics_file import Evaluation
+from heartzoo.metrics import confusion_matrix, pooled_figures, score
+from heartzoo.metrics_file import DisturbedResult, Evaluation
 from heartzoo.tasks import get_task
 
 # Chunks of inputs and their number -> chunks of logits.
 Predict = Callable[[Iterable[Inputs], int], Iterator[np.ndarray]]
 CHUNK = 512
+# What a published model's robustness is measured with.
+DISTURBANCES = (
+    *(Disturbance(noise=noise, snr_db=snr) for noise in NAMES for snr in (24, 18, 12, 6, 0, -6)),
+    *(Disturbance(gain=gain) for gain in (0.5, 2, -1)),
+    *(Disturbance(from_fs=fs) for fs in (128, 250, 500)),
+    *(Disturbance(jitter_ms=jitter) for jitter in (10, 20, 40)),
+)
 BOOTSTRAP_SEED = 0
 
 
@@ -64,31 +75,82 @@ def evaluate(subject: Subject, split: Split, present_only: bool = False) -> list
     Raises:
         UserError: the model has trained on the split's people; data are missing or damaged.
     """
+    parts = [split, *(get_split(name) for name in PARTS.get(split.name, ()))]
+    with _answers(subject, split, present_only) as answers:
+        return [_result(subject, part, answers) for part in parts]
+
+
+def evaluate_disturbed(
+    subject: Subject, split: Split, disturbance: Disturbance, present_only: bool = False
+) -> DisturbedResult:
+    """The same on recordings made worse: see :func:`heartzoo.data.disturbances.disturb`. Noise is of the testing half.
+
+    Args:
+        subject: the model.
+        split: where to score it.
+        disturbance: what is done to its recordings.
+        present_only: as in :func:`evaluate`.
+
+    Raises:
+        UserError: as :func:`evaluate`.
+    """
+    with _answers(subject, split, present_only, disturbance) as answers:
+        classes = get_task(subject.config.task).classes
+        matrix = confusion_matrix(answers.labels, answers.logits.argmax(axis=1), len(classes))
+        figures = pooled_figures(matrix[None], ["all"], classes)
+        opened = answers.store.provenance["records"]
+        return DisturbedResult.model_validate(
+            {
+                **_condition(subject, split),
+                "disturbance": disturbance,
+                "noise_offsets": {r["name"]: r["noise_offset"] for r in opened} if disturbance.noise else None,
+                "records": [record["name"] for record in opened],
+                "file_sha256": subject.file_sha256,
+                **{name: value for name, value in figures.items() if not name.startswith("patient_")},
+            }
+        )
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """What a model says of a split's scored beats: their store, their rows therein, their classes, its logits."""
+
+    store: Store
+    rows: np.ndarray
+    labels: np.ndarray
+    logits: np.ndarray
+
+
+@contextmanager
+def _answers(
+    subject: Subject, split: Split, present_only: bool, disturbance: Disturbance | None = None
+) -> Iterator[_Answers]:
+    """Ask the model. What is kept against an interruption goes when the caller has made its results."""
     config, task = subject.config, get_task(subject.config.task)
     _refuse_known_people(config, split)
-    database = get_database(split.database)
-    store = prepare(
-        database,
-        split_records(split),
-        config.input,
-        config.data.leads,
-        config.data.missing_lead,
-        present_only=present_only,
-        noise_half="second",
-    )
-    labels = store.labels(task, config.data.mapping)
-    rows = np.flatnonzero((labels >= 0) & split.select(store.samples, store.fs, store.symbols))
-    if not len(rows):
-        raise UserError(f"{split.name} holds no beat that {task.name} scores", "take another split")
-    parts = [split, *(get_split(name) for name in PARTS.get(split.name, ()))]
-    key = f"{subject.file_sha256} {subject.runtime} {store.path.name} {CHUNK}".encode() + rows.tobytes()
+    name = f"{split.name} {present_only} {disturbance and disturbance.model_dump_json()} {config.input}"
+    key = f"{subject.file_sha256} {subject.runtime} {config.data} {name} {CHUNK}".encode()
     folder = cache_dir() / "evaluations" / hashlib.sha256(key).hexdigest()[:32]
     with lock(folder):
+        store = prepare(
+            get_database(split.database),
+            split_records(split),
+            config.input,
+            config.data.leads,
+            config.data.missing_lead,
+            present_only=present_only,
+            noise_half="second",
+            disturbance=disturbance,
+            out=folder / "disturbed.h5" if disturbance else None,  # used once, so not for the cache
+        )
+        labels = store.labels(task, config.data.mapping)
+        rows = np.flatnonzero((labels >= 0) & split.select(store.samples, store.fs, store.symbols))
+        if not len(rows):
+            raise UserError(f"{split.name} holds no beat that {task.name} scores", "take another split")
+        answers = folder / hashlib.sha256(json.dumps(store.provenance).encode() + rows.tobytes()).hexdigest()[:16]
         # argmax takes the first of equal logits, as the configuration says.
-        predictions = _logits(subject, store, rows, folder).argmax(axis=1)
-        results = [_result(subject, part, store, rows, labels[rows], predictions) for part in parts]
+        yield _Answers(store, rows, labels[rows], _logits(subject, store, rows, answers))
         shutil.rmtree(folder)
-    return results
 
 
 def _logits(subject: Subject, store: Store, rows: np.ndarray, folder: Path) -> np.ndarray:
@@ -120,16 +182,28 @@ def _refuse_known_people(config: Config, split: Split) -> None:
         )
 
 
-def _result(
-    subject: Subject, split: Split, store: Store, rows: np.ndarray, labels: np.ndarray, predictions: np.ndarray
-) -> Evaluation:
+def _condition(subject: Subject, split: Split) -> dict[str, str]:
+    return {
+        "precision": subject.precision,
+        "runtime": subject.runtime,
+        "dataset": split.database,
+        "split": split.name,
+        "track": subject.config.track,
+    }
+
+
+def _result(subject: Subject, split: Split, answers: _Answers) -> Evaluation:
+    store, rows = answers.store, answers.rows
     records = split_records(split)
     mine = np.isin(store.records[rows], records)
     mine &= split.select(store.samples, store.fs, store.symbols)[rows]
-    config = subject.config
-    classes = get_task(config.task).classes
     scores = score(
-        labels[mine], predictions[mine], store.records[rows][mine], store.patients[rows][mine], classes, BOOTSTRAP_SEED
+        answers.labels[mine],
+        answers.logits.argmax(axis=1)[mine],
+        store.records[rows][mine],
+        store.patients[rows][mine],
+        get_task(subject.config.task).classes,
+        BOOTSTRAP_SEED,
     )
     opened = {record["name"]: record for record in store.provenance["records"]}
     figures = asdict(scores)
@@ -137,12 +211,8 @@ def _result(
         record |= {key: opened[name][key] for key in ("sex", "age")}
     return Evaluation.model_validate(
         {
-            "precision": subject.precision,
-            "runtime": subject.runtime,
-            "dataset": split.database,
-            "split": split.name,
-            "track": config.track,
-            "mapping": config.data.mapping,
+            **_condition(subject, split),
+            "mapping": subject.config.data.mapping,
             "records": [name for name in records if name in opened],
             "seed": subject.seed,
             "file_sha256": subject.file_sha256,

@@ -10,7 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from heartzoo import cards, cheader, contract, publishing, zoo
-from heartzoo.candidates import Candidate, convert_seed, evaluate_candidate, measure_ablation, measure_cost
+from heartzoo.candidates import (
+    Candidate,
+    convert_seed,
+    evaluate_candidate,
+    measure_ablation,
+    measure_cost,
+    measure_robustness,
+)
 from heartzoo.checkpoints import load_model
 from heartzoo.config import Config
 from heartzoo.config.file import load_config
@@ -25,6 +32,7 @@ from heartzoo.metrics_file import (
     SCHEMA_VERSION,
     AblationRow,
     Agreement,
+    DisturbedResult,
     Evaluation,
     Metrics,
     SeedResult,
@@ -83,8 +91,9 @@ def export(
     label = f"{config.name}@{version}"
     results = {c.seed: evaluate_candidate(config, c, run, root, label, config.data.test) for c in candidates}
     ablation = measure_ablation(config, run, calibration, shipped.seed, root, label)
+    robustness = measure_robustness(config, shipped, run, root, label)
     agreement = _agreement(config, shipped.content, calibration)
-    files = _files(config, version, data, candidates, shipped, results, ablation, agreement, large_header)
+    files = _files(config, version, data, candidates, shipped, results, robustness, ablation, agreement, large_header)
     return publishing.publish(root, config.name, version, files)
 
 
@@ -131,6 +140,7 @@ def _files(
     candidates: list[Candidate],
     shipped: Candidate,
     results: dict[int, list[Evaluation]],
+    robustness: list[DisturbedResult],
     ablation: list[AblationRow],
     agreement: Agreement | None,
     large_header: bool,
@@ -144,6 +154,7 @@ def _files(
         classes=list(get_task(config.task).classes),
         evaluations=results[shipped.seed],
         seeds=_seed_results(config, results),
+        robustness=robustness,
         ablation=ablation,
         agreement=agreement,
         cost=measure_cost(shipped),

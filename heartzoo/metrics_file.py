@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, ValidationError, model_validator
 
+from heartzoo.config.disturbance import Disturbance
 from heartzoo.errors import UserError
 from heartzoo.files import write_bytes
 from heartzoo.metrics import pooled_figures, record_figures
@@ -138,6 +139,35 @@ class Evaluation(Condition):
                 raise ValueError(f"{name}_ci95 runs from {interval[0]} down to {interval[1]}")
 
 
+class DisturbedResult(Condition):
+    """Figures of the shipped file on recordings made worse, pooled over beats; see :mod:`heartzoo.data.disturbances`.
+
+    ``noise_offsets`` says for each record at which sample of the second half of nstdb's recording, at the database's
+    sampling rate, its noise begins; null without noise.
+    """
+
+    disturbance: Disturbance
+    noise_offsets: dict[Name, Count] | None = None
+    records: list[Name]
+    file_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    n: Annotated[StrictInt, Field(ge=1)]
+    accuracy: Fraction
+    macro_f1: Fraction
+    macro_f1_nsv: Fraction | None = None
+    macro_f1_nsvf: Fraction | None = None
+    per_class: PerClass
+    confusion_matrix: Matrix
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        classes = list(self.per_class)
+        figures = pooled_figures(_square(self.confusion_matrix, len(classes))[None], ["all"], classes)
+        absent = dict.fromkeys(("macro_f1_nsv", "macro_f1_nsvf"))
+        pooled = {name: value for name, value in figures.items() if not name.startswith("patient_")}
+        _check_agreement(self.model_dump(), absent | pooled)
+        return self
+
+
 class SeedResult(Condition):
     """One figure over several trainings that differ by their seed only.
 
@@ -228,7 +258,7 @@ class AblationRow(_Entry):
 
 
 class Metrics(_Entry):
-    """The whole file. ``evaluations`` are of the shipped model, ``seeds`` of it and its siblings."""
+    """The whole file. ``evaluations`` and ``robustness`` are of the shipped model, ``seeds`` of it and its siblings."""
 
     schema_version: Annotated[StrictInt, Field(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)]
     model: Name
@@ -237,15 +267,17 @@ class Metrics(_Entry):
     classes: Annotated[list[Name], Field(min_length=2)]
     evaluations: list[Evaluation]
     seeds: list[SeedResult] = []
+    robustness: list[DisturbedResult] = []
     ablation: list[AblationRow] = []
     agreement: Agreement | None = None
     cost: Cost
 
     @model_validator(mode="after")
     def _same_classes(self) -> Self:
-        for index, evaluation in enumerate(self.evaluations):
-            if list(evaluation.per_class) != self.classes:
-                raise ValueError(f"evaluations.{index}.per_class does not name the classes {self.classes}")
+        for name in ("evaluations", "robustness"):
+            for index, result in enumerate(getattr(self, name)):
+                if list(result.per_class) != self.classes:
+                    raise ValueError(f"{name}.{index}.per_class does not name the classes {self.classes}")
         return self
 
 

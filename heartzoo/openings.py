@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from heartzoo.data.splits import get_split
 from heartzoo.files import cache_dir, lock, writing
-from heartzoo.metrics_file import Evaluation
+from heartzoo.metrics_file import DisturbedResult, Evaluation
 
 FILE = "openings.jsonl"
+OF_NOBODY = ("synthetic",)  # databases whose test splits may be opened at will
 
 
-def log_openings(zoo: Path, model: str, evaluations: list[Evaluation]) -> Path | None:
+def log_openings(zoo: Path, model: str, evaluations: Sequence[Evaluation | DisturbedResult]) -> Path | None:
     """Append a line for every evaluation on a test split of real recordings.
 
     Args:
@@ -26,7 +28,7 @@ def log_openings(zoo: Path, model: str, evaluations: list[Evaluation]) -> Path |
     Returns:
         The log, or None where no test split was opened.
     """
-    opened = [e for e in evaluations if get_split(e.split).test and e.track != "synthetic"]
+    opened = [e for e in evaluations if get_split(e.split).test and e.dataset not in OF_NOBODY]
     if not opened:
         return None
     path = (zoo if _writable(zoo) else cache_dir()) / FILE
@@ -42,8 +44,9 @@ def _writable(folder: Path) -> bool:
     return existing.is_dir() and os.access(existing, os.W_OK)
 
 
-def _line(model: str, evaluation: Evaluation) -> dict[str, object]:
+def _line(model: str, evaluation: Evaluation | DisturbedResult) -> dict[str, object]:
     figures = ("n", "accuracy", "macro_f1", "macro_f1_nsv", "macro_f1_nsvf")
+    disturbed = isinstance(evaluation, DisturbedResult) and evaluation.disturbance
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "model": model,
@@ -51,6 +54,7 @@ def _line(model: str, evaluation: Evaluation) -> dict[str, object]:
         "precision": evaluation.precision,
         "runtime": evaluation.runtime,
         "split": evaluation.split,
+        **({"disturbance": f"{disturbed.kind}, {disturbed.level}"} if disturbed else {}),
         "records": len(evaluation.records),
         "figures": {name: value for name in figures if (value := getattr(evaluation, name)) is not None},
     }

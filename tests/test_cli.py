@@ -13,7 +13,7 @@ import pytest
 
 from heartzoo import quantization_report
 from heartzoo.cli import main
-from heartzoo.config import Config
+from heartzoo.config.disturbance import Disturbance
 from heartzoo.errors import UserError
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -328,7 +328,7 @@ def test_evaluate_logs_the_opening_of_a_test_split(cli, tiny_zoo, tmp_path, monk
     import shutil
 
     # The synthetic test split stands in for a real one: no test opens DS2.
-    monkeypatch.setattr(Config, "track", property(lambda config: "strict"))
+    monkeypatch.setattr("heartzoo.openings.OF_NOBODY", ())
     copy = shutil.copytree(tiny_zoo, tmp_path / "zoo")
     for count in (1, 2):
         code, text, errors = cli("evaluate", "tiny@1.0.0", "--zoo", copy, "--jobs", 1)
@@ -336,6 +336,27 @@ def test_evaluate_logs_the_opening_of_a_test_split(cli, tiny_zoo, tmp_path, monk
         lines = [json.loads(line) for line in (copy / "openings.jsonl").read_text().splitlines()]
         assert len(lines) == count and lines[-1]["model"] == "tiny@1.0.0"
         assert (lines[-1]["split"], lines[-1]["precision"]) == ("synthetic-test", "int8")
+
+
+def test_evaluate_measures_robustness_and_logs_each_opening(cli, tiny_zoo, tmp_path, monkeypatch):
+    import shutil
+
+    few = Disturbance(gain=-1.0), Disturbance(jitter_ms=40.0)
+    monkeypatch.setattr("heartzoo.evaluation.DISTURBANCES", few)
+    monkeypatch.setattr("heartzoo.openings.OF_NOBODY", ())
+    copy = shutil.copytree(tiny_zoo, tmp_path / "zoo")
+    code, text, errors = cli("evaluate", "tiny", "--zoo", copy, "--jobs", 1, "--robustness", "--out", "reports")
+    assert code == 0, errors
+    assert "inverted lead" in text and "up to 40 ms" in text
+    assert sorted(path.suffix for path in Path("reports").glob("*-robustness.*")) == [".png", ".svg"]
+    report = json.loads(next(Path("reports").glob("*.json")).read_text())
+    assert [row["disturbance"] for row in report["robustness"]] == [
+        {"gain": -1.0, "draw": 0},
+        {"jitter_ms": 40.0, "draw": 0},
+    ]
+    assert report["robustness"][0]["n"] == report["evaluations"][0]["n"]
+    lines = [json.loads(line) for line in (copy / "openings.jsonl").read_text().splitlines()]
+    assert [line.get("disturbance") for line in lines] == [None, "inverted lead, x -1", "R peaks jittered, up to 40 ms"]
 
 
 def test_train_and_export_say_what_comes_next(cli, tiny):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from heartzoo import evaluation
+from heartzoo.config.disturbance import Disturbance
 from heartzoo.config.file import load_config, parse_config
 from heartzoo.data.splits import get_split
 from heartzoo.errors import UserError
@@ -64,7 +65,7 @@ def test_an_interrupted_evaluation_asks_only_for_what_is_missing(tiny, cache, mo
     with pytest.raises(KeyboardInterrupt):
         evaluate(model, split)
     stop = -1
-    (folder,) = (cache / "evaluations").glob("[!.]*")
+    (folder,) = (cache / "evaluations").glob("[!.]*/*")
     (folder / "000005.npy").write_bytes((folder / "000003.npy").read_bytes())  # as a killed clean-up may leave it
     (folder / "000004.npy").unlink()
     other = evaluate(replace(model, file_sha256="2" * 64), split)
@@ -76,3 +77,27 @@ def test_an_interrupted_evaluation_asks_only_for_what_is_missing(tiny, cache, mo
     asked = []
     evaluate(model, split)
     assert len(asked) == total  # what is finished is measured anew
+
+
+def test_disturbed_recordings_have_the_same_beats_and_leave_no_files(tiny, cache):
+    def predict(chunks, total) -> Iterator[np.ndarray]:
+        for chunk in chunks:
+            yield chunk["signal"][:, 0, 30:33, 0]
+
+    model = Subject(load_config(tiny), "float32", "keras", "1" * 64, 0, predict)
+    split = get_split("synthetic-test")
+    (plain,) = evaluate(model, split)
+    same, louder, inverted, jittered = (
+        evaluation.evaluate_disturbed(model, split, Disturbance(**change))
+        for change in ({"gain": 1.0}, {"gain": 4.0}, {"gain": -1.0}, {"jitter_ms": 40.0})
+    )
+    assert same.confusion_matrix == plain.confusion_matrix and same.macro_f1 == plain.macro_f1
+    assert louder.n == inverted.n == jittered.n == plain.n
+    assert inverted.confusion_matrix != plain.confusion_matrix != jittered.confusion_matrix
+    assert same.records == plain.records and same.noise_offsets is None
+    assert not list((cache / "evaluations").glob("[!.]*"))
+
+
+def test_people_that_a_model_has_seen_do_not_test_its_robustness() -> None:
+    with pytest.raises(UserError, match="it has seen people of ds2"):
+        evaluation.evaluate_disturbed(subject("csv-train", "csv-test"), get_split("ds2"), Disturbance(gain=2.0))

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from heartzoo import cheader, metrics_file, publishing, zoo
+from heartzoo import candidates, cheader, metrics_file, publishing, zoo
+from heartzoo.config.disturbance import Disturbance
 from heartzoo.config.file import load_config
 from heartzoo.data.records import open_record
 from heartzoo.errors import UserError
@@ -91,6 +92,21 @@ def test_the_card_tells_how_it_does_on_women_and_men_young_and_old(entry):
     }  # fmt: skip
     assert beats["women"] + beats["men"] == entry.metrics.evaluations[0].n
     assert sum(count for name, count in beats.items() if "years" in name) == entry.metrics.evaluations[0].n
+
+
+def test_robustness_is_published_where_asked_for_and_measured_once(run, tmp_path, monkeypatch):
+    few = Disturbance(gain=-1.0), Disturbance(from_fs=128.0)
+    monkeypatch.setattr("heartzoo.candidates.DISTURBANCES", few)
+    asked = []
+    measure = candidates.evaluate_disturbed
+    monkeypatch.setattr(candidates, "evaluate_disturbed", lambda *given: asked.append(given) or measure(*given))
+    for version in ("1.0.0", "1.1.0"):
+        entry = export(run, version, tmp_path / "zoo", changes=["export.robustness=true"])
+        assert tuple(result.disturbance for result in entry.metrics.robustness) == few
+        assert {result.file_sha256 for result in entry.metrics.robustness} == {entry.files["model.tflite"]["sha256"]}
+    assert len(asked) == 2
+    card = (entry.folder / "README.md").read_text()
+    assert "## Robustness (synthetic-test)" in card and "| resampled | from 128 Hz |" in card
 
 
 def test_calibration_and_validation_are_of_the_patients_they_should_be(entry):

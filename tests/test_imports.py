@@ -22,7 +22,7 @@ LAYERS = (
     "models runtime interpreters",
     "checkpoints recipes recurrent training compression quantization",
     "evaluation metrics_file openings predictors contract cheader cost",
-    "zoo publishing plots tables ablation cards comparison experiment_results",
+    "zoo publishing plots tables ablation robustness cards comparison experiment_results",
     "runs quantization_report candidates export experiments",
     "cli demo __main__",
 )

@@ -85,6 +85,7 @@ def test_keys_are_those_of_the_issue(written):
         "classes",
         "evaluations",
         "seeds",
+        "robustness",
         "ablation",
         "cost",
     ]

@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from heartzoo import plots
-from heartzoo.metrics import score
-from heartzoo.metrics_file import Evaluation
+from heartzoo.metrics import pooled_figures, score
+from heartzoo.metrics_file import DisturbedResult, Evaluation
 from heartzoo.tables import report_table
 from heartzoo.tasks import AAMI
 
@@ -40,6 +40,24 @@ def test_drawing_is_deterministic_and_leaves_matplotlib_alone(tmp_path):
         second = [path.read_bytes() for path in plots.confusion_matrix(CM, CLASSES, "t", tmp_path / "b")]
     assert first == second
     assert dict(mpl.rcParams) == before
+
+
+def test_curves_show_every_noise_and_the_jitter(tmp_path):
+    changes = [{"noise": noise, "snr_db": snr} for noise in ("bw", "ma") for snr in (24, 6, -6)]
+    changes += [{"jitter_ms": 10}, {"jitter_ms": 40}, {"gain": 2.0}]
+    figures = pooled_figures(np.eye(3, dtype=int)[None] * 5, ["all"], ("NSR", "PAC", "PVC"))
+    del figures["patient_macro_f1"]
+    where = {"precision": "int8", "runtime": "tflm", "dataset": "mitdb", "split": "ds2", "track": "strict"}
+    results = [
+        DisturbedResult(disturbance=change, records=["100"], file_sha256="0" * 64, **where, **figures)
+        for change in changes
+    ]
+    png, svg = plots.robustness_curves(results, 0.9, "macro_f1", "t [$x$]", tmp_path / "curves")
+    assert png.read_bytes().startswith(b"\x89PNG")
+    shown = texts(svg)
+    for expected in ("baseline wander (bw)", "muscle noise (ma)", "R peaks jittered", "macro_f1", "t [$x$]"):
+        assert expected in shown
+    assert "amplitude" not in shown and shown.count("undisturbed") == 2
 
 
 @pytest.mark.parametrize("k", [2, 5])

@@ -191,7 +191,8 @@ def test_the_zoo_in_use_is_the_one_named(monkeypatch, tmp_path):
 @pytest.fixture
 def opened(tiny_zoo) -> metrics_file.Evaluation:
     """A result that claims to be of a real test split."""
-    return zoo.find("tiny", tiny_zoo).metrics.evaluations[0].model_copy(update={"track": "strict", "split": "ds2"})
+    result = zoo.find("tiny", tiny_zoo).metrics.evaluations[0]
+    return result.model_copy(update={"dataset": "mitdb", "split": "ds2"})
 
 
 def test_an_opening_is_appended_to_the_log_of_the_zoo_in_use(opened, tmp_path):
@@ -213,7 +214,7 @@ def test_an_opening_is_logged_in_the_cache_where_the_zoo_cannot_be_written(opene
 
 
 def test_training_splits_and_synthetic_results_are_no_openings(opened, tmp_path):
-    closed = [opened.model_copy(update={"split": "ds1"}), opened.model_copy(update={"track": "synthetic"})]
+    closed = [opened.model_copy(update={"split": "ds1"}), opened.model_copy(update={"dataset": "synthetic"})]
     assert log_openings(tmp_path / "zoo", "tiny@1.0.0", closed) is None and not (tmp_path / "zoo").exists()
 
 

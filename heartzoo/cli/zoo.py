@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from heartzoo.config import Config
     from heartzoo.data.splits import Split
     from heartzoo.evaluation import Subject
-    from heartzoo.metrics_file import Evaluation
+    from heartzoo.metrics_file import DisturbedResult, Evaluation
     from heartzoo.zoo import Entry
 
 ModelName = Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="a model of the zoo")]
@@ -48,6 +48,9 @@ def evaluate(
     present_only: Annotated[
         bool, typer.Option(help="score the records at hand where others of the split are not")
     ] = False,
+    robustness: Annotated[
+        bool, typer.Option(help="also with noise, other gains and sampling rates, R peaks that are off: takes its time")
+    ] = False,
     jobs: Annotated[int | None, typer.Option(min=1, max=64, help="processes; default one a core")] = None,
     out: Annotated[Path, typer.Option(help="folder for the report and the confusion matrix")] = Path("reports"),
 ) -> None:
@@ -65,7 +68,8 @@ def evaluate(
         show(report_table(label, result))
     if entry:
         _compare(entry, results)
-    for path in _write_report(out, label, results):
+    disturbed = _disturbed(label, subject, chosen, present_only, zoo, results[0]) if robustness else []
+    for path in _write_report(out, label, results, disturbed, subject.config.task):
         print(f"wrote {path}")
     if log:
         print(f"logged in {log}")
@@ -250,19 +254,55 @@ def _compare(entry: Entry, results: list[Evaluation]) -> None:
                 print(f"{result.split}, {result.precision} by {result.runtime}: {verdict}")
 
 
-def _write_report(out: Path, label: str, results: list[Evaluation]) -> list[Path]:
+def _disturbed(
+    label: str, subject: Subject, split: Split, present_only: bool, zoo: Path | None, undisturbed: Evaluation
+) -> list[DisturbedResult]:
+    """The model on recordings made worse, shown and logged."""
+    from rich.table import Table
+
+    from heartzoo.evaluation import DISTURBANCES, evaluate_disturbed
+    from heartzoo.openings import log_openings
+    from heartzoo.progress import console
+    from heartzoo.robustness import robustness_columns, robustness_rows
+    from heartzoo.tables import show
+    from heartzoo.zoo import zoo_folder
+
+    results = []
+    for number, disturbance in enumerate(DISTURBANCES, start=1):
+        console.print(f"{number} of {len(DISTURBANCES)}: {disturbance.kind}, {disturbance.level}")
+        results.append(evaluate_disturbed(subject, split, disturbance, present_only))
+        log_openings(zoo or zoo_folder(), label, results[-1:])
+    task = subject.config.task
+    table = Table(*robustness_columns(undisturbed, task), title="Robustness", title_justify="left")
+    for row in robustness_rows(results, undisturbed, task):
+        table.add_row(*row)
+    show(table)
+    return results
+
+
+def _write_report(
+    out: Path, label: str, results: list[Evaluation], disturbed: list[DisturbedResult], task: str
+) -> list[Path]:
     from heartzoo.files import write_json
-    from heartzoo.plots import confusion_matrix
+    from heartzoo.plots import confusion_matrix, robustness_curves
+    from heartzoo.tasks import TASKS
 
     written = []
     stem = f"{label.replace('@', '-')}-{results[0].split}-{results[0].runtime}"
     report = out / f"{stem}.json"
     evaluations = [result.model_dump(mode="json", exclude_none=True) for result in results]
-    write_json(report, {"model": label, "evaluations": evaluations})
+    content = {"model": label, "evaluations": evaluations}
+    if disturbed:
+        content["robustness"] = [result.model_dump(mode="json", exclude_none=True) for result in disturbed]
+    write_json(report, content)
     written.append(report)
     import numpy as np
 
     first = results[0]
     title = f"{label}, {first.precision} by {first.runtime}, {first.split} ({first.track})"
     written += confusion_matrix(np.array(first.confusion_matrix), list(first.per_class), title, out / stem)
+    if disturbed:
+        headline = TASKS[task].headline(first.track)
+        before = getattr(first, headline)
+        written += robustness_curves(disturbed, before, headline, title, out / f"{stem}-robustness")
     return written

@@ -29,6 +29,11 @@ class ExportConfig(Section):
         default="int8",
         description="int16: 16x8, activations of 16 bits, for networks that int8 harms; weights stay int8",
     )
+    robustness: bool = Field(
+        default=False,
+        description="publish how the int8 file does on the first test split with noise, another gain or sampling rate, "
+        "an inverted lead and R peaks that are off",
+    )
     runtime: Runtime | None = Field(
         default=None,
         description="what runs the int8 file on the test splits; default TFLite Micro. For networks that take it "
