@@ -5,15 +5,17 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from heartzoo.checkpoints import BEST, best_epoch, float_network, load_model, plans, read_history
+from heartzoo.confidence import Decisions, choose_threshold, fit_temperature
 from heartzoo.config import Config
 from heartzoo.data.batches import Inputs
 from heartzoo.data.splits import get_split
+from heartzoo.data.training_set import TrainingSet
 from heartzoo.evaluation import DISTURBANCES, Subject, evaluate, evaluate_disturbed
 from heartzoo.files import atomic_path, write_json
 from heartzoo.flatbuffer import inspect
@@ -22,18 +24,20 @@ from heartzoo.openings import log_openings
 from heartzoo.predictors import keras_subject, tflite_subject
 from heartzoo.progress import console
 from heartzoo.quantization import to_tflite
-from heartzoo.runtime import arena_bytes
+from heartzoo.runtime import arena_bytes, default_runtime, predict_parallel
 from heartzoo.tasks import get_task
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One seed of a run: its float network and that network's int8 file."""
+    """One seed of a run: its float network, that network's int8 file, and what makes its confidence honest."""
 
     seed: int
     keras_path: Path
     validation: dict[str, float]
     content: bytes
+    temperature: float = 1.0
+    threshold: float | None = None
 
 
 def convert_seed(config: Config, run: Path, seed: int, calibration: Inputs) -> Candidate:
@@ -45,6 +49,26 @@ def convert_seed(config: Config, run: Path, seed: int, calibration: Inputs) -> C
     validation = history[best_epoch(history, last)]
     content = _file(config, last.folder / BEST, calibration)
     return Candidate(seed, _without_optimizer(float_network(folder, config)), validation, content)
+
+
+def judge_confidence(config: Config, candidate: Candidate, data: TrainingSet) -> Candidate:
+    """The candidate with the temperature and the threshold that suit its file on the validation patients, if any."""
+    if not data.validation.any():
+        return candidate
+    labels, inputs = data.labels[data.validation], data.inputs(data.validation)
+    logits = predict_parallel(
+        candidate.content,
+        inputs["signal"],
+        inputs.get("rr"),
+        config.export.runtime or default_runtime(),
+        progress_description=f"{config.name}, validation",
+    )
+    temperature = fit_temperature(logits, labels)
+    task = get_task(config.task)
+    decisions = Decisions.of(logits, labels, temperature)
+    headline = "macro_f1_nsv" if task.headline(config.track) == "macro_f1_nsv" else "macro_f1"
+    threshold = choose_threshold(decisions, task.classes, headline, config.export.least_coverage)
+    return replace(candidate, temperature=temperature, threshold=threshold)
 
 
 def _file(config: Config, network: Path, calibration: Inputs) -> bytes:
@@ -63,7 +87,7 @@ def _without_optimizer(best: Path) -> Path:
 
 
 def measure_ablation(
-    config: Config, run: Path, calibration: Inputs, shipped: int, root: Path, label: str
+    config: Config, run: Path, calibration: Inputs, shipped: Candidate, root: Path, label: str
 ) -> list[AblationRow]:
     """Every stage of a compressed run, each seed evaluated on the first test split."""
     if not config.compression:
@@ -80,10 +104,12 @@ def measure_ablation(
             content = _file(config, folders[number] / BEST, calibration)
             network = _without_optimizer(folders[number - rounded] / BEST)
             candidate = Candidate(seed, network, {}, content)
+            if content == shipped.content:  # so that its evaluation is not done twice
+                candidate = replace(candidate, temperature=shipped.temperature, threshold=shipped.threshold)
             for evaluation in evaluate_candidate(config, candidate, run, root, f"{label} after {stage}", [split]):
                 if evaluation.split == split:  # not one of its parts
                     figures[evaluation.of_file][seed] = getattr(evaluation, metric)
-            if seed == shipped:
+            if seed == shipped.seed:
                 cost = measure_cost(candidate)
                 packed = len(gzip.compress(content, mtime=0))
         rows.append(
@@ -110,13 +136,16 @@ def evaluate_candidate(
 ) -> list[Evaluation]:
     """Int8 and float results of one seed on test splits, each kept in the run's folder as soon as it is there."""
     found = []
+    file = tflite_subject(config, candidate.content, candidate.seed, config.export.runtime)
     subjects = (
-        tflite_subject(config, candidate.content, candidate.seed, config.export.runtime),
+        replace(file, temperature=candidate.temperature, threshold=candidate.threshold),
         keras_subject(config, candidate.keras_path, candidate.seed),
     )
     for subject in subjects:
         for name in splits:
-            path = run / f"seed-{candidate.seed}" / f"{name}-{subject.runtime}-{subject.file_sha256[:16]}.json"
+            doubt = "" if subject.threshold is None else f"-{subject.temperature:.6f}-{subject.threshold:.6f}"
+            kept = f"{name}-{subject.runtime}-{subject.file_sha256[:16]}{doubt}.json"
+            path = run / f"seed-{candidate.seed}" / kept
             found += _kept(path) if path.is_file() else _evaluate(subject, name, path, root, label)
     return found
 

@@ -17,8 +17,8 @@ from heartzoo.data.databases import get_database
 from heartzoo.data.splits import PARTS, TRACKS, get_split
 from heartzoo.files import fill_page
 from heartzoo.interpreters import RUNTIMES
-from heartzoo.metrics import FIVE_CLASS_ROWS, pooled_figures
-from heartzoo.metrics_file import Evaluation, Metrics, RecordFigures
+from heartzoo.metrics import FIVE_CLASS_ROWS, false_alarms_per_hour, pooled_figures
+from heartzoo.metrics_file import ClassFigures, Confidence, Evaluation, Metrics, RecordFigures
 from heartzoo.robustness import robustness_table
 from heartzoo.tasks import TASKS
 from heartzoo.zoo import find, list_models, zoo_folder
@@ -173,6 +173,14 @@ def _details(metrics: Metrics) -> list[str]:
             f"### {e.split}, {PRECISIONS[e.precision]}, by record",
             _record_table(e, TASKS[metrics.task].unit),
         ]
+        if e.false_alarms_per_hour:
+            found += [f"### {e.split}, {PRECISIONS[e.precision]}, false alarms", _alarm_table(e)]
+        if e.confidence:
+            headline = "macro_f1_nsv" if e.macro_f1_nsv is not None else "macro_f1"
+            found += [
+                f"### {e.split}, {PRECISIONS[e.precision]}, confidence",
+                _confidence(e.confidence, headline),
+            ]
         if any(r.sex or r.age is not None for r in e.by_record.values()):
             found += [
                 f"### {e.split}, {PRECISIONS[e.precision]}, by sex and age",
@@ -208,6 +216,57 @@ def _record_table(e: Evaluation, unit: str) -> str:
         for record, r in e.by_record.items()
     ]
     return "\n".join([head, "| --- " * (4 + len(names)) + "|", *rows])
+
+
+def _alarm_table(e: Evaluation) -> str:
+    """On whole recordings, so at natural prevalence: how often each class but the first is called wrongly."""
+    rates, names = e.false_alarms_per_hour or {}, [name.replace("|", "\\|") for name in e.false_alarms_per_hour or {}]
+    head = [f"{what} {name}" for name in names for what in ("false per hour", "+P")]
+    lines = [f"| record | hours | {' | '.join(head)} |", "| --- " * (2 + len(head)) + "|"]
+    total = sum(r.hours or 0.0 for r in e.by_record.values())
+    cells = [cell for name in rates for cell in (f"{rates[name]:.1f}", _ppv(e.per_class[name], e, name))]
+    lines.append(f"| all | {total:.2f} | {' | '.join(cells)} |")
+    for record, r in e.by_record.items():
+        own = false_alarms_per_hour(np.array(r.confusion_matrix), [r.hours], list(e.per_class)) or {}
+        cells = [cell for name in rates for cell in (f"{own[name]:.1f}", _ppv(r.per_class[name], r, name))]
+        lines.append(f"| {record} | {r.hours:.2f} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n\nAmong the beats that the task scores; at annotated R peaks."
+
+
+def _ppv(figures: ClassFigures, where: Evaluation | RecordFigures, name: str) -> str:
+    """Positive predictivity, where the class was called at all."""
+    column = list(where.per_class).index(name)
+    return f"{figures.ppv:.3f}" if sum(row[column] for row in where.confusion_matrix) else "-"
+
+
+def _confidence(confidence: Confidence, headline: str) -> str:
+    chosen = (
+        f"Temperature {confidence.temperature:.3f}, fitted on validation patients"
+        if confidence.at_threshold
+        else "No patients were left to fit a temperature or a threshold on"
+    )
+    lines = [
+        f"{chosen}. Expected calibration error {confidence.ece:.4f} (at temperature 1 "
+        f"{confidence.ece_uncalibrated:.4f}).",
+        "",
+        "| confidence | decisions | mean confidence | right |",
+        "| --- | --- | --- | --- |",
+        *(
+            f"| {b.low:.2f}-{b.high:.2f} | {b.n:,} | {b.confidence:.3f} | {b.accuracy:.3f} |"
+            for b in confidence.reliability
+        ),
+        "",
+        f"| abstain below | coverage | risk | {headline} |",
+        "| --- | --- | --- | --- |",
+    ]
+    points = [("", point) for point in confidence.risk_coverage]
+    if confidence.at_threshold:
+        points.append((" (chosen on validation patients)", confidence.at_threshold))
+    lines += [
+        f"| {p.threshold:.3f}{note} | {p.coverage:.3f} | {1 - p.accuracy:.4f} | {getattr(p, headline):.4f} |"
+        for note, p in points
+    ]
+    return "\n".join(lines)
 
 
 GROUPS: dict[str, Callable[[RecordFigures], bool]] = {

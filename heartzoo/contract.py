@@ -45,6 +45,7 @@ def configuration(
     data: TrainingSet,
     facts: ModelFacts,
     seeds: dict[str, Any],
+    confidence: dict[str, float | None],
     widths: dict[str, int],
 ) -> dict[str, Any]:
     """The content of ``configuration.json``.
@@ -55,6 +56,7 @@ def configuration(
         data: the training set.
         facts: of the int8 file.
         seeds: the shipped seed and the validation figure of each.
+        confidence: temperature and threshold of the shipped file.
         widths: channels of layers that have fewer than the architecture's sizes give.
     """
     task = TASKS[config.task]
@@ -71,6 +73,7 @@ def configuration(
         "class_map": dict(zip(task.classes, task.symbols(config.data.mapping), strict=True)),
         "preprocessing": preprocessing(config, facts),
         "tensors": _tensors(facts, config.input),
+        "confidence": confidence,
         "delay": delay(config.input),
         "evaluation": _evaluation_rules(),
         "architecture": {"name": config.model.architecture, "sizes": config.model.sizes, "widths": widths},
@@ -158,7 +161,8 @@ def _inference(facts: ModelFacts) -> list[str]:
         "-32768 and 32767 for int16.",
         *([reset] if facts.keeps_state else []),
         "Class: the largest output; of equal ones the first. Logit = (output - zero_point) * scale; "
-        "softmax of the logits gives probabilities.",
+        "softmax(logits / confidence.temperature) gives probabilities, that of the class is the confidence. Who can "
+        "abstain does so below confidence.threshold, where there is one; figures are without abstention unless said.",
     ]
 
 

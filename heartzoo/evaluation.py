@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from heartzoo.confidence import Decisions, coverage_point, expected_calibration_error, reliability, risk_coverage
 from heartzoo.config import Config
 from heartzoo.config.disturbance import Disturbance
 from heartzoo.data.batches import Inputs, input_chunks
@@ -23,7 +25,7 @@ from heartzoo.data.splits import PARTS, RANDOM_TESTS, Split, get_split
 from heartzoo.data.store import Store, prepare
 from heartzoo.errors import UserError
 from heartzoo.files import atomic_path, cache_dir, lock
-from heartzoo.metrics import confusion_matrix, pooled_figures, score
+from heartzoo.metrics import confusion_matrix, false_alarms_per_hour, pooled_figures, score
 from heartzoo.metrics_file import DisturbedResult, Evaluation
 from heartzoo.tasks import get_task
 
@@ -51,6 +53,8 @@ class Subject:
         file_sha256: hash of the very file that runs.
         seed: seed of its training; None where it is not known.
         predict: runs it.
+        temperature: what its logits are divided by for a confidence.
+        threshold: the confidence below which to abstain; None for never.
     """
 
     config: Config
@@ -59,6 +63,8 @@ class Subject:
     file_sha256: str
     seed: int | None
     predict: Predict
+    temperature: float = 1.0
+    threshold: float | None = None
 
 
 def evaluate(subject: Subject, split: Split, present_only: bool = False) -> list[Evaluation]:
@@ -209,6 +215,10 @@ def _result(subject: Subject, split: Split, answers: _Answers) -> Evaluation:
     figures = asdict(scores)
     for name, record in figures["by_record"].items():
         record |= {key: opened[name][key] for key in ("sex", "age")}
+        if split.part is None and opened[name]["seconds"] > split.skip_s:  # of a recording, not of beats from it
+            record["hours"] = (opened[name]["seconds"] - split.skip_s) / 3600
+    hours = [record.get("hours") for record in figures["by_record"].values()]
+    alarms = false_alarms_per_hour(np.array(scores.confusion_matrix), hours, list(scores.per_class))
     return Evaluation.model_validate(
         {
             **_condition(subject, split),
@@ -217,5 +227,22 @@ def _result(subject: Subject, split: Split, answers: _Answers) -> Evaluation:
             "seed": subject.seed,
             "file_sha256": subject.file_sha256,
             **figures,
+            "false_alarms_per_hour": alarms,
+            "confidence": _confidence(subject, answers.logits[mine], answers.labels[mine]),
         }
     )
+
+
+def _confidence(subject: Subject, logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    classes = get_task(subject.config.task).classes
+    decisions = Decisions.of(logits, labels, subject.temperature)
+    bins = reliability(decisions)
+    threshold = subject.threshold
+    return {
+        "temperature": subject.temperature,
+        "ece": expected_calibration_error(bins),
+        "ece_uncalibrated": expected_calibration_error(reliability(Decisions.of(logits, labels))),
+        "reliability": bins,
+        "risk_coverage": risk_coverage(decisions, classes),
+        "at_threshold": None if threshold is None else coverage_point(decisions, threshold, classes),
+    }

@@ -14,6 +14,7 @@ from heartzoo.candidates import (
     Candidate,
     convert_seed,
     evaluate_candidate,
+    judge_confidence,
     measure_ablation,
     measure_cost,
     measure_robustness,
@@ -87,10 +88,12 @@ def export(
     data = load_training_set(config)
     calibration = data.inputs(data.calibration())
     candidates = [convert_seed(config, run, seed, calibration) for seed in config.seeds]
-    shipped = _choose(config, candidates)
+    chosen = _choose(config, candidates)
+    shipped = judge_confidence(config, chosen, data)
+    candidates[candidates.index(chosen)] = shipped
     label = f"{config.name}@{version}"
     results = {c.seed: evaluate_candidate(config, c, run, root, label, config.data.test) for c in candidates}
-    ablation = measure_ablation(config, run, calibration, shipped.seed, root, label)
+    ablation = measure_ablation(config, run, calibration, shipped, root, label)
     robustness = measure_robustness(config, shipped, run, root, label)
     agreement = _agreement(config, shipped.content, calibration)
     files = _files(config, version, data, candidates, shipped, results, robustness, ablation, agreement, large_header)
@@ -164,9 +167,10 @@ def _files(
         "chosen_by": None if config.training.fold is None else config.training.early_stopping.metric,
         "validation": {str(candidate.seed): candidate.validation for candidate in candidates},
     }
+    confidence = {"temperature": shipped.temperature, "threshold": shipped.threshold}
     whole = build_model(config.model_copy(update={"model": config.model.model_copy(update={"widths": {}})}))
     widths = widths_of(load_model(shipped.keras_path), whole)
-    configuration = contract.configuration(config, version, data, facts, choice, widths)
+    configuration = contract.configuration(config, version, data, facts, choice, confidence, widths)
     files = {
         "configuration.json": (json.dumps(configuration, indent=1, allow_nan=False) + "\n").encode(),
         "metrics.json": to_bytes(metrics),

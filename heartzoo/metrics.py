@@ -257,6 +257,26 @@ def pooled_figures(matrices: np.ndarray, patients: Sequence[str], classes: Seque
     return figures
 
 
+def false_alarms_per_hour(
+    cm: np.ndarray, hours: Sequence[float | None], classes: Sequence[str]
+) -> dict[str, float] | None:
+    """How often each class but the first is called wrongly in an hour of recording.
+
+    Args:
+        cm: counts over all records, shape (k, k).
+        hours: length of each record; None where one is not known.
+        classes: k class names.
+
+    Returns:
+        None where a length is not known.
+    """
+    known = [length for length in hours if length is not None]
+    if len(known) < len(hours):
+        return None
+    wrong = cm.sum(0) - np.diag(cm)
+    return {name: float(wrong[index] / sum(known)) for index, name in enumerate(classes) if index}
+
+
 def _intervals(by_patient: np.ndarray, classes: Sequence[str], seed: int) -> dict[str, Any]:
     """The bootstrap interval of every pooled macro-F1."""
     intervals = {"macro_f1_ci95": bootstrap_ci95(by_patient, seed)}

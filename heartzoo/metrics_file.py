@@ -15,10 +15,11 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, ValidationError, model_validator
 
+from heartzoo.confidence import coverage_figures, expected_calibration_error
 from heartzoo.config.disturbance import Disturbance
 from heartzoo.errors import UserError
 from heartzoo.files import write_bytes
-from heartzoo.metrics import pooled_figures, record_figures
+from heartzoo.metrics import false_alarms_per_hour, pooled_figures, record_figures
 
 SCHEMA_VERSION = 1
 SCHEMA_PATH = Path(__file__).with_name("metrics.schema.json")
@@ -51,12 +52,14 @@ PerClass = Annotated[dict[Name, ClassFigures], Field(min_length=2)]
 class RecordFigures(_Entry):
     """Figures of one record; ``macro_f1`` is the mean over the classes that the record has.
 
-    ``sex`` and ``age`` (years) are the person's, where the recording gives them.
+    ``sex`` and ``age`` (years) are the person's, where the recording gives them; ``hours`` is how long it lasts, as far
+    as it is scored.
     """
 
     patient: Name
     sex: Literal["F", "M"] | None = None
     age: Count | None = None
+    hours: Annotated[StrictFloat, Field(gt=0, allow_inf_nan=False)] | None = None
     n: Count
     accuracy: Fraction
     macro_f1: Fraction
@@ -85,12 +88,67 @@ class Condition(_Entry):
         return self.precision != "float32"
 
 
+class ReliabilityBin(_Entry):
+    """Decisions whose confidence lies above ``low`` and not above ``high``: how many, how sure, how many right."""
+
+    low: Fraction
+    high: Fraction
+    n: Annotated[StrictInt, Field(ge=1)]
+    confidence: Fraction
+    accuracy: Fraction
+
+
+class CoveragePoint(_Entry):
+    """Figures of the decisions whose confidence is at least ``threshold``; ``coverage`` is their share."""
+
+    threshold: Fraction
+    coverage: Fraction
+    accuracy: Fraction
+    macro_f1: Fraction
+    macro_f1_nsv: Fraction | None = None
+    confusion_matrix: Matrix
+
+
+class Confidence(_Entry):
+    """Whether the model is as sure as it is right. Confidence is the called class's softmax(logits / temperature).
+
+    ``temperature`` and ``at_threshold.threshold`` were chosen on validation patients; without any the temperature is 1
+    and there is no threshold. ``ece`` is the expected calibration error over the bins of ``reliability``,
+    ``ece_uncalibrated`` that at temperature 1. ``risk_coverage`` goes from all decisions to the surest half.
+    """
+
+    temperature: Annotated[StrictFloat, Field(gt=0, allow_inf_nan=False)]
+    ece: Fraction
+    ece_uncalibrated: Fraction
+    reliability: Annotated[list[ReliabilityBin], Field(min_length=1)]
+    risk_coverage: list[CoveragePoint]
+    at_threshold: CoveragePoint | None = None
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        bins = [entry.model_dump() for entry in self.reliability]
+        _check_agreement({"ece": self.ece}, {"ece": expected_calibration_error(bins)})
+        return self
+
+    def check(self, whole: np.ndarray, classes: list[str]) -> None:
+        """Compare with the confusion matrix of all decisions."""
+        if sum(entry.n for entry in self.reliability) != whole.sum():
+            raise ValueError("confidence.reliability holds another number of decisions than the confusion matrix")
+        for point in (*self.risk_coverage, *([self.at_threshold] if self.at_threshold else [])):
+            matrix = _square(point.confusion_matrix, len(classes))
+            if (matrix > whole).any():
+                raise ValueError("a confusion matrix of confidence holds more than that of all decisions")
+            figures = {"macro_f1_nsv": None} | coverage_figures(matrix, int(whole.sum()), classes)
+            _check_agreement(point.model_dump(), figures, "confidence.")
+
+
 class Evaluation(Condition):
     """One undisturbed, full-coverage result of the published file or of its float parent.
 
     ``records`` lists the records that were opened; ``by_record`` those of them that hold a scored beat. ``seed`` seeded
     the training, null where that is not known; ``bootstrap_seed`` the bootstrap over patients. The
-    figures are those of :class:`heartzoo.metrics.Scores`.
+    figures are those of :class:`heartzoo.metrics.Scores`. ``false_alarms_per_hour`` gives for every class but the first
+    how often it is called wrongly, among scored beats, in an hour of recording.
     """
 
     mapping: Literal["A", "B"]
@@ -111,6 +169,8 @@ class Evaluation(Condition):
     per_class: PerClass
     confusion_matrix: Matrix
     by_record: Annotated[dict[Name, RecordFigures], Field(min_length=1)]
+    false_alarms_per_hour: dict[Name, Finite] | None = None
+    confidence: Confidence | None = None
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
@@ -127,6 +187,12 @@ class Evaluation(Condition):
         absent = dict.fromkeys(("macro_f1_nsv", "macro_f1_nsvf", "patient_macro_f1_nsv"))
         _check_agreement(self.model_dump(), absent | pooled_figures(matrices, patients, classes))
         self._check_intervals()
+        if self.false_alarms_per_hour is not None:
+            hours = [record.hours for record in self.by_record.values()]
+            alarms = false_alarms_per_hour(np.array(self.confusion_matrix), hours, classes)
+            _check_agreement({"false_alarms_per_hour": self.false_alarms_per_hour}, {"false_alarms_per_hour": alarms})
+        if self.confidence is not None:
+            self.confidence.check(np.array(self.confusion_matrix), classes)
         return self
 
     def _check_intervals(self) -> None:

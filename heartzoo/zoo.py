@@ -191,6 +191,25 @@ class PublishedModel:
 
         return self.tflite.predict(normalise(frames, self.config.input), rr)
 
+    def probabilities(self, frames: np.ndarray, rr: np.ndarray | None = None) -> np.ndarray:
+        """Probability of each class, ``softmax(logits / temperature)``, with the configuration's temperature.
+
+        Args:
+            frames: as in :meth:`predict`.
+            rr: likewise.
+
+        Returns:
+            float64, shape (n, classes). The largest is the confidence; below the threshold under ``confidence`` of the
+            configuration the model had better abstain.
+
+        Raises:
+            UserError: as :meth:`predict`.
+        """
+        from heartzoo.confidence import probabilities
+
+        confidence = self.entry.configuration.get("confidence", {"temperature": 1.0})  # older versions have none
+        return probabilities(self.predict(frames, rr), confidence["temperature"])
+
     def label_beats(self, record: Record) -> list[str]:
         """Class of every annotated beat of a record, cut and normalised as the model's contract says.
 

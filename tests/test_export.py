@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from heartzoo import candidates, cheader, metrics_file, publishing, zoo
@@ -107,6 +108,23 @@ def test_robustness_is_published_where_asked_for_and_measured_once(run, tmp_path
     assert len(asked) == 2
     card = (entry.folder / "README.md").read_text()
     assert "## Robustness (synthetic-test)" in card and "| resampled | from 128 Hz |" in card
+
+
+def test_confidence_is_fitted_on_validation_patients_and_judged_on_the_test_split(entry, tiny_zoo):
+    stated = entry.configuration["confidence"]
+    file, parent = entry.metrics.evaluations
+    found, raw = file.confidence, parent.confidence
+    assert found is not None and raw is not None and found.at_threshold is not None
+    assert (found.temperature, found.at_threshold.threshold) == (stated["temperature"], stated["threshold"])
+    assert (raw.temperature, raw.at_threshold) == (1.0, None) and raw.ece == raw.ece_uncalibrated
+    assert found.risk_coverage[0].confusion_matrix == file.confusion_matrix
+    card = (entry.folder / "README.md").read_text()
+    assert f"Temperature {stated['temperature']:.3f}" in card and "false per hour PAC" in card
+    model = zoo.load_tflite("tiny", zoo=tiny_zoo)
+    frames, rr = np.random.default_rng(0).normal(size=(5, 64)), np.zeros((5, 11))
+    logits = model.predict(frames, rr).astype(float)
+    chances = np.exp(logits / stated["temperature"])
+    np.testing.assert_allclose(model.probabilities(frames, rr), chances / chances.sum(axis=1, keepdims=True))
 
 
 def test_calibration_and_validation_are_of_the_patients_they_should_be(entry):

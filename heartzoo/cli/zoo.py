@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -181,7 +182,9 @@ def _subject(
     entry = find(target, zoo)
     path = entry.path("model.keras" if runtime == "keras" else "model.tflite")
     seed = entry.configuration["training"]["shipped_seed"]
-    return f"{entry.name}@{entry.version}", _load(path, entry.config, seed, runtime, jobs), entry
+    confidence = entry.configuration.get("confidence", {}) if path.suffix == ".tflite" else {}
+    subject = replace(_load(path, entry.config, seed, runtime, jobs), **confidence)
+    return f"{entry.name}@{entry.version}", subject, entry
 
 
 def _configuration_beside(path: Path, config: Path | None) -> tuple[Config, int | None]:

@@ -29,6 +29,9 @@ class ExportConfig(Section):
         default="int8",
         description="int16: 16x8, activations of 16 bits, for networks that int8 harms; weights stay int8",
     )
+    least_coverage: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        default=0.9, description="share of the validation examples that the confidence threshold must keep"
+    )
     robustness: bool = Field(
         default=False,
         description="publish how the int8 file does on the first test split with noise, another gain or sampling rate, "

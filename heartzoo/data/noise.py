@@ -12,7 +12,7 @@ from heartzoo.data.download import ensure
 from heartzoo.data.records import read_signal
 from heartzoo.data.signal import resample
 
-NAMES = ("bw", "ma")
+NAMES: tuple[Literal["bw"], Literal["ma"]] = ("bw", "ma")
 
 
 def recorded_noise(fs: float, half: Literal["first", "second"], names: Sequence[str] = NAMES) -> np.ndarray:

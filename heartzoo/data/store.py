@@ -33,7 +33,7 @@ from heartzoo.files import Sink, atomic_path, cache_dir, lock, sha256
 from heartzoo.progress import track
 from heartzoo.tasks import Task
 
-FORMAT = 2
+FORMAT = 3
 CHUNK_ROWS = 16
 # A store up to this size is read into memory whole; a larger one is read chunk by chunk through a cache of this size.
 MEMORY_BYTES = 512 * 2**20
@@ -287,6 +287,7 @@ def _facts(record: Record, examples: Examples, source: Path, database: Database)
         "age": record.age,
         "lead": record.lead,
         "fs": record.fs,
+        "seconds": len(record.signal) / record.fs,
         "calibrated": record.calibrated,
         "beats": {chr(symbol): int(count) for symbol, count in zip(symbols, counts, strict=True)},
         "flat_frames": int((np.ptp(examples.frames, axis=1) == 0).sum()),
