@@ -161,7 +161,7 @@ def measure_robustness(config: Config, shipped: Candidate, run: Path, root: Path
         path = run / f"seed-{shipped.seed}" / f"{split}-{subject.runtime}-disturbed-{named}.json"
         if not path.is_file():
             console.print(f"robustness {number} of {len(DISTURBANCES)}: {disturbance.kind}, {disturbance.level}")
-            result = evaluate_disturbed(subject, get_split(split), disturbance)
+            result = evaluate_disturbed(subject, get_split(split), disturbance, config.export.present_only)
             log_openings(root, f"{label} seed {subject.seed}", [result])
             write_json(path, result.model_dump(mode="json"))
         found.append(DisturbedResult.model_validate_json(path.read_bytes()))
@@ -173,7 +173,7 @@ def _kept(path: Path) -> list[Evaluation]:
 
 
 def _evaluate(subject: Subject, split: str, path: Path, root: Path, label: str) -> list[Evaluation]:
-    found = evaluate(subject, get_split(split))
+    found = evaluate(subject, get_split(split), subject.config.export.present_only)
     log_openings(root, f"{label} seed {subject.seed}", found)
     write_json(path, [evaluation.model_dump(mode="json") for evaluation in found])
     return found

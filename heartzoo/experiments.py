@@ -11,6 +11,7 @@ from heartzoo.candidates import convert_seed, measure_cost
 from heartzoo.checkpoints import BEST, load_model, plans
 from heartzoo.config import Config
 from heartzoo.config.experiment import Variant, load_experiment, trial_config, trial_folder
+from heartzoo.config.export import ExportConfig
 from heartzoo.config.file import load_config
 from heartzoo.data.training_set import TrainingSet, load_training_set
 from heartzoo.errors import UserError
@@ -75,7 +76,7 @@ def _trial(path: Path, variant: Variant, fold: int, config: Config, runs: Path) 
     out = trial_folder(runs, path.stem, variant.name, fold)
     kept, begun = out / _KEPT, (out / "config.yaml").is_file()
     if kept.is_file():
-        if load_config(out / "config.yaml") != config:
+        if _of_training(load_config(out / "config.yaml")) != _of_training(config):
             raise UserError(f"{out} holds a run of another configuration", "remove it, or rename the variant")
         try:
             return TrialResult.model_validate_json(kept.read_bytes())
@@ -88,6 +89,19 @@ def _trial(path: Path, variant: Variant, fold: int, config: Config, runs: Path) 
     result = _validate(config, out, fold)
     write_json(kept, result.model_dump(mode="json"))
     return result
+
+
+def _of_training(config: Config) -> Config:
+    """The configuration without what a trial does not look at: texts, test splits, and how a model is published."""
+    published = ("present_only", "least_coverage", "robustness", "runtime")
+    defaults = ExportConfig().model_dump(include=set(published))
+    return config.model_copy(
+        update={
+            **dict.fromkeys(("summary", "limits", "origin"), ""),
+            "data": config.data.model_copy(update={"test": []}),
+            "export": config.export.model_copy(update=defaults),
+        }
+    )
 
 
 def _validate(config: Config, run: Path, fold: int) -> TrialResult:

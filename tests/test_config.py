@@ -79,6 +79,7 @@ MISTAKES = [
     ("training.copies", [{"jitter_ms": 20, "gain": 2}], ("jitter_ms", "gain")),
     ("training.copies", [{"jiter_ms": 20}], ("jiter_ms", "jitter_ms")),
     ("data.train", ["ds3"], ("unknown split 'ds3'", "ds1")),
+    ("data.test", [], ("data.test", "at least 1")),
     ("data.train", ["ds2"], ("data.train names the test split ds2",)),
     ("data.train", ["ds1", "ds2-no202"], ("test split ds2-no202",)),
     ("data.train", ["ds1", "svdb-test"], ("test split svdb-test",)),

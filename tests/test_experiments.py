@@ -121,6 +121,13 @@ def test_a_run_of_another_configuration_is_not_taken(finished, tiny, cache, tmp_
         run_experiment(other, runs)
 
 
+def test_texts_and_what_is_published_make_no_other_configuration(finished, tiny, cache, tmp_path, monkeypatch):
+    monkeypatch.setattr("heartzoo.experiments.train", lambda *_, **__: pytest.fail("trains again"))
+    changes = ["training.folds=3", "training.epochs=1", "summary=another", "export.robustness=true"]
+    result, _ = run_experiment(written(tmp_path, tiny, changes=changes), finished[1])
+    assert result.variants == read(finished[0].with_suffix(".json")).variants
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "configs" / "experiments").glob("*.yaml")), ids=lambda path: path.stem)
 def test_experiments_at_hand_read(path):
     assert load_experiment(path).question

@@ -19,6 +19,7 @@ from heartzoo import candidates, cheader, metrics_file, publishing, zoo
 from heartzoo.config.disturbance import Disturbance
 from heartzoo.config.file import load_config
 from heartzoo.data.records import open_record
+from heartzoo.data.splits import get_split
 from heartzoo.errors import UserError
 from heartzoo.export import describe, export
 from heartzoo.runs import train
@@ -108,6 +109,15 @@ def test_robustness_is_published_where_asked_for_and_measured_once(run, tmp_path
     assert len(asked) == 2
     card = (entry.folder / "README.md").read_text()
     assert "## Robustness (synthetic-test)" in card and "| resampled | from 128 Hz |" in card
+
+
+def test_a_test_split_may_be_scored_on_the_records_at_hand(run, tmp_path, monkeypatch):
+    here = [name for name in get_split("synthetic-test").records if name != "syn27"]
+    monkeypatch.setattr("heartzoo.data.store.present", lambda database: here)
+    for kept in run.rglob("synthetic-test-*.json"):
+        kept.unlink()
+    entry = export(run, root=tmp_path / "zoo", changes=["export.present_only=true"])
+    assert [evaluation.records for evaluation in entry.metrics.evaluations] == [here, here]
 
 
 def test_confidence_is_fitted_on_validation_patients_and_judged_on_the_test_split(entry, tiny_zoo):

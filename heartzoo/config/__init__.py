@@ -21,7 +21,9 @@ class DataConfig(Section):
     """Which recordings a model learns from and is tested on."""
 
     train: list[str] = Field(default=["ds1"], description="training splits; they decide the track")
-    test: list[str] = Field(default=["ds2"], description="test splits, opened by export and evaluate only")
+    test: Annotated[list[str], Field(min_length=1)] = Field(
+        default=["ds2"], description="test splits, opened by export and evaluate only"
+    )
     leads: Annotated[list[str], Field(min_length=1)] | None = Field(
         default=None, description="leads by preference; default the database's"
     )

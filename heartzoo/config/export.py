@@ -29,6 +29,10 @@ class ExportConfig(Section):
         default="int8",
         description="int16: 16x8, activations of 16 bits, for networks that int8 harms; weights stay int8",
     )
+    present_only: bool = Field(
+        default=False,
+        description="score the records at hand where others of a test split are not; every result lists its records",
+    )
     least_coverage: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
         default=0.9, description="share of the validation examples that the confidence threshold must keep"
     )
