@@ -16,11 +16,12 @@ from heartzoo.config import Config
 from heartzoo.data.batches import Inputs
 from heartzoo.data.splits import get_split
 from heartzoo.data.training_set import TrainingSet
-from heartzoo.evaluation import DISTURBANCES, Subject, evaluate, evaluate_disturbed
+from heartzoo.evaluation import DISTURBANCES, Subject, evaluate, evaluate_disturbed, evaluate_personalised
 from heartzoo.files import atomic_path, write_json
 from heartzoo.flatbuffer import inspect
-from heartzoo.metrics_file import AblationRow, Cost, DisturbedResult, Evaluation
+from heartzoo.metrics_file import AblationRow, Cost, DisturbedResult, Evaluation, PersonalisedResult
 from heartzoo.openings import log_openings
+from heartzoo.personalisation import FIRST_S, Logits, Personalisation, choose
 from heartzoo.predictors import keras_subject, tflite_subject
 from heartzoo.progress import console
 from heartzoo.quantization import to_tflite
@@ -30,7 +31,7 @@ from heartzoo.tasks import get_task
 
 @dataclass(frozen=True)
 class Candidate:
-    """One seed of a run: its float network, that network's int8 file, and what makes its confidence honest."""
+    """One seed of a run: its float network, that network's int8 file, and what validation patients say of the file."""
 
     seed: int
     keras_path: Path
@@ -38,6 +39,7 @@ class Candidate:
     content: bytes
     temperature: float = 1.0
     threshold: float | None = None
+    personalisation: Personalisation | None = None
 
 
 def convert_seed(config: Config, run: Path, seed: int, calibration: Inputs) -> Candidate:
@@ -51,8 +53,8 @@ def convert_seed(config: Config, run: Path, seed: int, calibration: Inputs) -> C
     return Candidate(seed, _without_optimizer(float_network(folder, config)), validation, content)
 
 
-def judge_confidence(config: Config, candidate: Candidate, data: TrainingSet) -> Candidate:
-    """The candidate with the temperature and the threshold that suit its file on the validation patients, if any."""
+def tune(config: Config, candidate: Candidate, data: TrainingSet) -> Candidate:
+    """The candidate with the temperature, threshold and way of adapting that suit its file on validation patients."""
     if not data.validation.any():
         return candidate
     labels, inputs = data.labels[data.validation], data.inputs(data.validation)
@@ -68,7 +70,14 @@ def judge_confidence(config: Config, candidate: Candidate, data: TrainingSet) ->
     decisions = Decisions.of(logits, labels, temperature)
     headline = "macro_f1_nsv" if task.headline(config.track) == "macro_f1_nsv" else "macro_f1"
     threshold = choose_threshold(decisions, task.classes, headline, config.export.least_coverage)
-    return replace(candidate, temperature=temperature, threshold=threshold)
+    candidate = replace(candidate, temperature=temperature, threshold=threshold)
+    if not config.export.personalisation:
+        return candidate
+    by_store = list(zip(data.stores, data.rows_of(data.validation), strict=True))
+    records = np.concatenate([np.char.add(f"{i} ", store.records[rows]) for i, (store, rows) in enumerate(by_store)])
+    first = np.concatenate([store.samples[rows] < FIRST_S * store.fs[rows] for store, rows in by_store])
+    how = choose(Logits(logits, labels, records, first), task.classes, headline)
+    return replace(candidate, personalisation=how)
 
 
 def _file(config: Config, network: Path, calibration: Inputs) -> bytes:
@@ -166,6 +175,23 @@ def measure_robustness(config: Config, shipped: Candidate, run: Path, root: Path
             write_json(path, result.model_dump(mode="json"))
         found.append(DisturbedResult.model_validate_json(path.read_bytes()))
     return found
+
+
+def measure_personalisation(
+    config: Config, shipped: Candidate, run: Path, root: Path, label: str
+) -> list[PersonalisedResult]:
+    """The shipped int8 file on the first test split, adapted to each patient; kept in the run's folder."""
+    how = shipped.personalisation
+    if how is None:
+        return []
+    subject, split = tflite_subject(config, shipped.content, shipped.seed, config.export.runtime), config.data.test[0]
+    named = hashlib.sha256(f"{subject.file_sha256} {how}".encode()).hexdigest()[:16]
+    path = run / f"seed-{shipped.seed}" / f"{split}-{subject.runtime}-adapted-{named}.json"
+    if not path.is_file():
+        found = evaluate_personalised(subject, get_split(split), how, config.export.present_only)
+        log_openings(root, f"{label} seed {subject.seed}", found)
+        write_json(path, [result.model_dump(mode="json") for result in found])
+    return [PersonalisedResult.model_validate(value) for value in json.loads(path.read_text())]
 
 
 def _kept(path: Path) -> list[Evaluation]:

@@ -6,20 +6,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from heartzoo.ablation import ablation_table
+from heartzoo.card_tables import (
+    alarm_table,
+    class_table,
+    confidence_tables,
+    group_table,
+    personalisation_table,
+    record_table,
+    robustness_table,
+)
 from heartzoo.data.databases import get_database
 from heartzoo.data.splits import PARTS, TRACKS, get_split
 from heartzoo.files import fill_page
 from heartzoo.interpreters import RUNTIMES
-from heartzoo.metrics import FIVE_CLASS_ROWS, false_alarms_per_hour, pooled_figures
-from heartzoo.metrics_file import ClassFigures, Confidence, Evaluation, Metrics, RecordFigures
-from heartzoo.robustness import robustness_table
+from heartzoo.metrics_file import Evaluation, Metrics
 from heartzoo.tasks import TASKS
 from heartzoo.zoo import find, list_models, zoo_folder
 
@@ -94,6 +98,7 @@ def card(configuration: dict[str, Any], metrics: Metrics) -> str:
         "## Seeds",
         _seeds(configuration, metrics),
         *_robustness(metrics),
+        *_personalisation(metrics),
         *(["## Compression", ablation_table(metrics)] if metrics.ablation else []),
         "## Cost",
         _cost(metrics),
@@ -169,133 +174,24 @@ def _details(metrics: Metrics) -> list[str]:
             continue
         found += [
             f"### {e.split}, {PRECISIONS[e.precision]}, by class",
-            _class_table(e, TASKS[metrics.task].unit),
+            class_table(e, TASKS[metrics.task].unit),
             f"### {e.split}, {PRECISIONS[e.precision]}, by record",
-            _record_table(e, TASKS[metrics.task].unit),
+            record_table(e, TASKS[metrics.task].unit),
         ]
         if e.false_alarms_per_hour:
-            found += [f"### {e.split}, {PRECISIONS[e.precision]}, false alarms", _alarm_table(e)]
+            found += [f"### {e.split}, {PRECISIONS[e.precision]}, false alarms", alarm_table(e)]
         if e.confidence:
             headline = "macro_f1_nsv" if e.macro_f1_nsv is not None else "macro_f1"
             found += [
                 f"### {e.split}, {PRECISIONS[e.precision]}, confidence",
-                _confidence(e.confidence, headline),
+                confidence_tables(e.confidence, headline),
             ]
         if any(r.sex or r.age is not None for r in e.by_record.values()):
             found += [
                 f"### {e.split}, {PRECISIONS[e.precision]}, by sex and age",
-                _group_table(e, metrics.task),
+                group_table(e, metrics.task),
             ]
     return found
-
-
-def _class_table(e: Evaluation, unit: str) -> str:
-    head = f"| class | Se | +P | F1 | {unit} | " + " | ".join(f"called {name}" for name in _escaped(e)) + " |"
-    rows = [
-        f"| {name} | {c.se:.4f} | {c.ppv:.4f} | {c.f1:.4f} | {c.support:,} | "
-        + " | ".join(f"{n:,}" for n in row)
-        + " |"
-        for name, c, row in zip(_escaped(e), e.per_class.values(), e.confusion_matrix, strict=True)
-    ]
-    return "\n".join([head, "| --- " * (5 + len(rows)) + "|", *rows])
-
-
-def _escaped(e: Evaluation) -> list[str]:
-    return [name.replace("|", "\\|") for name in e.per_class]
-
-
-def _record_table(e: Evaluation, unit: str) -> str:
-    names = _escaped(e)
-    head = (
-        f"| record | {unit} | accuracy | macro-F1 of its classes | " + " | ".join(f"F1 {name}" for name in names) + " |"
-    )
-    rows = [
-        f"| {record} | {r.n:,} | {r.accuracy:.4f} | {r.macro_f1:.4f} | "
-        + " | ".join(f"{c.f1:.3f}" if c.support else "-" for c in r.per_class.values())
-        + " |"
-        for record, r in e.by_record.items()
-    ]
-    return "\n".join([head, "| --- " * (4 + len(names)) + "|", *rows])
-
-
-def _alarm_table(e: Evaluation) -> str:
-    """On whole recordings, so at natural prevalence: how often each class but the first is called wrongly."""
-    rates, names = e.false_alarms_per_hour or {}, [name.replace("|", "\\|") for name in e.false_alarms_per_hour or {}]
-    head = [f"{what} {name}" for name in names for what in ("false per hour", "+P")]
-    lines = [f"| record | hours | {' | '.join(head)} |", "| --- " * (2 + len(head)) + "|"]
-    total = sum(r.hours or 0.0 for r in e.by_record.values())
-    cells = [cell for name in rates for cell in (f"{rates[name]:.1f}", _ppv(e.per_class[name], e, name))]
-    lines.append(f"| all | {total:.2f} | {' | '.join(cells)} |")
-    for record, r in e.by_record.items():
-        own = false_alarms_per_hour(np.array(r.confusion_matrix), [r.hours], list(e.per_class)) or {}
-        cells = [cell for name in rates for cell in (f"{own[name]:.1f}", _ppv(r.per_class[name], r, name))]
-        lines.append(f"| {record} | {r.hours:.2f} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n\nAmong the beats that the task scores; at annotated R peaks."
-
-
-def _ppv(figures: ClassFigures, where: Evaluation | RecordFigures, name: str) -> str:
-    """Positive predictivity, where the class was called at all."""
-    column = list(where.per_class).index(name)
-    return f"{figures.ppv:.3f}" if sum(row[column] for row in where.confusion_matrix) else "-"
-
-
-def _confidence(confidence: Confidence, headline: str) -> str:
-    chosen = (
-        f"Temperature {confidence.temperature:.3f}, fitted on validation patients"
-        if confidence.at_threshold
-        else "No patients were left to fit a temperature or a threshold on"
-    )
-    lines = [
-        f"{chosen}. Expected calibration error {confidence.ece:.4f} (at temperature 1 "
-        f"{confidence.ece_uncalibrated:.4f}).",
-        "",
-        "| confidence | decisions | mean confidence | right |",
-        "| --- | --- | --- | --- |",
-        *(
-            f"| {b.low:.2f}-{b.high:.2f} | {b.n:,} | {b.confidence:.3f} | {b.accuracy:.3f} |"
-            for b in confidence.reliability
-        ),
-        "",
-        f"| abstain below | coverage | risk | {headline} |",
-        "| --- | --- | --- | --- |",
-    ]
-    points = [("", point) for point in confidence.risk_coverage]
-    if confidence.at_threshold:
-        points.append((" (chosen on validation patients)", confidence.at_threshold))
-    lines += [
-        f"| {p.threshold:.3f}{note} | {p.coverage:.3f} | {1 - p.accuracy:.4f} | {getattr(p, headline):.4f} |"
-        for note, p in points
-    ]
-    return "\n".join(lines)
-
-
-GROUPS: dict[str, Callable[[RecordFigures], bool]] = {
-    "women": lambda r: r.sex == "F",
-    "men": lambda r: r.sex == "M",
-    "under 50 years": lambda r: r.age is not None and r.age < 50,
-    "50 to 69 years": lambda r: r.age is not None and 50 <= r.age < 70,
-    "70 years and over": lambda r: r.age is not None and r.age >= 70,
-}
-
-
-def _group_table(e: Evaluation, task: str) -> str:
-    """Figures of groups of people; no headline for a group that lacks one of its classes."""
-    headline, names = TASKS[task].headline(e.track), _escaped(e)
-    scored = FIVE_CLASS_ROWS["nsv"] if headline == "macro_f1_nsv" else len(names)
-    lines = [
-        f"| people | patients | {TASKS[task].unit} | {headline} | " + " | ".join(f"F1 {name}" for name in names) + " |",
-        "| --- " * (4 + len(names)) + "|",
-    ]
-    for group, belongs in GROUPS.items():
-        records = [r for r in e.by_record.values() if belongs(r)]
-        if not records:
-            continue
-        patients = [r.patient for r in records]
-        figures = pooled_figures(np.array([r.confusion_matrix for r in records]), patients, list(e.per_class))
-        by_class = [f"{c['f1']:.3f}" if c["support"] else "-" for c in figures["per_class"].values()]
-        pooled = "-" if "-" in by_class[:scored] else f"{figures[headline]:.4f}"
-        lines.append(f"| {group} | {len(set(patients))} | {figures['n']:,} | {pooled} | " + " | ".join(by_class) + " |")
-    return "\n".join(lines) + "\n\nA few patients decide each row."
 
 
 def _robustness(metrics: Metrics) -> list[str]:
@@ -304,6 +200,13 @@ def _robustness(metrics: Metrics) -> list[str]:
     first = metrics.robustness[0]
     whole = next(e for e in metrics.evaluations if e.of_file and e.split == first.split)
     return [f"## Robustness ({first.split})", robustness_table(metrics.robustness, whole, metrics.task)]
+
+
+def _personalisation(metrics: Metrics) -> list[str]:
+    results = metrics.personalisation
+    if not results:
+        return []
+    return [f"## Personalisation ({results[0].split})", personalisation_table(results, metrics.task)]
 
 
 def _seeds(configuration: dict[str, Any], metrics: Metrics) -> str:

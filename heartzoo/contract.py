@@ -45,7 +45,7 @@ def configuration(
     data: TrainingSet,
     facts: ModelFacts,
     seeds: dict[str, Any],
-    confidence: dict[str, float | None],
+    tuned: dict[str, Any],
     widths: dict[str, int],
 ) -> dict[str, Any]:
     """The content of ``configuration.json``.
@@ -56,7 +56,8 @@ def configuration(
         data: the training set.
         facts: of the int8 file.
         seeds: the shipped seed and the validation figure of each.
-        confidence: temperature and threshold of the shipped file.
+        tuned: what was chosen for the shipped file on validation patients: ``confidence`` (temperature, threshold) and
+            ``personalisation``.
         widths: channels of layers that have fewer than the architecture's sizes give.
     """
     task = TASKS[config.task]
@@ -73,7 +74,7 @@ def configuration(
         "class_map": dict(zip(task.classes, task.symbols(config.data.mapping), strict=True)),
         "preprocessing": preprocessing(config, facts),
         "tensors": _tensors(facts, config.input),
-        "confidence": confidence,
+        **tuned,
         "delay": delay(config.input),
         "evaluation": _evaluation_rules(),
         "architecture": {"name": config.model.architecture, "sizes": config.model.sizes, "widths": widths},
@@ -244,6 +245,9 @@ def _evaluation_rules() -> list[str]:
         "patient_macro_f1 is the mean over patients of the macro-F1 over the classes that the patient has.",
         f"Intervals: {RESAMPLES} resamples of patients with replacement, 2.5 and 97.5 percentiles, "
         "numpy.random.default_rng(bootstrap_seed).",
+        "Personalisation, a track of its own (where there is one): beats from the 300th second of a record on. With z "
+        "the logits: without labels z + strength * (usual - median of the record's z before); with labels z W + b, "
+        "where W and b minimise the summed cross-entropy of the beats before plus stiffness * (|W - 1|^2 + |b|^2).",
     ]
 
 

@@ -26,7 +26,8 @@ from heartzoo.data.store import Store, prepare
 from heartzoo.errors import UserError
 from heartzoo.files import atomic_path, cache_dir, lock
 from heartzoo.metrics import confusion_matrix, false_alarms_per_hour, pooled_figures, score
-from heartzoo.metrics_file import DisturbedResult, Evaluation
+from heartzoo.metrics_file import DisturbedResult, Evaluation, PersonalisedResult
+from heartzoo.personalisation import FIRST_S, Logits, Personalisation, adapt
 from heartzoo.tasks import get_task
 
 # Chunks of inputs and their number -> chunks of logits.
@@ -101,20 +102,65 @@ def evaluate_disturbed(
         UserError: as :func:`evaluate`.
     """
     with _answers(subject, split, present_only, disturbance) as answers:
-        classes = get_task(subject.config.task).classes
-        matrix = confusion_matrix(answers.labels, answers.logits.argmax(axis=1), len(classes))
-        figures = pooled_figures(matrix[None], ["all"], classes)
         opened = answers.store.provenance["records"]
         return DisturbedResult.model_validate(
             {
-                **_condition(subject, split),
+                **_pooled(subject, split, answers, answers.logits, np.ones(len(answers.rows), bool)),
                 "disturbance": disturbance,
                 "noise_offsets": {r["name"]: r["noise_offset"] for r in opened} if disturbance.noise else None,
-                "records": [record["name"] for record in opened],
-                "file_sha256": subject.file_sha256,
-                **{name: value for name, value in figures.items() if not name.startswith("patient_")},
             }
         )
+
+
+def evaluate_personalised(
+    subject: Subject, split: Split, how: Personalisation, present_only: bool = False
+) -> list[PersonalisedResult]:
+    """Adapt a model to each patient by the first five minutes of the record, and score it on the rest.
+
+    A track of its own, never mixed with the others.
+
+    Args:
+        subject: the model.
+        split: where to score it.
+        how: how its logits are adapted.
+        present_only: as in :func:`evaluate`.
+
+    Returns:
+        The results on the rest as the model is, adapted without labels, and adapted with labels.
+
+    Raises:
+        UserError: as :func:`evaluate`; the split holds no recordings.
+    """
+    if split.part or get_database(split.database).extensions == ("csv",):
+        raise UserError(f"{split.name} holds no whole recordings to adapt to", "take a split of patients")
+    with _answers(subject, split, present_only) as answers:
+        store, rows = answers.store, answers.rows
+        first = store.samples[rows] < FIRST_S * store.fs[rows]
+        logits = Logits(answers.logits, answers.labels, store.records[rows], first)
+        versions = {
+            "no": answers.logits,
+            "without labels": adapt(logits, how, labelled=False),
+            "with labels": adapt(logits, how, labelled=True),
+        }
+        return [
+            PersonalisedResult.model_validate({**_pooled(subject, split, answers, values, ~first), "adapted": name})
+            for name, values in versions.items()
+        ]
+
+
+def _pooled(
+    subject: Subject, split: Split, answers: _Answers, logits: np.ndarray, scored: np.ndarray
+) -> dict[str, Any]:
+    """Figures of the beats marked in ``scored`` by given logits."""
+    classes = get_task(subject.config.task).classes
+    matrix = confusion_matrix(answers.labels[scored], logits[scored].argmax(axis=1), len(classes))
+    figures = pooled_figures(matrix[None], ["all"], classes)
+    return {
+        **_condition(subject, split),
+        "records": [record["name"] for record in answers.store.provenance["records"]],
+        "file_sha256": subject.file_sha256,
+        **{name: value for name, value in figures.items() if not name.startswith("patient_")},
+    }
 
 
 @dataclass(frozen=True)

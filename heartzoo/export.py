@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,10 +16,11 @@ from heartzoo.candidates import (
     Candidate,
     convert_seed,
     evaluate_candidate,
-    judge_confidence,
     measure_ablation,
     measure_cost,
+    measure_personalisation,
     measure_robustness,
+    tune,
 )
 from heartzoo.checkpoints import load_model
 from heartzoo.config import Config
@@ -33,7 +36,6 @@ from heartzoo.metrics_file import (
     SCHEMA_VERSION,
     AblationRow,
     Agreement,
-    DisturbedResult,
     Evaluation,
     Metrics,
     SeedResult,
@@ -89,14 +91,17 @@ def export(
     calibration = data.inputs(data.calibration())
     candidates = [convert_seed(config, run, seed, calibration) for seed in config.seeds]
     chosen = _choose(config, candidates)
-    shipped = judge_confidence(config, chosen, data)
+    shipped = tune(config, chosen, data)
     candidates[candidates.index(chosen)] = shipped
     label = f"{config.name}@{version}"
     results = {c.seed: evaluate_candidate(config, c, run, root, label, config.data.test) for c in candidates}
     ablation = measure_ablation(config, run, calibration, shipped, root, label)
-    robustness = measure_robustness(config, shipped, run, root, label)
+    apart = {
+        "robustness": measure_robustness(config, shipped, run, root, label),
+        "personalisation": measure_personalisation(config, shipped, run, root, label),
+    }
     agreement = _agreement(config, shipped.content, calibration)
-    files = _files(config, version, data, candidates, shipped, results, robustness, ablation, agreement, large_header)
+    files = _files(config, version, data, candidates, shipped, results, apart, ablation, agreement, large_header)
     return publishing.publish(root, config.name, version, files)
 
 
@@ -143,7 +148,7 @@ def _files(
     candidates: list[Candidate],
     shipped: Candidate,
     results: dict[int, list[Evaluation]],
-    robustness: list[DisturbedResult],
+    apart: dict[str, Any],
     ablation: list[AblationRow],
     agreement: Agreement | None,
     large_header: bool,
@@ -157,7 +162,7 @@ def _files(
         classes=list(get_task(config.task).classes),
         evaluations=results[shipped.seed],
         seeds=_seed_results(config, results),
-        robustness=robustness,
+        **apart,
         ablation=ablation,
         agreement=agreement,
         cost=measure_cost(shipped),
@@ -167,10 +172,13 @@ def _files(
         "chosen_by": None if config.training.fold is None else config.training.early_stopping.metric,
         "validation": {str(candidate.seed): candidate.validation for candidate in candidates},
     }
-    confidence = {"temperature": shipped.temperature, "threshold": shipped.threshold}
+    tuned = {
+        "confidence": {"temperature": shipped.temperature, "threshold": shipped.threshold},
+        "personalisation": shipped.personalisation and asdict(shipped.personalisation),
+    }
     whole = build_model(config.model_copy(update={"model": config.model.model_copy(update={"widths": {}})}))
     widths = widths_of(load_model(shipped.keras_path), whole)
-    configuration = contract.configuration(config, version, data, facts, choice, confidence, widths)
+    configuration = contract.configuration(config, version, data, facts, choice, tuned, widths)
     files = {
         "configuration.json": (json.dumps(configuration, indent=1, allow_nan=False) + "\n").encode(),
         "metrics.json": to_bytes(metrics),

@@ -205,15 +205,9 @@ class Evaluation(Condition):
                 raise ValueError(f"{name}_ci95 runs from {interval[0]} down to {interval[1]}")
 
 
-class DisturbedResult(Condition):
-    """Figures of the shipped file on recordings made worse, pooled over beats; see :mod:`heartzoo.data.disturbances`.
+class PooledResult(Condition):
+    """Figures of the shipped file pooled over beats, apart from the evaluations."""
 
-    ``noise_offsets`` says for each record at which sample of the second half of nstdb's recording, at the database's
-    sampling rate, its noise begins; null without noise.
-    """
-
-    disturbance: Disturbance
-    noise_offsets: dict[Name, Count] | None = None
     records: list[Name]
     file_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     n: Annotated[StrictInt, Field(ge=1)]
@@ -232,6 +226,26 @@ class DisturbedResult(Condition):
         pooled = {name: value for name, value in figures.items() if not name.startswith("patient_")}
         _check_agreement(self.model_dump(), absent | pooled)
         return self
+
+
+class DisturbedResult(PooledResult):
+    """A result on recordings made worse; see :mod:`heartzoo.data.disturbances`.
+
+    ``noise_offsets`` says for each record at which sample of the second half of nstdb's recording, at the database's
+    sampling rate, its noise begins; null without noise.
+    """
+
+    disturbance: Disturbance
+    noise_offsets: dict[Name, Count] | None = None
+
+
+class PersonalisedResult(PooledResult):
+    """A result after each record's first five minutes, in which the file's logits were adapted to the patient or not.
+
+    See :mod:`heartzoo.personalisation`.
+    """
+
+    adapted: Literal["no", "without labels", "with labels"]
 
 
 class SeedResult(Condition):
@@ -324,7 +338,7 @@ class AblationRow(_Entry):
 
 
 class Metrics(_Entry):
-    """The whole file. ``evaluations`` and ``robustness`` are of the shipped model, ``seeds`` of it and its siblings."""
+    """The whole file. ``seeds`` are of the shipped model and its siblings, all other results of it alone."""
 
     schema_version: Annotated[StrictInt, Field(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)]
     model: Name
@@ -334,13 +348,14 @@ class Metrics(_Entry):
     evaluations: list[Evaluation]
     seeds: list[SeedResult] = []
     robustness: list[DisturbedResult] = []
+    personalisation: list[PersonalisedResult] = []
     ablation: list[AblationRow] = []
     agreement: Agreement | None = None
     cost: Cost
 
     @model_validator(mode="after")
     def _same_classes(self) -> Self:
-        for name in ("evaluations", "robustness"):
+        for name in ("evaluations", "robustness", "personalisation"):
             for index, result in enumerate(getattr(self, name)):
                 if list(result.per_class) != self.classes:
                     raise ValueError(f"{name}.{index}.per_class does not name the classes {self.classes}")

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from heartzoo.data.splits import get_split
 from heartzoo.files import cache_dir, lock, writing
-from heartzoo.metrics_file import DisturbedResult, Evaluation
+from heartzoo.metrics_file import DisturbedResult, Evaluation, PersonalisedResult, PooledResult
 
 FILE = "openings.jsonl"
 OF_NOBODY = ("synthetic",)  # databases whose test splits may be opened at will
 
 
-def log_openings(zoo: Path, model: str, evaluations: Sequence[Evaluation | DisturbedResult]) -> Path | None:
+def log_openings(zoo: Path, model: str, evaluations: Sequence[Evaluation | PooledResult]) -> Path | None:
     """Append a line for every evaluation on a test split of real recordings.
 
     Args:
@@ -44,9 +44,13 @@ def _writable(folder: Path) -> bool:
     return existing.is_dir() and os.access(existing, os.W_OK)
 
 
-def _line(model: str, evaluation: Evaluation | DisturbedResult) -> dict[str, object]:
+def _line(model: str, evaluation: Evaluation | PooledResult) -> dict[str, object]:
     figures = ("n", "accuracy", "macro_f1", "macro_f1_nsv", "macro_f1_nsvf")
-    disturbed = isinstance(evaluation, DisturbedResult) and evaluation.disturbance
+    apart: dict[str, object] = {}
+    if isinstance(evaluation, DisturbedResult):
+        apart["disturbance"] = f"{evaluation.disturbance.kind}, {evaluation.disturbance.level}"
+    if isinstance(evaluation, PersonalisedResult):
+        apart["adapted"] = evaluation.adapted
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "model": model,
@@ -54,7 +58,7 @@ def _line(model: str, evaluation: Evaluation | DisturbedResult) -> dict[str, obj
         "precision": evaluation.precision,
         "runtime": evaluation.runtime,
         "split": evaluation.split,
-        **({"disturbance": f"{disturbed.kind}, {disturbed.level}"} if disturbed else {}),
+        **apart,
         "records": len(evaluation.records),
         "figures": {name: value for name in figures if (value := getattr(evaluation, name)) is not None},
     }

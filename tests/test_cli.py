@@ -359,6 +359,28 @@ def test_evaluate_measures_robustness_and_logs_each_opening(cli, tiny_zoo, tmp_p
     assert [line.get("disturbance") for line in lines] == [None, "inverted lead, x -1", "R peaks jittered, up to 40 ms"]
 
 
+def test_a_model_is_adapted_to_each_patient_where_its_export_says_how(cli, tiny_run, tiny_zoo, tmp_path):
+    import shutil
+
+    code, _, errors = cli("evaluate", "tiny", "--zoo", tiny_zoo, "--jobs", 1, "--personalised")
+    assert code == 2 and "export.personalisation=true" in errors
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    code, _, errors = cli("export", run, "--zoo", tmp_path / "zoo", "--set", "export.personalisation=true")
+    assert code == 0, errors
+    code, text, errors = cli(
+        "evaluate", "tiny", "--zoo", tmp_path / "zoo", "--jobs", 1, "--personalised", "--out", "reports"
+    )
+    assert code == 0 and "with labels" in text, errors
+    report = json.loads(next(Path("reports").glob("*.json")).read_text())
+    published = json.loads((tmp_path / "zoo" / "tiny" / "1.0.0" / "metrics.json").read_text())
+    assert report["personalisation"] == published["personalisation"]
+    assert [row["adapted"] for row in report["personalisation"]] == ["no", "without labels", "with labels"]
+    assert len({row["n"] for row in report["personalisation"]}) == 1
+    assert 0 < report["personalisation"][0]["n"] < report["evaluations"][0]["n"]
+    card = (tmp_path / "zoo" / "tiny" / "1.0.0" / "README.md").read_text()
+    assert "## Personalisation (synthetic-test)" in card
+
+
 def test_train_and_export_say_what_comes_next(cli, tiny):
     few = [word for setting in ("epochs=1", "steps_per_epoch=4") for word in ("--set", f"training.{setting}")]
     code, text, errors = cli("train", tiny, *few, "--set", "seeds=[0]", "--out", "run")

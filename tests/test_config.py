@@ -115,6 +115,22 @@ def test_mistakes_get_one_clear_line(key: str, value: object, words: tuple[str, 
         assert word in line
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"training": {"fold": None}}, {"data": {"train": ["random-train"], "test": ["random-test"]}}],
+    ids=["nobody validates", "nobody is unseen"],
+)
+def test_adapting_to_patients_is_chosen_on_patients(changes: dict[str, object]) -> None:
+    with pytest.raises(UserError, match="export.personalisation needs validation patients"):
+        parse_config({**SMALLEST, **changes, "export": {"personalisation": True}}, "tiny.yaml")
+
+
+def test_copies_of_validating_beats_do_not_train() -> None:
+    tree = {**SMALLEST, "data": {"train": ["random-train"], "test": ["random-test"]}}
+    with pytest.raises(UserError, match=r"training.copies on the random split"):
+        parse_config({**tree, "training": {"copies": [{"jitter_ms": 5}]}}, "tiny.yaml")
+
+
 @pytest.mark.parametrize("key", ["name", "task", "model"])
 def test_what_has_no_default_must_be_given(key: str) -> None:
     with pytest.raises(UserError, match=f"{key} is missing"):

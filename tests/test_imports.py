@@ -17,12 +17,12 @@ ROOT = Path(__file__).parents[1]
 # unless one of them has an entry of its own. Everything in data but these tables knows the configuration.
 LAYERS = (
     "_version errors files progress stderr data.databases data.splits data.rr data.template",
-    "config tasks metrics confidence flatbuffer",
+    "config tasks metrics confidence personalisation flatbuffer",
     "data",
     "models runtime interpreters",
     "checkpoints recipes recurrent training compression quantization",
     "evaluation metrics_file openings predictors contract cheader cost",
-    "zoo publishing plots tables ablation robustness cards comparison experiment_results",
+    "zoo publishing plots tables ablation card_tables cards comparison experiment_results",
     "runs quantization_report candidates export experiments",
     "cli demo __main__",
 )

@@ -86,6 +86,7 @@ def test_keys_are_those_of_the_issue(written):
         "evaluations",
         "seeds",
         "robustness",
+        "personalisation",
         "ablation",
         "cost",
     ]

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import typer
 
-from heartzoo.cli import data, runs, zoo
+from heartzoo.cli import data, evaluate, runs, zoo
 from heartzoo.errors import UserError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 runs.add_commands(app)
+evaluate.add_commands(app)
 zoo.add_commands(app)
 
 

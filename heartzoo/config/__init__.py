@@ -210,6 +210,15 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _personalisation_is_chosen_on_patients(self) -> Config:
+        if self.export.personalisation and (self.training.fold is None or self.track == "random"):
+            raise UserError(
+                "export.personalisation needs validation patients, on whom to choose how to adapt",
+                "set training.fold and train on a split of patients",
+            )
+        return self
+
+    @model_validator(mode="after")
     def _copies_are_of_other_people(self) -> Config:
         if self.training.copies and self.track == "random":
             raise UserError(

@@ -41,6 +41,11 @@ class ExportConfig(Section):
         description="publish how the int8 file does on the first test split with noise, another gain or sampling rate, "
         "an inverted lead and R peaks that are off",
     )
+    personalisation: bool = Field(
+        default=False,
+        description="publish, as a track of its own, what the first five minutes of a record are worth, without labels "
+        "and with them; how to adapt is chosen on validation patients",
+    )
     runtime: Runtime | None = Field(
         default=None,
         description="what runs the int8 file on the test splits; default TFLite Micro. For networks that take it "

@@ -1,0 +1,191 @@
+"""The tables of a model card, in Markdown: one result each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from heartzoo.metrics import FIVE_CLASS_ROWS, false_alarms_per_hour, pooled_figures
+from heartzoo.metrics_file import (
+    ClassFigures,
+    Confidence,
+    DisturbedResult,
+    Evaluation,
+    PersonalisedResult,
+    RecordFigures,
+)
+from heartzoo.tasks import TASKS
+
+GROUPS: dict[str, Callable[[RecordFigures], bool]] = {
+    "women": lambda r: r.sex == "F",
+    "men": lambda r: r.sex == "M",
+    "under 50 years": lambda r: r.age is not None and r.age < 50,
+    "50 to 69 years": lambda r: r.age is not None and 50 <= r.age < 70,
+    "70 years and over": lambda r: r.age is not None and r.age >= 70,
+}
+ROBUSTNESS_NOTE = (
+    "Each change is made to the whole recording, before anything else. Noise is the second half of nstdb's recordings "
+    "(training may use the first), the same for all beats of a record; its ratio to the signal is of powers over the "
+    "whole record, high-passed at 0.5 Hz for the measurement. Jitter is evenly distributed up to the value given."
+)
+
+
+def class_table(e: Evaluation, unit: str) -> str:
+    """Figures and counts of each class."""
+    head = f"| class | Se | +P | F1 | {unit} | " + " | ".join(f"called {name}" for name in _escaped(e)) + " |"
+    rows = [
+        f"| {name} | {c.se:.4f} | {c.ppv:.4f} | {c.f1:.4f} | {c.support:,} | "
+        + " | ".join(f"{n:,}" for n in row)
+        + " |"
+        for name, c, row in zip(_escaped(e), e.per_class.values(), e.confusion_matrix, strict=True)
+    ]
+    return "\n".join([head, "| --- " * (5 + len(rows)) + "|", *rows])
+
+
+def record_table(e: Evaluation, unit: str) -> str:
+    """Figures of each record."""
+    names = _escaped(e)
+    head = (
+        f"| record | {unit} | accuracy | macro-F1 of its classes | " + " | ".join(f"F1 {name}" for name in names) + " |"
+    )
+    rows = [
+        f"| {record} | {r.n:,} | {r.accuracy:.4f} | {r.macro_f1:.4f} | "
+        + " | ".join(f"{c.f1:.3f}" if c.support else "-" for c in r.per_class.values())
+        + " |"
+        for record, r in e.by_record.items()
+    ]
+    return "\n".join([head, "| --- " * (4 + len(names)) + "|", *rows])
+
+
+def alarm_table(e: Evaluation) -> str:
+    """On whole recordings, so at natural prevalence: how often each class but the first is called wrongly."""
+    rates = e.false_alarms_per_hour or {}
+    names = [name.replace("|", "\\|") for name in rates]
+    head = [f"{what} {name}" for name in names for what in ("false per hour", "+P")]
+    lines = [f"| record | hours | {' | '.join(head)} |", "| --- " * (2 + len(head)) + "|"]
+    total = sum(r.hours or 0.0 for r in e.by_record.values())
+    cells = [cell for name in rates for cell in (f"{rates[name]:.1f}", _ppv(e.per_class[name], e, name))]
+    lines.append(f"| all | {total:.2f} | {' | '.join(cells)} |")
+    for record, r in e.by_record.items():
+        own = false_alarms_per_hour(np.array(r.confusion_matrix), [r.hours], list(e.per_class)) or {}
+        cells = [cell for name in rates for cell in (f"{own[name]:.1f}", _ppv(r.per_class[name], r, name))]
+        lines.append(f"| {record} | {r.hours:.2f} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n\nAmong the beats that the task scores; at annotated R peaks."
+
+
+def _ppv(figures: ClassFigures, where: Evaluation | RecordFigures, name: str) -> str:
+    """Positive predictivity, where the class was called at all."""
+    column = list(where.per_class).index(name)
+    return f"{figures.ppv:.3f}" if sum(row[column] for row in where.confusion_matrix) else "-"
+
+
+def confidence_tables(confidence: Confidence, headline: str) -> str:
+    """Reliability by bin, and what abstaining gains."""
+    chosen = (
+        f"Temperature {confidence.temperature:.3f}, fitted on validation patients"
+        if confidence.at_threshold
+        else "No patients were left to fit a temperature or a threshold on"
+    )
+    lines = [
+        f"{chosen}. Expected calibration error {confidence.ece:.4f} (at temperature 1 "
+        f"{confidence.ece_uncalibrated:.4f}).",
+        "",
+        "| confidence | decisions | mean confidence | right |",
+        "| --- | --- | --- | --- |",
+        *(
+            f"| {b.low:.2f}-{b.high:.2f} | {b.n:,} | {b.confidence:.3f} | {b.accuracy:.3f} |"
+            for b in confidence.reliability
+        ),
+        "",
+        f"| abstain below | coverage | risk | {headline} |",
+        "| --- | --- | --- | --- |",
+    ]
+    points = [("", point) for point in confidence.risk_coverage]
+    if confidence.at_threshold:
+        points.append((" (chosen on validation patients)", confidence.at_threshold))
+    lines += [
+        f"| {p.threshold:.3f}{note} | {p.coverage:.3f} | {1 - p.accuracy:.4f} | {getattr(p, headline):.4f} |"
+        for note, p in points
+    ]
+    return "\n".join(lines)
+
+
+def group_table(e: Evaluation, task: str) -> str:
+    """Figures of groups of people; no headline for a group that lacks one of its classes."""
+    headline, names = TASKS[task].headline(e.track), _escaped(e)
+    scored = FIVE_CLASS_ROWS["nsv"] if headline == "macro_f1_nsv" else len(names)
+    lines = [
+        f"| people | patients | {TASKS[task].unit} | {headline} | " + " | ".join(f"F1 {name}" for name in names) + " |",
+        "| --- " * (4 + len(names)) + "|",
+    ]
+    for group, belongs in GROUPS.items():
+        records = [r for r in e.by_record.values() if belongs(r)]
+        if not records:
+            continue
+        patients = [r.patient for r in records]
+        figures = pooled_figures(np.array([r.confusion_matrix for r in records]), patients, list(e.per_class))
+        by_class = [f"{c['f1']:.3f}" if c["support"] else "-" for c in figures["per_class"].values()]
+        pooled = "-" if "-" in by_class[:scored] else f"{figures[headline]:.4f}"
+        lines.append(f"| {group} | {len(set(patients))} | {figures['n']:,} | {pooled} | " + " | ".join(by_class) + " |")
+    return "\n".join(lines) + "\n\nA few patients decide each row."
+
+
+def personalisation_table(results: Sequence[PersonalisedResult], task: str) -> str:
+    """What adapting to the patient gains."""
+    first = results[0]
+    name = TASKS[task].headline(first.track)
+    lines = [
+        f"| adapted | {TASKS[task].unit} | {name} | " + " | ".join(f"F1 {each}" for each in _escaped(first)) + " |",
+        "| --- " * (3 + len(first.per_class)) + "|",
+        *(
+            f"| {r.adapted} | {r.n:,} | {getattr(r, name):.4f} | "
+            + " | ".join(f"{figures.f1:.3f}" for figures in r.per_class.values())
+            + " |"
+            for r in results
+        ),
+        "",
+        "What the first five minutes of a record are worth, scored on the rest of it; a track of its own, not to be "
+        "compared with the other figures. The file is the same; its logits are adapted as `configuration.json` says "
+        "(`personalisation`), without labels or with an expert's for those minutes.",
+    ]
+    return "\n".join(lines)
+
+
+def robustness_rows(results: Sequence[DisturbedResult], undisturbed: Evaluation, task: str) -> list[tuple[str, ...]]:
+    """For each disturbance: what it is, how strong, the task's headline, its change, the F1 of each class."""
+    name = TASKS[task].headline(undisturbed.track)
+    before = getattr(undisturbed, name)
+    return [
+        (
+            result.disturbance.kind,
+            result.disturbance.level,
+            f"{getattr(result, name):.4f}",
+            f"{100 * (getattr(result, name) - before):+.1f}",
+            *(f"{figures.f1:.3f}" for figures in result.per_class.values()),
+        )
+        for result in results
+    ]
+
+
+def robustness_columns(undisturbed: Evaluation, task: str) -> list[str]:
+    """The headings that belong to :func:`robustness_rows`."""
+    headline = TASKS[task].headline(undisturbed.track)
+    return ["disturbance", "level", headline, "change, points", *(f"F1 {name}" for name in undisturbed.per_class)]
+
+
+def robustness_table(results: Sequence[DisturbedResult], undisturbed: Evaluation, task: str) -> str:
+    """Markdown.
+
+    Args:
+        results: on disturbed recordings.
+        undisturbed: of the same file on the same recordings as they are.
+        task: the task's name.
+    """
+    columns = [name.replace("|", "\\|") for name in robustness_columns(undisturbed, task)]
+    rows = [columns, ["---"] * len(columns), *robustness_rows(results, undisturbed, task)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + f"\n\n{ROBUSTNESS_NOTE}"
+
+
+def _escaped(e: Evaluation | PersonalisedResult) -> list[str]:
+    return [name.replace("|", "\\|") for name in e.per_class]

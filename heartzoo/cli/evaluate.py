@@ -1,0 +1,256 @@
+"""``heartzoo evaluate``: a model on patients it has not seen."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from heartzoo.cli.backend import import_keras
+from heartzoo.errors import UserError
+
+if TYPE_CHECKING:
+    from heartzoo.config import Config
+    from heartzoo.data.splits import Split
+    from heartzoo.evaluation import Subject
+    from heartzoo.metrics_file import DisturbedResult, Evaluation, PersonalisedResult
+    from heartzoo.zoo import Entry
+
+RuntimeName = Literal["tflm", "reference", "xnnpack", "keras"]
+DEFAULT_SPLITS = {
+    "mitdb": "ds2",
+    "svdb": "svdb-test",
+    "icentia11k-continuous-ecg": "icentia-test",
+    "synthetic": "synthetic-test",
+    "heartbeat-csv": "csv-test",
+}
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Put the command of this module into the app."""
+    app.command()(evaluate)
+
+
+def evaluate(
+    target: Annotated[
+        str, typer.Argument(metavar="NAME[@VERSION]|PATH", help="a model of the zoo, a .tflite or .keras file")
+    ],
+    dataset: Annotated[str | None, typer.Option(help="database; default that of the model's first test split")] = None,
+    split: Annotated[str | None, typer.Option(help="split; default the model's first test split")] = None,
+    runtime: Annotated[RuntimeName | None, typer.Option(help="default tflm for .tflite, keras for .keras")] = None,
+    config: Annotated[Path | None, typer.Option(help="configuration of a file that has none beside it")] = None,
+    zoo: Annotated[Path | None, typer.Option(help="the zoo's folder; default the zoo in use")] = None,
+    present_only: Annotated[
+        bool, typer.Option(help="score the records at hand where others of the split are not")
+    ] = False,
+    robustness: Annotated[
+        bool, typer.Option(help="also with noise, other gains and sampling rates, R peaks that are off: takes its time")
+    ] = False,
+    personalised: Annotated[
+        bool, typer.Option(help="also adapted to each patient by the first five minutes, without labels and with them")
+    ] = False,
+    jobs: Annotated[int | None, typer.Option(min=1, max=64, help="processes; default one a core")] = None,
+    out: Annotated[Path, typer.Option(help="folder for the report and the confusion matrix")] = Path("reports"),
+) -> None:
+    """Score a model on patients it has not seen; print, and write a report (JSON) and the confusion matrix."""
+    from heartzoo.evaluation import evaluate as score
+    from heartzoo.openings import log_openings
+    from heartzoo.tables import report_table, show
+    from heartzoo.zoo import zoo_folder
+
+    label, subject, entry = _subject(target, runtime, config, zoo, jobs)
+    chosen = _split(subject.config, dataset, split)
+    results = score(subject, chosen, present_only)
+    log = log_openings(zoo or zoo_folder(), label, results)
+    for result in results:
+        show(report_table(label, result))
+    if entry:
+        _compare(entry, results)
+    disturbed = _disturbed(label, subject, chosen, present_only, zoo, results[0]) if robustness else []
+    adapted = _adapted(label, entry, subject, chosen, present_only, zoo) if personalised else []
+    for path in _write_report(out, label, results, disturbed, adapted, subject.config.task):
+        print(f"wrote {path}")
+    if log:
+        print(f"logged in {log}")
+
+
+def _subject(
+    target: str, runtime: RuntimeName | None, config: Path | None, zoo: Path | None, jobs: int | None
+) -> tuple[str, Subject, Entry | None]:
+    """What to evaluate: its label, the model ready to run, and its entry if it is one of the zoo's."""
+    if target.endswith((".tflite", ".keras")) or "/" in target:
+        path = Path(target)
+        if not path.is_file():
+            raise UserError(f"no model file {path}", "name a .tflite or .keras file, or a model of the zoo")
+        checked, seed = _configuration_beside(path, config)
+        return path.name, _load(path, checked, seed, runtime, jobs), None
+    from heartzoo.zoo import find
+
+    entry = find(target, zoo)
+    path = entry.path("model.keras" if runtime == "keras" else "model.tflite")
+    seed = entry.configuration["training"]["shipped_seed"]
+    confidence = entry.configuration.get("confidence", {}) if path.suffix == ".tflite" else {}
+    subject = replace(_load(path, entry.config, seed, runtime, jobs), **confidence)
+    return f"{entry.name}@{entry.version}", subject, entry
+
+
+def _configuration_beside(path: Path, config: Path | None) -> tuple[Config, int | None]:
+    from heartzoo.config.file import load_config, parse_config
+
+    beside = path.with_name("configuration.json")
+    if config:
+        return load_config(config), None
+    if not beside.is_file():
+        raise UserError(f"{path} has no configuration.json beside it", "name its configuration with --config")
+    try:
+        content = json.loads(beside.read_text())
+        return parse_config(content["config"], str(beside)), content["training"]["shipped_seed"]
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{beside} is not a configuration.json of heartzoo", "name a configuration with --config"
+        ) from error
+
+
+def _load(path: Path, config: Config, seed: int | None, runtime: RuntimeName | None, jobs: int | None) -> Subject:
+    from heartzoo.predictors import keras_subject, tflite_subject
+    from heartzoo.runtime import default_runtime
+
+    if path.suffix == ".keras":
+        if runtime not in (None, "keras"):
+            raise UserError(f"{path.name} runs in Keras only, found --runtime {runtime}", "leave --runtime out")
+        import_keras()
+        return keras_subject(config, path, seed)
+    if runtime == "keras":
+        raise UserError("a .tflite file does not run in Keras", "take --runtime tflm, reference or xnnpack")
+    if runtime is None and default_runtime() != "tflm":
+        print(
+            "TFLite Micro is not installed here (its wheel is for Linux x86-64): LiteRT's reference kernels run instead"
+        )
+    return tflite_subject(config, path.read_bytes(), seed, runtime, jobs)
+
+
+def _split(config: Config, dataset: str | None, split: str | None) -> Split:
+    from heartzoo.data.databases import get_database
+    from heartzoo.data.splits import get_split
+    from heartzoo.errors import nearest
+
+    if split is None and dataset is None:
+        return get_split(config.data.test[0])
+    if split is None:
+        assert dataset is not None
+        get_database(dataset)
+        if dataset not in DEFAULT_SPLITS:
+            raise UserError(f"{dataset} has no test split", nearest(dataset, DEFAULT_SPLITS))
+        return get_split(DEFAULT_SPLITS[dataset])
+    found = get_split(split)
+    if dataset and found.database != dataset:
+        raise UserError(f"split {split} belongs to {found.database}, not to {dataset}", "leave --dataset out")
+    return found
+
+
+def _compare(entry: Entry, results: list[Evaluation]) -> None:
+    """Say whether the results are those that were published."""
+    for result in results:
+        for published in entry.metrics.evaluations:
+            if (published.precision, published.split, published.records) == (
+                result.precision,
+                result.split,
+                result.records,
+            ):
+                same = published.confusion_matrix == result.confusion_matrix
+                verdict = (
+                    "the published figures, exactly" if same else f"not the published figures ({published.runtime})"
+                )
+                print(f"{result.split}, {result.precision} by {result.runtime}: {verdict}")
+
+
+def _adapted(
+    label: str, entry: Entry | None, subject: Subject, split: Split, present_only: bool, zoo: Path | None
+) -> list[PersonalisedResult]:
+    """The model adapted to each patient, shown and logged."""
+    from rich.table import Table
+
+    from heartzoo.evaluation import evaluate_personalised
+    from heartzoo.openings import log_openings
+    from heartzoo.personalisation import Personalisation
+    from heartzoo.tables import show
+    from heartzoo.tasks import TASKS
+    from heartzoo.zoo import zoo_folder
+
+    stated = entry and entry.configuration.get("personalisation")
+    if not stated:
+        raise UserError(
+            f"{label} says nothing about how to adapt it", "export it with --set export.personalisation=true"
+        )
+    results = evaluate_personalised(subject, split, Personalisation(**stated), present_only)
+    log_openings(zoo or zoo_folder(), label, results)
+    headline = TASKS[subject.config.task].headline(subject.config.track)
+    table = Table("adapted", headline, *(f"F1 {name}" for name in results[0].per_class), title="After five minutes")
+    for result in results:
+        figures = (f"{each.f1:.3f}" for each in result.per_class.values())
+        table.add_row(result.adapted, f"{getattr(result, headline):.4f}", *figures)
+    show(table)
+    return results
+
+
+def _disturbed(
+    label: str, subject: Subject, split: Split, present_only: bool, zoo: Path | None, undisturbed: Evaluation
+) -> list[DisturbedResult]:
+    """The model on recordings made worse, shown and logged."""
+    from rich.table import Table
+
+    from heartzoo.card_tables import robustness_columns, robustness_rows
+    from heartzoo.evaluation import DISTURBANCES, evaluate_disturbed
+    from heartzoo.openings import log_openings
+    from heartzoo.progress import console
+    from heartzoo.tables import show
+    from heartzoo.zoo import zoo_folder
+
+    results = []
+    for number, disturbance in enumerate(DISTURBANCES, start=1):
+        console.print(f"{number} of {len(DISTURBANCES)}: {disturbance.kind}, {disturbance.level}")
+        results.append(evaluate_disturbed(subject, split, disturbance, present_only))
+        log_openings(zoo or zoo_folder(), label, results[-1:])
+    task = subject.config.task
+    table = Table(*robustness_columns(undisturbed, task), title="Robustness", title_justify="left")
+    for row in robustness_rows(results, undisturbed, task):
+        table.add_row(*row)
+    show(table)
+    return results
+
+
+def _write_report(
+    out: Path,
+    label: str,
+    results: list[Evaluation],
+    disturbed: list[DisturbedResult],
+    adapted: list[PersonalisedResult],
+    task: str,
+) -> list[Path]:
+    from heartzoo.files import write_json
+    from heartzoo.plots import confusion_matrix, robustness_curves
+    from heartzoo.tasks import TASKS
+
+    written = []
+    stem = f"{label.replace('@', '-')}-{results[0].split}-{results[0].runtime}"
+    report = out / f"{stem}.json"
+    evaluations = [result.model_dump(mode="json", exclude_none=True) for result in results]
+    content = {"model": label, "evaluations": evaluations}
+    for name, apart in (("robustness", disturbed), ("personalisation", adapted)):
+        if apart:
+            content[name] = [result.model_dump(mode="json", exclude_none=True) for result in apart]
+    write_json(report, content)
+    written.append(report)
+    import numpy as np
+
+    first = results[0]
+    title = f"{label}, {first.precision} by {first.runtime}, {first.split} ({first.track})"
+    written += confusion_matrix(np.array(first.confusion_matrix), list(first.per_class), title, out / stem)
+    if disturbed:
+        headline = TASKS[task].headline(first.track)
+        before = getattr(first, headline)
+        written += robustness_curves(disturbed, before, headline, title, out / f"{stem}-robustness")
+    return written

@@ -1,0 +1,68 @@
+"""Adapting to a patient: what it may look at, that it helps where it can, and leaves alone what it should."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from heartzoo.personalisation import Logits, Personalisation, adapt, centred, choose, fitted
+
+CLASSES = ("NSR", "PAC", "PVC")
+
+
+def patients(shift: float, count: int = 6, beats: int = 200, seed: int = 0) -> Logits:
+    """Patients whose logits for class 1 are off, each one's by an offset of his own; a tenth of beats each are rare."""
+    rng = np.random.default_rng(seed)
+    labels = rng.choice(3, (count, beats), p=[0.8, 0.1, 0.1])
+    values = 4.0 * np.eye(3)[labels] + rng.normal(0, 0.7, (count, beats, 3))
+    values[..., 1] += rng.uniform(-shift, shift, (count, 1))
+    first = np.tile(np.arange(beats) < beats // 4, count)
+    return Logits(values.reshape(-1, 3), labels.ravel(), np.repeat(np.arange(count).astype(str), beats), first)
+
+
+def wrong(logits: Logits, values: np.ndarray) -> float:
+    rest = ~logits.first
+    return float((values[rest].argmax(axis=1) != logits.labels[rest]).mean())
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+def test_an_offset_of_the_patient_is_found_and_removed(labelled: bool) -> None:
+    validation, test = patients(5.0, seed=1), patients(5.0, seed=2)
+    how = choose(validation, CLASSES, "macro_f1")
+    assert how.strength > 0.5 and how.stiffness < 1000
+    before, after = wrong(test, test.values), wrong(test, adapt(test, how, labelled))
+    assert before > 0.1 and after < before / 3
+
+
+def test_where_nothing_is_off_nothing_is_lost() -> None:
+    test = patients(0.0)
+    how = choose(patients(0.0, seed=1), CLASSES, "macro_f1")
+    for labelled in (False, True):
+        assert wrong(test, adapt(test, how, labelled)) <= wrong(test, test.values) + 0.01
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 1000), labelled=st.booleans())
+def test_only_the_first_minutes_of_the_own_record_count(seed: int, labelled: bool) -> None:
+    logits = patients(3.0, count=2, beats=40, seed=seed)
+    how = Personalisation((1.0, 0.0, 0.0), 0.5, 10.0)
+    own = logits.records == "0"
+    other = Logits(
+        np.where((own & logits.first)[:, None], logits.values, 9.0),
+        np.where(own & logits.first, logits.labels, 0),
+        logits.records,
+        logits.first,
+    )
+    first = own & logits.first
+    np.testing.assert_allclose(adapt(logits, how, labelled)[first], adapt(other, how, labelled)[first], atol=1e-9)
+
+
+def test_no_known_beats_and_stiffness_leave_logits_alone() -> None:
+    values, labels, none = np.random.default_rng(0).normal(size=(5, 3)), np.arange(5) % 3, np.zeros(5, bool)
+    assert np.array_equal(centred(values, none, (9.0, 0.0, 0.0), 1.0), values)
+    np.testing.assert_allclose(fitted(values, labels, none, 1.0), values)
+    np.testing.assert_allclose(fitted(values, labels, ~none, 1e9), values, atol=1e-6)
+    softer = [np.abs(fitted(values, labels, ~none, stiffness) - values).max() for stiffness in (100.0, 10.0, 1.0)]
+    assert softer == sorted(softer) and softer[0] > 0
