@@ -121,7 +121,7 @@ def test_mistakes_get_one_clear_line(key: str, value: object, words: tuple[str, 
     ids=["nobody validates", "nobody is unseen"],
 )
 def test_adapting_to_patients_is_chosen_on_patients(changes: dict[str, object]) -> None:
-    with pytest.raises(UserError, match="export.personalisation needs validation patients"):
+    with pytest.raises(UserError, match=r"export.personalisation needs validation patients"):
         parse_config({**SMALLEST, **changes, "export": {"personalisation": True}}, "tiny.yaml")
 
 
