@@ -136,6 +136,11 @@ def evaluate_personalised(
     with _answers(subject, split, present_only) as answers:
         store, rows = answers.store, answers.rows
         first = store.samples[rows] < FIRST_S * store.fs[rows]
+        if first.all():
+            raise UserError(
+                f"no record of {split.name} goes on after the {FIRST_S:g} s that a model is adapted by",
+                "take another split",
+            )
         logits = Logits(answers.logits, answers.labels, store.records[rows], first)
         versions = {
             "no": answers.logits,

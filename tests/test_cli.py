@@ -359,9 +359,11 @@ def test_evaluate_measures_robustness_and_logs_each_opening(cli, tiny_zoo, tmp_p
     assert [line.get("disturbance") for line in lines] == [None, "inverted lead, x -1", "R peaks jittered, up to 40 ms"]
 
 
-def test_a_model_is_adapted_to_each_patient_where_its_export_says_how(cli, tiny_run, tiny_zoo, tmp_path):
+def test_a_model_is_adapted_to_each_patient_where_its_export_says_how(cli, tiny_run, tiny_zoo, tmp_path, monkeypatch):
     import shutil
 
+    for module in ("evaluation", "candidates"):  # synthetic recordings are short
+        monkeypatch.setattr(f"heartzoo.{module}.FIRST_S", 60.0)
     code, _, errors = cli("evaluate", "tiny", "--zoo", tiny_zoo, "--jobs", 1, "--personalised")
     assert code == 2 and "export.personalisation=true" in errors
     run = shutil.copytree(tiny_run, tmp_path / "run")

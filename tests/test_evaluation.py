@@ -14,6 +14,7 @@ from heartzoo.config.file import load_config, parse_config
 from heartzoo.data.splits import get_split
 from heartzoo.errors import UserError
 from heartzoo.evaluation import Subject, evaluate
+from heartzoo.personalisation import Personalisation
 
 
 def subject(train: str, test: str) -> Subject:
@@ -101,3 +102,11 @@ def test_disturbed_recordings_have_the_same_beats_and_leave_no_files(tiny, cache
 def test_people_that_a_model_has_seen_do_not_test_its_robustness() -> None:
     with pytest.raises(UserError, match="it has seen people of ds2"):
         evaluation.evaluate_disturbed(subject("csv-train", "csv-test"), get_split("ds2"), Disturbance(gain=2.0))
+
+
+def test_a_short_recording_leaves_nothing_to_score_after_adapting(tiny, cache) -> None:
+    model = Subject(
+        load_config(tiny), "float32", "keras", "1" * 64, 0, lambda chunks, total: (c["rr"][:, :3] for c in chunks)
+    )
+    with pytest.raises(UserError, match="no record of synthetic-test goes on after the 300 s"):
+        evaluation.evaluate_personalised(model, get_split("synthetic-test"), Personalisation((0, 0, 0), 0.5, 1.0))
