@@ -19,11 +19,15 @@ from heartzoo.data.splits import get_split
 from heartzoo.data.template import (
     AFTER_S,
     BEFORE_S,
+    EPSILON_MV,
     FIRST_BEATS,
     MEMORY_BEATS,
     REGULAR_OCTAVES,
     SHIFT_S,
     TEMPLATE_FEATURES,
+    USUAL_BEATS,
+    USUAL_SPREAD,
+    USUAL_STEP,
     WAVES_S,
     wave,
 )
@@ -99,8 +103,13 @@ def preprocessing(config: Config, facts: ModelFacts) -> dict[str, Any]:
         "fs": contract.fs,
         "frame": contract.frame,
         "cut": contract.cut,
-        "beat_index": {"centred": contract.frame // 2, "r-peak": 0, "rhythm": None}[contract.cut],
-        "epsilon_mv": None if contract.cut == "r-peak" else contract.epsilon,
+        "beat_index": {
+            "centred": contract.frame // 2,
+            "difference": round(BEFORE_S * contract.fs),
+            "r-peak": 0,
+            "rhythm": None,
+        }[contract.cut],
+        "epsilon_mv": contract.epsilon if contract.cut in ("centred", "rhythm") else None,
         "highpass_hz": contract.highpass_hz,
         "leads": {name: config.data.leads or list(database.leads) for name, database in databases.items()},
         "recording_fs": {name: database.fs for name, database in databases.items()},
@@ -134,9 +143,9 @@ def _steps(contract: InputConfig, facts: ModelFacts) -> list[str]:
     steps += [
         "Beats: every annotation whose symbol is one of preprocessing.beat_symbols, at its sample s of the recording; "
         f"its position after resampling is c = floor(s * {contract.fs:g} / recording_fs + 0.5).",
-        *(_from_r_peak(contract) if contract.cut == "r-peak" else _centred(contract)),
+        *{"centred": _centred, "difference": _difference, "r-peak": _from_r_peak}[contract.cut](contract),
     ]
-    if contract.beat_features:
+    if contract.beat_features or contract.cut == "difference":
         steps.append(
             f"R-R intervals over all beats of preprocessing.beat_symbols, scored or not: pre[k] = t[k] - t[k-1] and "
             f"post[k] = t[k+1] - t[k] in seconds from the annotated samples, each limited to {SHORTEST_S:g} ... "
@@ -145,8 +154,20 @@ def _steps(contract: InputConfig, facts: ModelFacts) -> list[str]:
             "first beat's (fewer at the start; the first beat uses the second's H and mean). Every feature is limited "
             "to -1 ... 1 and given in float32, in the order listed."
         )
-    if contract.template_features:
+    if _takes_template(contract):
         steps.append(_template(contract))
+    if contract.template_features:
+        steps.append(
+            "Template features: each of template_features, with b = window - mean(window) and T less its mean, limited "
+            "to -1 ... 1, float32, in the order listed; they follow the R-R features in the second input."
+        )
+    if any(name.endswith("_unusual") for name in contract.template_features):
+        steps.append(
+            f"What is unusual: for each such feature f (limited), m starts as the first beat's f and v as "
+            f"{USUAL_SPREAD:g}^2. Of each beat in turn the feature is taken; then, if the beat is regular, with "
+            f"a = 1 / min(n, {USUAL_BEATS}) and d = f - m limited to -{USUAL_STEP:g} ... {USUAL_STEP:g}: m = m + a d "
+            "and, if n > 1, v = (1 - a)(v + a d^2)."
+        )
     scored = "Scored are the beats whose symbol class_map lists; the others still count in the R-R intervals."
     return [*steps, *_inference(facts), scored]
 
@@ -201,20 +222,35 @@ def _centred(contract: InputConfig) -> list[str]:
     ]
 
 
+def _difference(contract: InputConfig) -> list[str]:
+    qrs = wave("QRS", contract.fs)
+    return [
+        "Frame: of the beat's shifted window and the template T that the next sentences describe, each less its own "
+        f"mean, (window - T) / (max T - min T + {EPSILON_MV:g} mV) with max and min over QRS [{qrs.start}:{qrs.stop}] "
+        "of the window, computed in float64, stored in float32.",
+        "Normalise: limit to -1 ... 1.",
+    ]
+
+
+def _takes_template(contract: InputConfig) -> bool:
+    return bool(contract.template_features) or contract.cut == "difference"
+
+
 def _template(contract: InputConfig) -> str:
     before, after, shift = (round(seconds * contract.fs) for seconds in (BEFORE_S, AFTER_S, SHIFT_S))
     waves = {name: wave(name, contract.fs) for name in WAVES_S}
     parts = ", ".join(f"{name} [{part.start}:{part.stop}]" for name, part in waves.items())
     return (
-        f"Template features, from x in float32, computed in float64: the window of a beat with shift s is "
-        f"x[c + s - {before} : c + s + {after}] (indices outside the record as in a frame); of a window, {parts}. The "
-        "template T starts as the first beat's window with s = 0. For each beat k = 0, 1, ... in turn: take that s of "
-        f"-{shift} ... {shift} whose window correlates best with T over QRS (as in qrs_match; of equal ones the lowest "
-        "s); with b = window - mean(window) and T less its mean compute the features, each limited to -1 ... 1, "
-        "float32; they follow the R-R features in the second input. Then, if the beat is regular, "
-        f"T = T + (window - T) / min(n, {MEMORY_BEATS}), n being the number of regular beats up to and including it. "
-        f"Regular is a beat with |log2(pre / median of H(64))| < {REGULAR_OCTAVES:g}, or one of the record's first "
-        f"{FIRST_BEATS}."
+        f"Template, from x in float32, computed in float64: the window of a beat with shift s is "
+        f"x[c + s - {before} : c + s + {after}] (indices outside the record take the first or last sample); of a "
+        f"window, {parts}. The template T starts as the first beat's window with s = 0. For each beat k = 0, 1, ... in "
+        f"turn, scored or not: take that s of -{shift} ... {shift} whose window correlates best with T over QRS, "
+        f"sum((w - mean)(T - mean)) / sqrt(sum((w - mean)^2) * sum((T - mean)^2) + {EPSILON_MV:g}^4) with sums and "
+        "means over QRS (of equal ones the lowest s); that window and T as it now is make the beat's input. Then, "
+        f"if the beat is regular, T = T + (window - T) / min(n, {MEMORY_BEATS}), n being the number of regular beats "
+        "up to and including it. Regular is a beat with "
+        f"|log2(pre / median of H(64))| < {REGULAR_OCTAVES:g}, or one of the record's first {FIRST_BEATS}; pre and H "
+        "as in the R-R features."
     )
 
 
@@ -264,8 +300,8 @@ def delay(contract: InputConfig) -> dict[str, Any]:
     # resample_poly's filter reaches ten samples of the slower rate to either side: the target's, where it downsamples.
     after, what = contract.frame - contract.frame // 2, "half a frame"
     window = round(AFTER_S * contract.fs) + round(SHIFT_S * contract.fs)
-    if contract.template_features and window > after:
-        after, what = window, "the template features' window"
+    if contract.cut == "difference" or (contract.template_features and window > after):
+        after, what = window, "the template's window"
     rule = f"the later of the two; seconds hold {what} and the reach of the resampling filter"
     return {"seconds": (after + RESAMPLING_REACH) / contract.fs, "following_beats": beats, "rule": rule}
 

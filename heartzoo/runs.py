@@ -75,7 +75,7 @@ def _check_records(out: Path, data: TrainingSet) -> None:
     """
     found = {
         name: [record["name"] for record in store.provenance["records"]]
-        for name, store in zip(data.config.data.train, data.stores, strict=True)
+        for name, store in zip(data.config.data.train, data.stores, strict=False)  # copies follow
     }
     path = out / RECORDS
     if not path.is_file():

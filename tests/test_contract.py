@@ -19,10 +19,11 @@ import wfdb
 from heartzoo import zoo
 from heartzoo.config import InputConfig
 from heartzoo.config.file import parse_config
-from heartzoo.contract import delay
+from heartzoo.contract import delay, preprocessing
 from heartzoo.data.batches import model_inputs
 from heartzoo.data.beats import cut_beats
 from heartzoo.data.records import open_record
+from heartzoo.flatbuffer import inspect
 from heartzoo.runtime import TfliteModel, default_runtime
 
 needs_tflm = pytest.mark.skipif(default_runtime() != "tflm", reason="the tflite-micro wheel is not installed")
@@ -75,33 +76,56 @@ SHAPES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
 }
 
 
-def shape_rows(x: np.ndarray, positions: list[int], times: np.ndarray, formulas: list[str]) -> list[list[float]]:
-    """Template features of every beat, from the sentences of preprocessing.steps."""
+def limited(value: float) -> float:
+    return min(max(float(value), -1.0), 1.0)
+
+
+def shape_rows(
+    x: np.ndarray, positions: list[int], times: np.ndarray, features: list[dict[str, str]]
+) -> tuple[list[list[float]], np.ndarray]:
+    """Template features and differences of every beat, from the sentences of preprocessing.steps."""
     x = x.astype(np.float64)
-    rows, regular = [], 0
+    rows, left, regular = [], [], 0
+    formulas = {feature["name"]: feature["formula"] for feature in features}
+    unusual = {
+        name: formula.removeprefix("(f - m) / (4 (sqrt(v) + 0.03)), f = ")
+        for name, formula in formulas.items()
+        if formula not in SHAPES
+    }
+    usual: dict[str, tuple[float, float]] = {}
     template = x[np.clip(np.arange(positions[0] - 40, positions[0] + 56), 0, len(x) - 1)]
     for k, c in enumerate(positions):
         windows = [x[np.clip(np.arange(c + s - 40, c + s + 56), 0, len(x) - 1)] for s in range(-5, 6)]
         window = max(windows, key=lambda one: correlation(one[32:52], template[32:52]))
         b, t = window - window.mean(), template - template.mean()
-        rows.append([min(max(SHAPES[formula](b, t), -1.0), 1.0) for formula in formulas])
+        now = {name: limited(SHAPES[formula](b, t)) for name, formula in formulas.items() if formula in SHAPES}
+        for name, f in unusual.items():
+            m, v = usual.setdefault(name, (now[f], 0.05**2))
+            now[name] = limited((now[f] - m) / (4 * (math.sqrt(v) + 0.03)))
+        rows.append([now[name] for name in formulas])
+        left.append((b - t) / (np.ptp(t[32:52]) + 0.01))
         if k < 10 or abs(rr_row(times, k, ["log2(pre / median of H(64))"])[0]) < 0.15:
             regular += 1
             template = template + (window - template) / min(regular, 16)
-    return rows
+            a = 1 / min(regular, 32)
+            for name, f in unusual.items():
+                m, v = usual[name]
+                d = min(max(now[f] - m, -0.5), 0.5)
+                usual[name] = (m + a * d, (1 - a) * (v + a * d * d) if regular > 1 else v)
+    return rows, np.array(left).astype(np.float32)
 
 
 def rr_row(times: np.ndarray, k: int, formulas: list[str]) -> list[float]:
     """R-R features of beat k, from the sentences of preprocessing.steps."""
-    limited = [min(max(float(gap), 0.2), 3.0) for gap in np.diff(times)]
-    pre = [limited[0], *limited]
-    post = [*limited, limited[-1]]
+    gaps = [min(max(float(gap), 0.2), 3.0) for gap in np.diff(times)]
+    pre = [gaps[0], *gaps]
+    post = [*gaps, gaps[-1]]
     beat = {
         "pre": pre[k], "post": post[k], "previous": pre[max(k - 1, 0)], "known": pre[1 : max(k, 1) + 1],
     }  # fmt: skip
     values = [FORMULAS[formula](beat) for formula in formulas]
     logs = [math.log2(v) if f.startswith("log2") else v for v, f in zip(values, formulas, strict=True)]
-    return [min(max(value, -1.0), 1.0) for value in logs]
+    return [limited(value) for value in logs]
 
 
 def prepared(path: Path, database: str, configuration: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, list[str]]:
@@ -123,11 +147,12 @@ def prepared(path: Path, database: str, configuration: dict[str, Any]) -> tuple[
     times = np.array([s for s, _ in beats]) / header.fs
     formulas = [feature["formula"] for feature in rule["rr_features"]]
     positions = [math.floor(s * rule["fs"] / header.fs + 0.5) for s, _ in beats]
-    shapes = shape_rows(x, positions, times, [feature["formula"] for feature in rule["template_features"]])
+    shapes, left = shape_rows(x, positions, times, rule["template_features"])
     frames, rr = [], []
     for k, c in enumerate(positions):
         indices = np.clip(np.arange(c - rule["beat_index"], c - rule["beat_index"] + rule["frame"]), 0, len(x) - 1)
-        frames.append(normalised(x[indices], rule["epsilon_mv"]))
+        whole = rule["cut"] == "difference"
+        frames.append(np.clip(left[k], -1.0, 1.0) if whole else normalised(x[indices], rule["epsilon_mv"]))
         rr.append(rr_row(times, k, formulas) + shapes[k])
     return np.array(frames), np.array(rr, np.float32), [symbol for _, symbol in beats]
 
@@ -177,6 +202,24 @@ def test_the_configuration_alone_gives_the_same_int8_inputs(entry, cache):
     mine = quantized(frames, by_role["signal"])
     assert np.array_equal(mine, model.quantize("signal", ours["signal"]).reshape(mine.shape))
     assert np.array_equal(quantized(rr, by_role["rr"]), model.quantize("rr", ours["rr"]))
+
+
+def test_the_configuration_alone_gives_the_same_differences(entry, cache):
+    template_features = ["p_difference", "qrs_match", "qrs_match_unusual"]
+    changes = {"cut": "difference", "frame": 96, "rr_features": ["pre_post"], "template_features": template_features}
+    configuration = json.loads((entry.folder / "configuration.json").read_text())
+    tree = configuration["config"]
+    config = parse_config({**tree, "input": {**tree["input"], **changes}, "training": {}}, "x")
+    facts = inspect((entry.folder / "model.tflite").read_bytes())
+    written = json.loads(json.dumps({"preprocessing": preprocessing(config, facts)}))
+    frames, rr, _ = prepared(cache / "synthetic" / "1" / "syn25", "synthetic", written)
+    examples = cut_beats(open_record("synthetic", "syn25"), config.input)
+    ours = model_inputs(examples.frames, examples.rr, config.input)
+    np.testing.assert_allclose(frames, ours["signal"][:, 0, :, 0], atol=2e-6)
+    np.testing.assert_allclose(rr, ours["rr"], atol=2e-6)
+    assert 0.5 < np.abs(frames).max() < 1.0
+    limited = model_inputs(3 * examples.frames, examples.rr, config.input)["signal"]
+    assert np.array_equal(limited[:, 0, :, 0], np.clip(3 * examples.frames, -1.0, 1.0))
 
 
 @needs_tflm
@@ -245,9 +288,10 @@ def test_the_golden_vectors_of_the_header_agree(entry, tmp_path):
         ({"frame": 64, "rr_features": ["post_median"]}, (32 + 10) / 100, 1),
         ({"frame": 64, "template_features": ["qrs_match"]}, (61 + 10) / 100, 0),
         ({"frame": 256, "template_features": ["qrs_match"]}, (128 + 10) / 100, 0),
+        ({"frame": 96, "cut": "difference"}, (61 + 10) / 100, 0),
     ],
 )
 def test_a_decision_waits_for_whatever_comes_last(contract, seconds, beats):
     found = delay(InputConfig(**{"fs": 100.0, **contract}))
     assert (found["seconds"], found["following_beats"]) == (seconds, beats)
-    assert ("template" in found["rule"]) == ("template_features" in contract and contract["frame"] == 64)
+    assert ("template" in found["rule"]) == (seconds == (61 + 10) / 100)

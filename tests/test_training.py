@@ -162,6 +162,13 @@ def test_validation_patients_train_nothing(cache, tiny):
     assert not data.calibration()[data.validation].any() and data.calibration().sum() == 60
 
 
+def test_a_run_with_copies_notes_its_records_once_and_goes_on(cache, tiny, tmp_path):
+    overrides = [*SHORT, "training.copies=[{jitter_ms: 10}]"]
+    out = train(load_config(tiny, overrides), tmp_path / "run")
+    assert list(json.loads((out / "records.json").read_text())) == ["synthetic-train"]
+    assert train(load_config(tiny, overrides), out, resume=True) == out
+
+
 @pytest.mark.parametrize("loss", ["weighted", "focal"])
 def test_other_losses_train(loss, cache, tiny, tmp_path):
     overrides = [*SHORT, f"training.loss={loss}", "training.sampling={by: patient, shares: [5, 1, 1]}"]

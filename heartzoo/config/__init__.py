@@ -12,7 +12,7 @@ from heartzoo.config.section import Count, Fraction, Positive, Section
 from heartzoo.config.training import TrainingConfig
 from heartzoo.data.rr import FEATURES
 from heartzoo.data.splits import get_split, track
-from heartzoo.data.template import TEMPLATE_FEATURES
+from heartzoo.data.template import TEMPLATE_FEATURES, window_samples
 from heartzoo.errors import UserError, look_up
 from heartzoo.tasks import TASKS, get_task
 
@@ -54,9 +54,11 @@ class DataConfig(Section):
 class InputConfig(Section):
     """The preprocessing contract: how a recording becomes the network's input."""
 
-    cut: Literal["centred", "r-peak", "rhythm"] = Field(
+    cut: Literal["centred", "difference", "r-peak", "rhythm"] = Field(
         default="centred",
-        description="centred: the beat at frame // 2, z-scored; r-peak, after Kachuee 2018: from the R peak on, 1.2 "
+        description="centred: the beat at frame // 2, z-scored; difference: from 0.40 s before the beat to 0.56 s "
+        "after it, moved to where it fits the template of the patient's regular beats, less that template, in sizes "
+        "of the template's QRS, limited to -1 ... 1; r-peak, after Kachuee 2018: from the R peak on, 1.2 "
         "times the median R-R interval of its 10 s window, scaled to 0-1 by that window, then zeros; "
         "rhythm: frame after frame, z-scored, labelled by rhythm",
     )
@@ -88,8 +90,20 @@ class InputConfig(Section):
 
     @model_validator(mode="after")
     def _templates_are_in_millivolts(self) -> InputConfig:
-        if self.cut != "centred" and self.template_features:
-            raise UserError(f"input.template_features with input.cut {self.cut}", "they go with cut: centred")
+        if self.cut not in ("centred", "difference") and self.template_features:
+            raise UserError(
+                f"input.template_features with input.cut {self.cut}", "they go with cut: centred or difference"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _differences_are_as_long_as_templates(self) -> InputConfig:
+        if self.cut == "difference" and self.frame != (length := window_samples(self.fs)):
+            raise UserError(
+                f"input.frame = {self.frame} with input.cut difference, whose window holds {length} samples at "
+                f"{self.fs:g} Hz",
+                f"set input.frame to {length}",
+            )
         return self
 
     @model_validator(mode="after")
@@ -165,7 +179,7 @@ class Config(Section):
         if get_task(self.task).of_rhythm != (self.input.cut == "rhythm"):
             raise UserError(
                 f"task {self.task} with input.cut {self.input.cut}",
-                "rhythm tasks take cut: rhythm, beat tasks centred or r-peak",
+                "rhythm tasks take cut: rhythm, beat tasks another",
             )
         return self
 

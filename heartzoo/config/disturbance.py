@@ -10,7 +10,7 @@ from heartzoo.config.section import Section
 from heartzoo.errors import UserError
 
 NOISES = {"bw": "baseline wander", "em": "electrode motion", "ma": "muscle noise"}
-_KINDS = ("noise", "gain", "from_fs", "jitter_ms")
+_KINDS = ("noise", "gain", "from_fs", "jitter_ms", "other_lead")
 
 
 class Disturbance(Section):
@@ -26,6 +26,9 @@ class Disturbance(Section):
     )
     jitter_ms: Annotated[float, Field(gt=0.0, le=200.0)] | None = Field(
         default=None, description="each R peak is off by up to this, evenly distributed, ms"
+    )
+    other_lead: Literal[True] | None = Field(
+        default=None, description="the recording's first other signal; records that have none are left out"
     )
     draw: Annotated[int, Field(ge=0)] = Field(default=0, description="seed of where the noise starts, or of the jitter")
 
@@ -50,6 +53,8 @@ class Disturbance(Section):
             return f"{NOISES[self.noise]} ({self.noise})"
         if self.gain is not None:
             return "amplitude" if self.gain > 0 else "inverted lead"
+        if self.other_lead:
+            return "other lead"
         return "resampled" if self.from_fs else "R peaks jittered"
 
     @property
@@ -59,4 +64,6 @@ class Disturbance(Section):
             return f"{self.snr_db:g} dB"
         if self.gain is not None:
             return f"x {self.gain:g}"
+        if self.other_lead:
+            return "the first"
         return f"from {self.from_fs:g} Hz" if self.from_fs else f"up to {self.jitter_ms:g} ms"

@@ -29,9 +29,13 @@ class SamplingConfig(Section):
 
 
 class AugmentationConfig(Section):
-    """Random changes of training frames, drawn anew for every frame before normalisation; 0 or null leaves one out."""
+    """Random changes of training frames, drawn anew for every frame before normalisation; 0 or null leaves one out.
+
+    Of frames that are differences, a size of the template's QRS stands for a mV.
+    """
 
     amplitude: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(default=0.0, description="scaled by 1 - a ... 1 + a")
+    inverted_share: Fraction = Field(default=0.0, description="fraction of the frames that are turned upside down")
     shift_s: Annotated[float, Field(ge=0.0, le=1.0)] = Field(default=0.0, description="moved by at most this, s")
     wander_mv: NonNegative = Field(
         default=0.0, description="baseline wander, a 0.05-0.7 Hz sine of at most this amplitude, mV"

@@ -74,6 +74,8 @@ def augment(
     frames = sliding_window_view(frames, length, axis=1)[np.arange(n), first]  # a copy: the caller's stay
     if a.amplitude:
         frames *= _uniform(1 - a.amplitude, 1 + a.amplitude, n, rng)
+    if a.inverted_share:
+        frames[rng.random(n) < a.inverted_share] *= -1
     if a.wander_mv:
         frames += _wander(n, length, contract.fs, a.wander_mv, rng)
     if a.muscle_mv:

@@ -11,7 +11,7 @@ from heartzoo.data import signal as sig
 from heartzoo.data.records import Record
 from heartzoo.data.rhythm import cut_rhythm_frames
 from heartzoo.data.rr import rr_features
-from heartzoo.data.template import reach, template_features
+from heartzoo.data.template import compare, differences, reach, template_features
 
 if TYPE_CHECKING:
     from heartzoo.config import InputConfig
@@ -23,7 +23,8 @@ class Examples:
 
     Attributes:
         frames: float32, shape (n, frame + 2 * margin), at the model's sampling rate. Centred: in mV, not yet
-            normalised, the beat at index ``margin + frame // 2``. From the R peak on: from 0 to 1.
+            normalised, the beat at index ``margin + frame // 2``. From the R peak on: from 0 to 1. Difference: in sizes
+            of the template's QRS, not yet limited.
         rr: float32, shape (n, features): R-R features, then template features.
         symbols: uint8, shape (n,), WFDB symbols as ASCII codes.
         samples: int64, shape (n,), beat positions in the recording.
@@ -51,16 +52,18 @@ def cut_beats(record: Record, contract: InputConfig, margin: int = 0) -> Example
     if contract.highpass_hz is not None:
         x = sig.highpass(x, contract.fs, contract.highpass_hz)
     centres = sig.resample_positions(record.samples, record.fs, contract.fs)
-    if contract.cut == "r-peak":
+    features = [rr_features(record.samples, record.fs, contract.rr_features)]
+    if contract.template_features or contract.cut == "difference":
+        pre_median = rr_features(record.samples, record.fs, ["pre_median"])[:, 0]
+        compared = compare(sig.frames(x.astype(np.float32), centres, *reach(contract.fs)), pre_median, contract.fs)
+        features.append(template_features(compared, contract.template_features))
+    if contract.cut == "difference":
+        frames = differences(compared)
+    elif contract.cut == "r-peak":
         frames = sig.frames_from_r_peaks(x, centres, contract.fs, contract.frame)
     else:
         before = contract.frame // 2 + margin
         frames = sig.frames(x.astype(np.float32), centres, before, contract.frame + 2 * margin - before)
-    features = [rr_features(record.samples, record.fs, contract.rr_features)]
-    if contract.template_features:
-        pre_median = rr_features(record.samples, record.fs, ["pre_median"])[:, 0]
-        wide = sig.frames(x.astype(np.float32), centres, *reach(contract.fs))
-        features.append(template_features(wide, pre_median, contract.fs, contract.template_features))
     return Examples(
         frames=frames,
         rr=np.concatenate(features, axis=1),

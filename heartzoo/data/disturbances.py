@@ -21,7 +21,7 @@ def disturb(record: Record, disturbance: Disturbance, noise: np.ndarray | None =
 
     Args:
         record: the recording.
-        disturbance: what to do to it.
+        disturbance: what to do to it; of one by another lead it is the recording of that lead already.
         noise: the recording of noise, at the record's sampling rate, in mV, shape (samples,); needed for a disturbance
             by noise.
 
@@ -37,7 +37,9 @@ def disturb(record: Record, disturbance: Disturbance, noise: np.ndarray | None =
         return replace(record, signal=disturbance.gain * record.signal)
     if disturbance.from_fs:
         return _resampled(record, disturbance.from_fs)
-    return _jittered(record, (disturbance.jitter_ms or 0.0) / 1000, _rng(record.name, disturbance.draw))
+    if disturbance.jitter_ms is not None:
+        return _jittered(record, disturbance.jitter_ms / 1000, _rng(record.name, disturbance.draw))
+    return record
 
 
 def noise_offset(name: str, draw: int, samples: int) -> int:

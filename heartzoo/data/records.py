@@ -147,6 +147,20 @@ def read_signal(path: Path, leads: tuple[str, ...]) -> tuple[np.ndarray, Any, st
     return signal, header, lead
 
 
+def other_lead(path: Path, leads: tuple[str, ...]) -> str:
+    """Name of a WFDB record's first signal beside the one that :func:`read_signal` reads.
+
+    Raises:
+        MissingLead: it has no other.
+        UserError: the header is missing or damaged.
+    """
+    names = _read_header(path).sig_name
+    first = next((lead for lead in leads if lead in names), None)
+    if other := next((name for name in names if name != first), None):
+        return str(other)
+    raise MissingLead(f"record {path.name}: it has no lead beside {first}", "leave other_lead out")
+
+
 _REFETCH = "check it with `heartzoo data verify`, or fetch it again"
 # Bytes a frame of one sample of every signal takes, by WFDB format.
 _BYTES_PER_SAMPLE = {"16": 2.0, "61": 2.0, "80": 1.0, "212": 1.5, "24": 3.0, "32": 4.0}

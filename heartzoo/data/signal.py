@@ -133,10 +133,17 @@ def normalise(x: np.ndarray, contract: InputConfig) -> np.ndarray:
     """Frames -> the values that the network takes: z-scored, unless the cut has scaled them already; float32.
 
     Args:
-        x: shape (n, frame); in mV, or for frames cut from the R peak on already from 0 to 1.
+        x: shape (n, frame); in mV; for frames cut from the R peak on already from 0 to 1; for differences in sizes of
+            the template's QRS, limited here to -1 ... 1.
         contract: the preprocessing contract.
     """
-    return np.asarray(x, np.float32) if contract.cut == "r-peak" else standardise(x, contract.epsilon)
+    match contract.cut:
+        case "r-peak":
+            return np.asarray(x, np.float32)
+        case "difference":
+            return np.clip(np.asarray(x, np.float32), -1.0, 1.0)
+        case _:
+            return standardise(x, contract.epsilon)
 
 
 def standardise(x: np.ndarray, epsilon: float) -> np.ndarray:

@@ -27,7 +27,7 @@ from heartzoo.data.disturbances import disturb, noise_offset
 from heartzoo.data.download import ensure, folder, present
 from heartzoo.data.heartbeat_csv import read_heartbeats
 from heartzoo.data.noise import recorded_noise
-from heartzoo.data.records import MissingLead, Record, read_record
+from heartzoo.data.records import MissingLead, Record, other_lead, read_record
 from heartzoo.errors import UserError
 from heartzoo.files import Sink, atomic_path, cache_dir, lock, sha256
 from heartzoo.progress import track
@@ -263,10 +263,11 @@ def _prepare_record(
     if database.extensions == ("csv",):
         record, examples = read_heartbeats(source / f"{name}.csv", contract)
         return examples, _facts(record, examples, source, database)
+    other = disturbance is not None and disturbance.other_lead
     try:
-        record = read_record(source, database, name, leads)
+        record = read_record(source, database, name, (other_lead(source / name, leads),) if other else leads)
     except MissingLead as error:
-        if missing_lead == "skip":
+        if missing_lead == "skip" or other:
             return error.problem
         raise
     if disturbance:

@@ -1,4 +1,4 @@
-"""Template features: the shape of a beat beside that of the patient's own regular beats, learned without labels.
+"""A beat beside the running template of the patient's own regular beats, learned without labels.
 
 Notation. ``x`` is the signal in mV at ``fs`` after the high-pass. A beat's window holds x from 0.40 s before the beat
 to 0.56 s after it. Beat k is *regular* if its interval differs from the median of H(64) (see
@@ -9,6 +9,11 @@ The template starts as the first beat's window. Each beat is shifted by up to 0.
 with the template's is highest (of equal ones the earliest), its features are taken, and if it is regular the template
 moves by 1/min(n, 16) of the way towards its shifted window, n being the number of regular beats up to it. So features
 depend on the record so far alone.
+
+A feature that ends in ``_unusual`` says how far another one, ``f``, is from what the patient's regular beats before it
+had. ``m`` starts as the first beat's f, ``v`` as 0.05^2; of a regular beat, n of them up to and including it, with
+``a = 1/min(n, 32)`` and ``d = f - m`` limited to -0.5 ... 0.5: ``m = m + a d``, and, but for the first,
+``v = (1 - a)(v + a d^2)``.
 
 ``b`` and ``T`` are the shifted window and the template before that step, each less its mean; QRS is -0.08 ... 0.12 s, P
 -0.30 ... -0.07 s, T-wave 0.12 ... 0.51 s. Every feature is limited to -1 ... 1.
@@ -21,6 +26,7 @@ References:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -29,6 +35,7 @@ import numpy as np
 BEFORE_S, AFTER_S = 0.40, 0.56
 SHIFT_S = 0.05
 REGULAR_OCTAVES, FIRST_BEATS, MEMORY_BEATS = 0.15, 10, 16
+USUAL_BEATS, USUAL_SPREAD, USUAL_STEP = 32, 0.05, 0.5
 WAVES_S = {"QRS": (-0.08, 0.12), "P": (-0.30, -0.07), "T-wave": (0.12, 0.51)}
 EPSILON_MV = 0.01
 
@@ -40,11 +47,13 @@ class Compared:
     Attributes:
         beats: shifted windows less their means, shape (n, window).
         templates: the templates before each beat, likewise.
+        regular: which beats the template learns from, boolean, shape (n,).
         fs: sampling rate, Hz.
     """
 
     beats: np.ndarray
     templates: np.ndarray
+    regular: np.ndarray
     fs: float
 
     def wave(self, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -104,18 +113,42 @@ def _length(compared: Compared) -> np.ndarray:
     return np.log2(beat / template)
 
 
+def _qrs_size(compared: Compared) -> np.ndarray:
+    """Of the template, mV, shape (n,)."""
+    size: np.ndarray = np.ptp(compared.wave("QRS")[1], axis=1) + EPSILON_MV
+    return size
+
+
 def _difference(wave: str) -> TemplateFeature:
     def relative(compared: Compared) -> np.ndarray:
         beat, template = compared.wave(wave)
-        size = np.ptp(compared.wave("QRS")[1], axis=1) + EPSILON_MV
-        return np.sqrt(((beat - template) ** 2).mean(axis=1)) / size
+        return np.sqrt(((beat - template) ** 2).mean(axis=1)) / _qrs_size(compared)
 
     return TemplateFeature(
         f"root mean square of b - T over {wave}, divided by max T - min T + {EPSILON_MV:g} over QRS", relative
     )
 
 
-TEMPLATE_FEATURES: dict[str, TemplateFeature] = {
+def _unusual(name: str) -> TemplateFeature:
+    def distance(compared: Compared) -> np.ndarray:
+        found = _limited(_SHAPES[name], compared)
+        distances = np.empty(len(found))
+        usual, spread, count = found[0], USUAL_SPREAD**2, 0
+        for k, (value, regular) in enumerate(zip(found.tolist(), compared.regular.tolist(), strict=True)):
+            distances[k] = (value - usual) / (4 * (math.sqrt(spread) + 0.03))
+            if regular:
+                count += 1
+                weight = 1 / min(count, USUAL_BEATS)
+                step = min(max(value - usual, -USUAL_STEP), USUAL_STEP)
+                usual += weight * step
+                if count > 1:
+                    spread = (1 - weight) * (spread + weight * step**2)
+        return distances
+
+    return TemplateFeature(f"(f - m) / (4 (sqrt(v) + 0.03)), f = {name}", distance)
+
+
+_SHAPES: dict[str, TemplateFeature] = {
     "qrs_match": _match("QRS"),
     "p_match": _match("P"),
     "t_match": _match("T-wave"),
@@ -129,33 +162,29 @@ TEMPLATE_FEATURES: dict[str, TemplateFeature] = {
     "t_difference": _difference("T-wave"),
 }
 
+TEMPLATE_FEATURES = _SHAPES | {f"{name}_unusual": _unusual(name) for name in _SHAPES}
+
+
+def window_samples(fs: float) -> int:
+    """Samples in a beat's window."""
+    return round(BEFORE_S * fs) + round(AFTER_S * fs)
+
 
 def reach(fs: float) -> tuple[int, int]:
     """Samples before a beat and from it on that its window takes with every shift."""
     return round(BEFORE_S * fs) + round(SHIFT_S * fs), round(AFTER_S * fs) + round(SHIFT_S * fs)
 
 
-def template_features(wide: np.ndarray, pre_median: np.ndarray, fs: float, names: Sequence[str]) -> np.ndarray:
-    """Template features of every beat of a record.
+def compare(wide: np.ndarray, pre_median: np.ndarray, fs: float) -> Compared:
+    """Shift every beat of a record to the running template of those before it.
 
     Args:
         wide: the signal in mV around each beat of the record, in order of time, as far as :func:`reach` says; shape
             (n, before + after), n at least 1.
         pre_median: the beats' R-R feature of that name, shape (n,).
         fs: sampling rate in Hz.
-        names: keys of :data:`TEMPLATE_FEATURES`.
-
-    Returns:
-        float32, shape (n, len(names)), within -1 ... 1, never NaN.
     """
-    if not names:
-        return np.zeros((len(wide), 0), np.float32)
-    compared = _compare(np.asarray(wide, np.float64), pre_median, fs)
-    columns = [np.clip(TEMPLATE_FEATURES[name].value(compared), -1.0, 1.0) for name in names]
-    return np.stack(columns, axis=1).astype(np.float32)
-
-
-def _compare(wide: np.ndarray, pre_median: np.ndarray, fs: float) -> Compared:
+    wide = np.asarray(wide, np.float64)
     shift = round(SHIFT_S * fs)
     length = wide.shape[1] - 2 * shift
     shifted = np.lib.stride_tricks.sliding_window_view(wide, length, axis=1)  # (n, 2 * shift + 1, length)
@@ -170,4 +199,35 @@ def _compare(wide: np.ndarray, pre_median: np.ndarray, fs: float) -> Compared:
         template = template + step * (beats[k] - template)
     beats -= beats.mean(axis=1, keepdims=True)
     templates -= templates.mean(axis=1, keepdims=True)
-    return Compared(beats, templates, fs)
+    return Compared(beats, templates, regular, fs)
+
+
+def template_features(compared: Compared, names: Sequence[str]) -> np.ndarray:
+    """Template features of every beat of a record.
+
+    Args:
+        compared: from :func:`compare`.
+        names: keys of :data:`TEMPLATE_FEATURES`.
+
+    Returns:
+        float32, shape (n, len(names)), within -1 ... 1, never NaN.
+    """
+    if not names:
+        return np.zeros((len(compared.beats), 0), np.float32)
+    columns = [_limited(TEMPLATE_FEATURES[name], compared) for name in names]
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _limited(feature: TemplateFeature, compared: Compared) -> np.ndarray:
+    return np.clip(feature.value(compared), -1.0, 1.0)
+
+
+def differences(compared: Compared) -> np.ndarray:
+    """What is left of each beat without its template, the template's QRS measuring 1: ``(b - T) / (size of QRS)``.
+
+    A network that sees this instead of the signal has it harder to learn its patients by heart.
+
+    Returns:
+        float32, shape (n, window), not limited yet.
+    """
+    return ((compared.beats - compared.templates) / _qrs_size(compared)[:, None]).astype(np.float32)

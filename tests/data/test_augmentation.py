@@ -48,6 +48,12 @@ def test_amplitude_stays_within_its_bounds() -> None:
     assert 1.28 < factors.max() <= 1.3
 
 
+def test_some_frames_are_turned_upside_down() -> None:
+    signs = changed(np.ones((2000, 128), np.float32), inverted_share=0.25)
+    assert (signs == signs[:, :1]).all() and set(signs[:, 0].tolist()) == {-1.0, 1.0}
+    assert (signs[:, 0] < 0).mean() == pytest.approx(0.25, abs=0.04)
+
+
 def test_wander_is_slow_and_bounded() -> None:
     found = changed(np.zeros((500, 128), np.float32), wander_mv=0.5)
     assert 0.3 < np.abs(found).max() <= 0.5
@@ -95,7 +101,14 @@ def test_everything_at_once_stays_finite(seed: int, flat: bool) -> None:
     rng = np.random.default_rng(seed)
     frames = np.zeros((8, 148), np.float32) if flat else rng.normal(0, 1, (8, 148)).astype(np.float32)
     everything = AugmentationConfig(
-        amplitude=0.9, shift_s=0.1, wander_mv=1, muscle_mv=1, white_mv=1, nstdb_snr_db=(-6, 24), nstdb_share=0.5
+        amplitude=0.9,
+        inverted_share=0.5,
+        shift_s=0.1,
+        wander_mv=1,
+        muscle_mv=1,
+        white_mv=1,
+        nstdb_snr_db=(-6, 24),
+        nstdb_share=0.5,
     )
     recorded = np.stack([np.zeros(500), rng.normal(0, 1, 500)]).astype(np.float32)
     found = augment(frames, CONTRACT, everything, Noise(MADE.white, MADE.muscle, recorded), rng)

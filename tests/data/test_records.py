@@ -16,7 +16,7 @@ from heartzoo.data import synthetic
 from heartzoo.data.batches import model_inputs
 from heartzoo.data.beats import cut_beats
 from heartzoo.data.databases import get_database
-from heartzoo.data.records import MissingLead, Record, beat_symbols, open_record, read_record
+from heartzoo.data.records import MissingLead, Record, beat_symbols, open_record, other_lead, read_record
 from heartzoo.errors import UserError
 
 DATABASE = get_database("synthetic")
@@ -50,6 +50,18 @@ def overwrite_sample(source: Path, position: int, value: int) -> None:
     content = bytearray((source / "syn00.dat").read_bytes())
     content[2 * position : 2 * position + 2] = value.to_bytes(2, "little", signed=True)
     (source / "syn00.dat").write_bytes(content)
+
+
+def test_the_other_lead_is_the_first_beside_the_one_that_is_read(tmp_path: Path) -> None:
+    signal = np.zeros((100, 3))
+    names = ["V1", "MLII", "V5"]
+    wfdb.wrsamp("r", 250, ["mV"] * 3, names, signal, fmt=["16"] * 3, write_dir=str(tmp_path))
+    assert [other_lead(tmp_path / "r", leads) for leads in (("MLII", "V5"), ("V5",), ("V1",))] == ["V1", "V1", "MLII"]
+
+
+def test_a_record_of_one_lead_has_no_other(source: Path) -> None:
+    with pytest.raises(MissingLead, match="no lead beside MLII"):
+        other_lead(source / "syn00", ("MLII",))
 
 
 def test_a_record_has_everything_its_files_say(source: Path) -> None:

@@ -17,6 +17,7 @@ import pytest
 import wfdb
 
 from heartzoo.config import InputConfig
+from heartzoo.config.disturbance import Disturbance
 from heartzoo.data import store as store_module
 from heartzoo.data import synthetic
 from heartzoo.data.beats import cut_beats
@@ -182,6 +183,18 @@ def test_a_record_without_the_lead_is_skipped_by_option(own: Path) -> None:
     assert set(store.records) == {"syn00", "syn07"}
     assert list(store.provenance["skipped"]) == ["syn03"]
     assert "expected a lead among MLII, found V1" in store.provenance["skipped"]["syn03"]
+
+
+def test_a_copy_of_the_other_lead_holds_the_records_that_have_one(own: Path) -> None:
+    both = wfdb.rdrecord(str(own / "syn00")).p_signal[:, [0, 0]] * [1.0, 2.0]
+    wfdb.wrsamp("syn00", 250, ["mV", "mV"], ["MLII", "V5"], both, fmt=["16", "16"], write_dir=str(own))
+    store = small(disturbance=Disturbance(other_lead=True))
+    assert set(store.records) == {"syn00"} and set(store.provenance["skipped"]) == {"syn03", "syn07"}
+    first = small()
+    np.testing.assert_allclose(
+        store.frames(np.arange(len(store))), 2 * first.frames(np.flatnonzero(first.records == "syn00")), atol=0.01
+    )
+    assert store.provenance["records"][0]["lead"] == "V5"
 
 
 def test_skipping_every_record_is_an_error(own: Path) -> None:

@@ -14,15 +14,20 @@ from heartzoo.data.signal import frames, resample, resample_positions
 from heartzoo.data.template import TEMPLATE_FEATURES
 
 NAMES = list(TEMPLATE_FEATURES)
+SHAPES = [name for name in NAMES if not name.endswith("_unusual")]
 FS = 100.0
 ALIKE = [float(name.endswith("_match")) for name in NAMES]
 quick = settings(deadline=None, max_examples=40)
 
 
+def compare(x: np.ndarray, centres: np.ndarray, pre_median: np.ndarray, fs: float) -> template.Compared:
+    return template.compare(frames(x, centres, *template.reach(fs)), pre_median, fs)
+
+
 def template_features(
     x: np.ndarray, centres: np.ndarray, pre_median: np.ndarray, fs: float, names: list[str]
 ) -> np.ndarray:
-    return template.template_features(frames(x, centres, *template.reach(fs)), pre_median, fs, names)
+    return template.template_features(compare(x, centres, pre_median, fs), names)
 
 
 def pulse(at: np.ndarray, width: float, size: float, samples: int) -> np.ndarray:
@@ -38,17 +43,21 @@ def ecg(centres: np.ndarray, wide: np.ndarray | None = None) -> np.ndarray:
     return waves - pulse(centres[wide], 6, 1.5, samples)
 
 
-def reference(x: np.ndarray, centres: np.ndarray, pre_median: np.ndarray) -> list[list[float]]:
-    """The features straight from the text of the module, at 100 Hz, beat after beat."""
+def reference(x: np.ndarray, centres: np.ndarray, pre_median: np.ndarray) -> tuple[list[list[float]], list[np.ndarray]]:
+    """Features and differences straight from the text of the module, at 100 Hz, beat after beat."""
 
     def correlation(a: np.ndarray, b: np.ndarray) -> float:
         a, b = a - a.mean(), b - b.mean()
         return float(a @ b / math.sqrt(float(a @ a) * float(b @ b) + 0.01**4))
 
+    def limited(value: float) -> float:
+        return min(max(value, -1.0), 1.0)
+
     def rms(a: np.ndarray) -> float:
         return math.sqrt(float(np.mean(a**2)))
 
-    mean_beat, regular, rows = None, 0, []
+    mean_beat, regular, rows, left = None, 0, [], []
+    usual, spread = [0.0] * 9, [0.0025] * 9
     qrs, p, t = slice(32, 52), slice(10, 33), slice(52, 91)
     for k, centre in enumerate(centres):
         windows = [np.array([x[min(max(centre + s + i, 0), len(x) - 1)] for i in range(-40, 56)]) for s in range(-5, 6)]
@@ -63,11 +72,20 @@ def reference(x: np.ndarray, centres: np.ndarray, pre_median: np.ndarray) -> lis
             math.log2((np.abs(np.diff(b[qrs])).sum() + 0.01) / (np.abs(np.diff(mean[qrs])).sum() + 0.01)),
             *(rms(b[part] - mean[part]) / size for part in (qrs, p, t)),
         ]  # fmt: skip
-        rows.append([min(max(value, -1.0), 1.0) for value in row])
+        row = [limited(value) for value in row]
+        usual = row if k == 0 else usual
+        rows.append(
+            row + [limited((f - m) / (4 * (math.sqrt(v) + 0.03))) for f, m, v in zip(row, usual, spread, strict=True)]
+        )
+        left.append((b - mean) / size)
         if k < 10 or abs(pre_median[k]) < 0.15:
             regular += 1
             mean_beat = mean_beat + (window - mean_beat) / min(regular, 16)
-    return rows
+            a = 1 / min(regular, 32)
+            steps = [min(max(f - m, -0.5), 0.5) for f, m in zip(row, usual, strict=True)]
+            usual = [m + a * d for m, d in zip(usual, steps, strict=True)]
+            spread = [(1 - a) * (v + a * d**2) for v, d in zip(spread, steps, strict=True)] if regular > 1 else spread
+    return rows, left
 
 
 @st.composite
@@ -89,7 +107,11 @@ def test_equal_to_the_definition(recording: tuple[np.ndarray, np.ndarray, np.nda
     found = template_features(*recording, FS, NAMES)
     assert found.shape == (len(recording[1]), len(NAMES)) and found.dtype == np.float32
     assert np.isfinite(found).all() and np.abs(found).max() <= 1.0
-    np.testing.assert_allclose(found, reference(*recording), atol=2e-6)
+    rows, left = reference(*recording)
+    np.testing.assert_allclose(found, rows, atol=5e-6)
+    differences = template.differences(compare(*recording, FS))
+    assert differences.dtype == np.float32 and differences.shape[1] == template.window_samples(FS)
+    np.testing.assert_allclose(differences, left, rtol=1e-5, atol=5e-6)
 
 
 @quick
@@ -105,6 +127,9 @@ def test_nothing_after_a_window_counts(
     longer = np.concatenate([x, np.full(max(end - len(x), 0), x[-1])])
     found = template_features(longer, centres, pre_median, FS, NAMES)[: k + 1]
     other[len(x) :] = x[-1]
+    left = template.differences(compare(longer, centres, pre_median, FS))[: k + 1]
+    again = template.differences(compare(other, centres[: k + 1], pre_median[: k + 1], FS))
+    np.testing.assert_array_equal(again, left)
     np.testing.assert_array_equal(template_features(other, centres[: k + 1], pre_median[: k + 1], FS, NAMES), found)
 
 
@@ -139,6 +164,9 @@ def test_a_wide_beat_stands_out_and_does_not_teach_the_template() -> None:
     assert found["qrs_match"][wide].max() < 0.5 < 0.95 < found["qrs_match"][~wide].min()
     assert found["qrs_difference"][wide].min() > 0.3 > 0.05 > found["qrs_difference"][~wide].max()
     assert found["p_match"][wide].max() < found["p_match"][~wide].min()
+    assert found["qrs_match_unusual"][wide].max() == -1.0 < -0.5 < found["qrs_match_unusual"][~wide].min()
+    left = np.abs(template.differences(compare(ecg(centres, wide), centres, early, FS))).max(axis=1)
+    assert left[wide].min() > 0.5 > 0.1 > left[~wide].max()
 
 
 @pytest.mark.parametrize("fs", [125.0, 250.0, 360.0])
@@ -146,8 +174,8 @@ def test_the_sampling_rate_changes_little(fs: float) -> None:
     centres = 100 + 80 * np.arange(40)
     x = ecg(centres, np.arange(40) % 7 == 6)
     marks = resample_positions(centres, FS, fs)
-    found = template_features(resample(x, FS, fs), marks, np.zeros(40), fs, NAMES)
-    np.testing.assert_allclose(found, template_features(x, centres, np.zeros(40), FS, NAMES), atol=0.1)
+    found = template_features(resample(x, FS, fs), marks, np.zeros(40), fs, SHAPES)
+    np.testing.assert_allclose(found, template_features(x, centres, np.zeros(40), FS, SHAPES), atol=0.1)
 
 
 def test_columns_come_in_the_order_asked_for() -> None:
