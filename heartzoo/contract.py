@@ -161,9 +161,9 @@ def _steps(contract: InputConfig, facts: ModelFacts) -> list[str]:
             "Template features: each of template_features, with b = window - mean(window) and T less its mean, limited "
             "to -1 ... 1, float32, in the order listed; they follow the R-R features in the second input."
         )
-    if any(name.endswith("_unusual") for name in contract.template_features):
+    if any(name.endswith("usual") for name in contract.template_features):
         steps.append(
-            f"What is unusual: for each such feature f (limited), m starts as the first beat's f and v as "
+            f"What is usual or unusual: for each such feature f (limited), m starts as the first beat's f and v as "
             f"{USUAL_SPREAD:g}^2. Of each beat in turn the feature is taken; then, if the beat is regular, with "
             f"a = 1 / min(n, {USUAL_BEATS}) and d = f - m limited to -{USUAL_STEP:g} ... {USUAL_STEP:g}: m = m + a d "
             "and, if n > 1, v = (1 - a)(v + a d^2)."

@@ -70,6 +70,11 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
 SHAPES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "correlation of b and T over QRS, sum((b - mean)(T - mean)) / sqrt(sum((b - mean)^2) * sum((T - mean)^2) + "
     "0.01^4)": lambda b, t: correlation(b[32:52], t[32:52]),
+    "correlation of b and T over P, sum((b - mean)(T - mean)) / sqrt(sum((b - mean)^2) * sum((T - mean)^2) + "
+    "0.01^4)": lambda b, t: correlation(b[10:33], t[10:33]),
+    "log2((max T - min T + 0.01 over P) / (max T - min T + 0.01 over QRS)) / 4": lambda b, t: (
+        math.log2((np.ptp(t[10:33]) + 0.01) / (np.ptp(t[32:52]) + 0.01)) / 4
+    ),
     "root mean square of b - T over P, divided by max T - min T + 0.01 over QRS": lambda b, t: (
         math.sqrt(np.mean((b - t)[10:33] ** 2)) / (np.ptp(t[32:52]) + 0.01)
     ),
@@ -88,9 +93,9 @@ def shape_rows(
     rows, left, regular = [], [], 0
     formulas = {feature["name"]: feature["formula"] for feature in features}
     unusual = {
-        name: formula.removeprefix("(f - m) / (4 (sqrt(v) + 0.03)), f = ")
+        name: formula.split(", f = ")[1]
         for name, formula in formulas.items()
-        if formula not in SHAPES
+        if formula.startswith(("m, f = ", "(f - m) / (4 (sqrt(v) + 0.03)), f = "))
     }
     usual: dict[str, tuple[float, float]] = {}
     template = x[np.clip(np.arange(positions[0] - 40, positions[0] + 56), 0, len(x) - 1)]
@@ -101,7 +106,7 @@ def shape_rows(
         now = {name: limited(SHAPES[formula](b, t)) for name, formula in formulas.items() if formula in SHAPES}
         for name, f in unusual.items():
             m, v = usual.setdefault(name, (now[f], 0.05**2))
-            now[name] = limited((now[f] - m) / (4 * (math.sqrt(v) + 0.03)))
+            now[name] = limited(m if formulas[name].startswith("m,") else (now[f] - m) / (4 * (math.sqrt(v) + 0.03)))
         rows.append([now[name] for name in formulas])
         left.append((b - t) / (np.ptp(t[32:52]) + 0.01))
         if k < 10 or abs(rr_row(times, k, ["log2(pre / median of H(64))"])[0]) < 0.15:
@@ -205,7 +210,7 @@ def test_the_configuration_alone_gives_the_same_int8_inputs(entry, cache):
 
 
 def test_the_configuration_alone_gives_the_same_differences(entry, cache):
-    template_features = ["p_difference", "qrs_match", "qrs_match_unusual"]
+    template_features = ["p_match", "qrs_match", "qrs_match_unusual", "p_match_usual", "template_p"]
     changes = {"cut": "difference", "frame": 96, "rr_features": ["pre_post"], "template_features": template_features}
     configuration = json.loads((entry.folder / "configuration.json").read_text())
     tree = configuration["config"]

@@ -20,6 +20,11 @@ class SamplingConfig(Section):
         "patient: patient, then class by shares among those it has, then a beat; "
         "class-example: class by shares, then one of its beats (a weighted random sampler)",
     )
+    evenness: Fraction = Field(
+        default=1.0,
+        description="by class: patients are drawn by how many beats of the class they have, to the power 1 - evenness; "
+        "1 draws every patient alike, 0 every beat",
+    )
     shares: list[Positive] | None = Field(default=None, description="relative class shares; default equal")
     irregular: Positive = Field(
         default=1.0,

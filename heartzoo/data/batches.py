@@ -54,7 +54,8 @@ def draw_probabilities(
         weights = (shares / np.maximum(counts.sum(axis=0), 1))[labels]
     elif sampling.by == "class":
         # class by share, then one of its patients, then one of that patient's beats of the class
-        cell = shares / np.maximum(present.sum(axis=0), 1) * present
+        patients_drawn = present * counts ** (1 - sampling.evenness)
+        cell = shares * patients_drawn / np.maximum(patients_drawn.sum(axis=0), 1e-9)
         weights = (cell / np.maximum(counts, 1))[person, labels]
     else:
         # patient, then a class by share among those the patient has, then a beat

@@ -11,9 +11,9 @@ moves by 1/min(n, 16) of the way towards its shifted window, n being the number 
 depend on the record so far alone.
 
 A feature that ends in ``_unusual`` says how far another one, ``f``, is from what the patient's regular beats before it
-had. ``m`` starts as the first beat's f, ``v`` as 0.05^2; of a regular beat, n of them up to and including it, with
-``a = 1/min(n, 32)`` and ``d = f - m`` limited to -0.5 ... 0.5: ``m = m + a d``, and, but for the first,
-``v = (1 - a)(v + a d^2)``.
+had, one that ends in ``_usual`` what they had. ``m`` starts as the first beat's f, ``v`` as 0.05^2; of a regular beat,
+n of them up to and including it, with ``a = 1/min(n, 32)`` and ``d = f - m`` limited to -0.5 ... 0.5: ``m = m + a d``,
+and, but for the first, ``v = (1 - a)(v + a d^2)``.
 
 ``b`` and ``T`` are the shifted window and the template before that step, each less its mean; QRS is -0.08 ... 0.12 s, P
 -0.30 ... -0.07 s, T-wave 0.12 ... 0.51 s. Every feature is limited to -1 ... 1.
@@ -26,7 +26,6 @@ References:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -129,23 +128,45 @@ def _difference(wave: str) -> TemplateFeature:
     )
 
 
+def _follow(found: np.ndarray, regular: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``m`` and ``v`` before each beat, shape (n,) each, of a feature's values."""
+    before = np.empty((2, len(found)))
+    usual, spread, count = found[0], USUAL_SPREAD**2, 0
+    for k, (value, teaches) in enumerate(zip(found.tolist(), regular.tolist(), strict=True)):
+        before[:, k] = usual, spread
+        if teaches:
+            count += 1
+            weight = 1 / min(count, USUAL_BEATS)
+            step = min(max(value - usual, -USUAL_STEP), USUAL_STEP)
+            usual += weight * step
+            if count > 1:
+                spread = (1 - weight) * (spread + weight * step**2)
+    return before[0], before[1]
+
+
 def _unusual(name: str) -> TemplateFeature:
     def distance(compared: Compared) -> np.ndarray:
         found = _limited(_SHAPES[name], compared)
-        distances = np.empty(len(found))
-        usual, spread, count = found[0], USUAL_SPREAD**2, 0
-        for k, (value, regular) in enumerate(zip(found.tolist(), compared.regular.tolist(), strict=True)):
-            distances[k] = (value - usual) / (4 * (math.sqrt(spread) + 0.03))
-            if regular:
-                count += 1
-                weight = 1 / min(count, USUAL_BEATS)
-                step = min(max(value - usual, -USUAL_STEP), USUAL_STEP)
-                usual += weight * step
-                if count > 1:
-                    spread = (1 - weight) * (spread + weight * step**2)
-        return distances
+        usual, spread = _follow(found, compared.regular)
+        return (found - usual) / (4 * (np.sqrt(spread) + 0.03))
 
     return TemplateFeature(f"(f - m) / (4 (sqrt(v) + 0.03)), f = {name}", distance)
+
+
+def _usual(name: str) -> TemplateFeature:
+    return TemplateFeature(
+        f"m, f = {name}", lambda compared: _follow(_limited(_SHAPES[name], compared), compared.regular)[0]
+    )
+
+
+def _share(wave: str) -> TemplateFeature:
+    def ratio(compared: Compared) -> np.ndarray:
+        size = np.ptp(compared.wave(wave)[1], axis=1) + EPSILON_MV
+        return np.log2(size / _qrs_size(compared)) / 4
+
+    return TemplateFeature(
+        f"log2((max T - min T + {EPSILON_MV:g} over {wave}) / (max T - min T + {EPSILON_MV:g} over QRS)) / 4", ratio
+    )
 
 
 _SHAPES: dict[str, TemplateFeature] = {
@@ -162,7 +183,11 @@ _SHAPES: dict[str, TemplateFeature] = {
     "t_difference": _difference("T-wave"),
 }
 
-TEMPLATE_FEATURES = _SHAPES | {f"{name}_unusual": _unusual(name) for name in _SHAPES}
+TEMPLATE_FEATURES = (
+    _SHAPES
+    | {f"{name}_unusual": _unusual(name) for name in _SHAPES}
+    | {"p_match_usual": _usual("p_match"), "template_p": _share("P"), "template_t": _share("T-wave")}
+)
 
 
 def window_samples(fs: float) -> int:

@@ -101,6 +101,15 @@ def test_probabilities_are_probabilities(by: Any, shares: Any, examples: list[tu
     assert p.sum() == pytest.approx(1.0)
 
 
+def test_evenness_goes_from_every_beat_alike_to_every_patient_alike() -> None:
+    labels, patients = np.zeros(10, int), np.array(["a"] * 9 + ["b"])
+    drawn = [
+        draw_probabilities(labels, patients, 1, SamplingConfig(by="class", evenness=evenness))[9]
+        for evenness in (0.0, 0.5, 1.0)
+    ]
+    np.testing.assert_allclose(drawn, [1 / 10, 1 / 4, 1 / 2])
+
+
 # Whose beats a training set holds
 
 

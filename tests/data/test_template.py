@@ -14,9 +14,9 @@ from heartzoo.data.signal import frames, resample, resample_positions
 from heartzoo.data.template import TEMPLATE_FEATURES
 
 NAMES = list(TEMPLATE_FEATURES)
-SHAPES = [name for name in NAMES if not name.endswith("_unusual")]
+SHAPES = NAMES[:9]  # of the beat itself
+ALIKE = [float(name.endswith("_match")) for name in SHAPES]
 FS = 100.0
-ALIKE = [float(name.endswith("_match")) for name in NAMES]
 quick = settings(deadline=None, max_examples=40)
 
 
@@ -74,9 +74,9 @@ def reference(x: np.ndarray, centres: np.ndarray, pre_median: np.ndarray) -> tup
         ]  # fmt: skip
         row = [limited(value) for value in row]
         usual = row if k == 0 else usual
-        rows.append(
-            row + [limited((f - m) / (4 * (math.sqrt(v) + 0.03))) for f, m, v in zip(row, usual, spread, strict=True)]
-        )
+        far = [limited((f - m) / (4 * (math.sqrt(v) + 0.03))) for f, m, v in zip(row, usual, spread, strict=True)]
+        shares = [limited(math.log2((np.ptp(mean[part]) + 0.01) / size) / 4) for part in (p, t)]
+        rows.append([*row, *far, usual[1], *shares])
         left.append((b - mean) / size)
         if k < 10 or abs(pre_median[k]) < 0.15:
             regular += 1
@@ -136,7 +136,8 @@ def test_nothing_after_a_window_counts(
 def test_a_steady_beat_is_like_its_template() -> None:
     centres = 100 + 80 * np.arange(30)
     found = template_features(ecg(centres), centres, np.zeros(30), FS, NAMES)
-    np.testing.assert_allclose(found, np.broadcast_to(ALIKE, found.shape), atol=5e-3)
+    whole = [*ALIKE, *(0.0 for _ in SHAPES), 1.0, math.log2(0.15 / 1.2) / 4, math.log2(0.3 / 1.2) / 4]
+    np.testing.assert_allclose(found, np.broadcast_to(whole, found.shape), atol=0.05)
 
 
 @pytest.mark.parametrize("gain", [0.5, 2.0, -1.0])
@@ -151,7 +152,7 @@ def test_marks_beside_the_r_peak_change_little() -> None:
     centres = 100 + 80 * np.arange(40)
     x = ecg(centres)
     marks = centres + np.random.default_rng(0).integers(-2, 3, 40)
-    found = template_features(x, marks, np.zeros(40), FS, NAMES)
+    found = template_features(x, marks, np.zeros(40), FS, SHAPES)
     np.testing.assert_allclose(found, np.broadcast_to(ALIKE, found.shape), atol=0.02)
 
 
