@@ -128,7 +128,8 @@ def _contract(configuration: dict[str, Any]) -> str:
         rows = "\n".join(f"| {f['name']} | {f['formula']} | {f['delay_beats']} |" for f in features)
         table = f"\n\n| R-R feature | formula | following beats needed |\n| --- | --- | --- |\n{rows}"
     if shapes := configuration["preprocessing"].get("template_features"):  # not in versions of before
-        rows = "\n".join(f"| {f['name']} | {f['formula']} |" for f in shapes)
+        cells = [(f["name"], f["formula"].replace("|", "\\|")) for f in shapes]  # a bar would end the cell
+        rows = "\n".join(f"| {name} | {formula} |" for name, formula in cells)
         table += f"\n\n| template feature | formula |\n| --- | --- |\n{rows}"
     classes = "\n".join(f"| {name} | `{symbols}` |" for name, symbols in configuration["class_map"].items())
     delay = configuration["delay"]
