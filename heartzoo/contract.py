@@ -21,6 +21,7 @@ from heartzoo.data.template import (
     BEFORE_S,
     EPSILON_MV,
     FIRST_BEATS,
+    LATE_OCTAVES,
     MEMORY_BEATS,
     REGULAR_OCTAVES,
     SHIFT_S,
@@ -240,6 +241,10 @@ def _template(contract: InputConfig) -> str:
     before, after, shift = (round(seconds * contract.fs) for seconds in (BEFORE_S, AFTER_S, SHIFT_S))
     waves = {name: wave(name, contract.fs) for name in WAVES_S}
     parts = ", ".join(f"{name} [{part.start}:{part.stop}]" for name, part in waves.items())
+    rule = {
+        "median": f"|log2(pre / median of H(64))| < {REGULAR_OCTAVES:g}",
+        "late": f"log2(pre / 90 % quantile of H(128), linear interpolation) > {LATE_OCTAVES:g}",
+    }[contract.regular_beats]
     return (
         f"Template, from x in float32, computed in float64: the window of a beat with shift s is "
         f"x[c + s - {before} : c + s + {after}] (indices outside the record take the first or last sample); of a "
@@ -248,8 +253,7 @@ def _template(contract: InputConfig) -> str:
         f"sum((w - mean)(T - mean)) / sqrt(sum((w - mean)^2) * sum((T - mean)^2) + {EPSILON_MV:g}^4) with sums and "
         "means over QRS (of equal ones the lowest s); that window and T as it now is make the beat's input. Then, "
         f"if the beat is regular, T = T + (window - T) / min(n, {MEMORY_BEATS}), n being the number of regular beats "
-        "up to and including it. Regular is a beat with "
-        f"|log2(pre / median of H(64))| < {REGULAR_OCTAVES:g}, or one of the record's first {FIRST_BEATS}; pre and H "
+        f"up to and including it. Regular is a beat with {rule}, or one of the record's first {FIRST_BEATS}; pre and H "
         "as in the R-R features."
     )
 

@@ -38,6 +38,7 @@ def history(beat: Beat, m: int) -> list[float]:
     return beat["known"][-m:]
 
 
+SLOW = "log2(pre / 90 % quantile of H(128), linear interpolation)"
 FORMULAS: dict[str, Callable[[Beat], float]] = {
     "log2(pre / median of H(64))": lambda b: b["pre"] / np.median(history(b, 64)),
     "log2(post / median of H(64))": lambda b: b["post"] / np.median(history(b, 64)),
@@ -45,6 +46,7 @@ FORMULAS: dict[str, Callable[[Beat], float]] = {
     "log2(pre / mean of H(10))": lambda b: b["pre"] / np.mean(history(b, 10)),
     "log2(pre[k-1] / pre[k]), 0 for the first beat": lambda b: b["previous"] / b["pre"],
     "log2(pre / 70 % quantile of H(128), linear interpolation)": lambda b: b["pre"] / np.quantile(history(b, 128), 0.7),
+    SLOW: lambda b: b["pre"] / np.quantile(history(b, 128), 0.9),
     "log2(pre / mean of all pre so far)": lambda b: b["pre"] / np.mean(b["known"]),
     "log2(post / mean of all pre so far)": lambda b: b["post"] / np.mean(b["known"]),
     "points (r[j-1], r[j]) of the successive intervals r of H(64): share of their pairs of which both coordinates "
@@ -86,7 +88,7 @@ def limited(value: float) -> float:
 
 
 def shape_rows(
-    x: np.ndarray, positions: list[int], times: np.ndarray, features: list[dict[str, str]]
+    x: np.ndarray, positions: list[int], times: np.ndarray, features: list[dict[str, str]], steps: str
 ) -> tuple[list[list[float]], np.ndarray]:
     """Template features and differences of every beat, from the sentences of preprocessing.steps."""
     x = x.astype(np.float64)
@@ -109,7 +111,8 @@ def shape_rows(
             now[name] = limited(m if formulas[name].startswith("m,") else (now[f] - m) / (4 * (math.sqrt(v) + 0.03)))
         rows.append([now[name] for name in formulas])
         left.append((b - t) / (np.ptp(t[32:52]) + 0.01))
-        if k < 10 or abs(rr_row(times, k, ["log2(pre / median of H(64))"])[0]) < 0.15:
+        near, slow = rr_row(times, k, ["log2(pre / median of H(64))", SLOW])
+        if k < 10 or (slow > -0.25 if f"Regular is a beat with {SLOW} > -0.25" in steps else abs(near) < 0.15):
             regular += 1
             template = template + (window - template) / min(regular, 16)
             a = 1 / min(regular, 32)
@@ -152,7 +155,7 @@ def prepared(path: Path, database: str, configuration: dict[str, Any]) -> tuple[
     times = np.array([s for s, _ in beats]) / header.fs
     formulas = [feature["formula"] for feature in rule["rr_features"]]
     positions = [math.floor(s * rule["fs"] / header.fs + 0.5) for s, _ in beats]
-    shapes, left = shape_rows(x, positions, times, rule["template_features"])
+    shapes, left = shape_rows(x, positions, times, rule["template_features"], " ".join(rule["steps"]))
     frames, rr = [], []
     for k, c in enumerate(positions):
         indices = np.clip(np.arange(c - rule["beat_index"], c - rule["beat_index"] + rule["frame"]), 0, len(x) - 1)
@@ -209,9 +212,16 @@ def test_the_configuration_alone_gives_the_same_int8_inputs(entry, cache):
     assert np.array_equal(quantized(rr, by_role["rr"]), model.quantize("rr", ours["rr"]))
 
 
-def test_the_configuration_alone_gives_the_same_differences(entry, cache):
+@pytest.mark.parametrize("regular_beats", ["median", "late"])
+def test_the_configuration_alone_gives_the_same_differences(regular_beats, entry, cache):
     template_features = ["p_match", "qrs_match", "qrs_match_unusual", "p_match_usual", "template_p"]
-    changes = {"cut": "difference", "frame": 96, "rr_features": ["pre_post"], "template_features": template_features}
+    changes = {
+        "cut": "difference",
+        "frame": 96,
+        "regular_beats": regular_beats,
+        "rr_features": ["pre_post"],
+        "template_features": template_features,
+    }
     configuration = json.loads((entry.folder / "configuration.json").read_text())
     tree = configuration["config"]
     config = parse_config({**tree, "input": {**tree["input"], **changes}, "training": {}}, "x")

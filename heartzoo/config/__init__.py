@@ -12,7 +12,7 @@ from heartzoo.config.section import Count, Fraction, Positive, Section
 from heartzoo.config.training import TrainingConfig
 from heartzoo.data.rr import FEATURES
 from heartzoo.data.splits import get_split, track
-from heartzoo.data.template import TEMPLATE_FEATURES, window_samples
+from heartzoo.data.template import TEMPLATE_FEATURES, RegularRule, window_samples
 from heartzoo.errors import UserError, look_up
 from heartzoo.tasks import TASKS, get_task
 
@@ -73,6 +73,11 @@ class InputConfig(Section):
         default=[],
         description="the beat's shape beside that of the patient's regular beats; they follow the R-R features there",
     )
+    regular_beats: RegularRule = Field(
+        default="median",
+        description="which beats teach the template: median, those whose interval is near the median of the last 64; "
+        "late, those whose interval is not much shorter than the slowest tenth of the last 128",
+    )
     drowned_share: Fraction = Field(
         default=0.0,
         description="cut rhythm: fraction of a record's frames that are there once more, as noise, in databases that "
@@ -93,6 +98,15 @@ class InputConfig(Section):
         if self.cut not in ("centred", "difference") and self.template_features:
             raise UserError(
                 f"input.template_features with input.cut {self.cut}", "they go with cut: centred or difference"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _regular_beats_make_a_template(self) -> InputConfig:
+        if self.regular_beats != "median" and self.cut != "difference" and not self.template_features:
+            raise UserError(
+                f"input.regular_beats = {self.regular_beats} without a template to teach",
+                "leave it out, or take cut: difference or template_features",
             )
         return self
 

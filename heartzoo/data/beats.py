@@ -11,7 +11,7 @@ from heartzoo.data import signal as sig
 from heartzoo.data.records import Record
 from heartzoo.data.rhythm import cut_rhythm_frames
 from heartzoo.data.rr import rr_features
-from heartzoo.data.template import compare, differences, reach, template_features
+from heartzoo.data.template import compare, differences, reach, regular_beats, template_features
 
 if TYPE_CHECKING:
     from heartzoo.config import InputConfig
@@ -54,8 +54,8 @@ def cut_beats(record: Record, contract: InputConfig, margin: int = 0) -> Example
     centres = sig.resample_positions(record.samples, record.fs, contract.fs)
     features = [rr_features(record.samples, record.fs, contract.rr_features)]
     if contract.template_features or contract.cut == "difference":
-        pre_median = rr_features(record.samples, record.fs, ["pre_median"])[:, 0]
-        compared = compare(sig.frames(x.astype(np.float32), centres, *reach(contract.fs)), pre_median, contract.fs)
+        regular = regular_beats(record.samples, record.fs, contract.regular_beats)
+        compared = compare(sig.frames(x.astype(np.float32), centres, *reach(contract.fs)), regular, contract.fs)
         features.append(template_features(compared, contract.template_features))
     if contract.cut == "difference":
         frames = differences(compared)

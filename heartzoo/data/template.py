@@ -1,9 +1,12 @@
 """A beat beside the running template of the patient's own regular beats, learned without labels.
 
 Notation. ``x`` is the signal in mV at ``fs`` after the high-pass. A beat's window holds x from 0.40 s before the beat
-to 0.56 s after it. Beat k is *regular* if its interval differs from the median of H(64) (see
-:mod:`heartzoo.data.rr`) by less than 0.15 octaves, ``|log2(pre / median)| < 0.15``, or if it is one of the record's
-first ten.
+to 0.56 s after it. The record's first ten beats are *regular*, and of the others, in the notation
+of :mod:`heartzoo.data.rr`, those with
+
+* ``|log2(pre / median of H(64))| < 0.15`` by the rule ``median``;
+* ``log2(pre / 90 % quantile of H(128)) > -0.25`` by the rule ``late``, which follows the sinus beats also where most
+  beats are early.
 
 The template starts as the first beat's window. Each beat is shifted by up to 0.05 s to where the correlation of its QRS
 with the template's is highest (of equal ones the earliest), its features are taken, and if it is regular the template
@@ -28,12 +31,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
+from heartzoo.data.rr import rr_features
+
 BEFORE_S, AFTER_S = 0.40, 0.56
 SHIFT_S = 0.05
-REGULAR_OCTAVES, FIRST_BEATS, MEMORY_BEATS = 0.15, 10, 16
+REGULAR_OCTAVES, LATE_OCTAVES, FIRST_BEATS, MEMORY_BEATS = 0.15, -0.25, 10, 16
+RegularRule = Literal["median", "late"]
 USUAL_BEATS, USUAL_SPREAD, USUAL_STEP = 32, 0.05, 0.5
 WAVES_S = {"QRS": (-0.08, 0.12), "P": (-0.30, -0.07), "T-wave": (0.12, 0.51)}
 EPSILON_MV = 0.01
@@ -200,13 +207,29 @@ def reach(fs: float) -> tuple[int, int]:
     return round(BEFORE_S * fs) + round(SHIFT_S * fs), round(AFTER_S * fs) + round(SHIFT_S * fs)
 
 
-def compare(wide: np.ndarray, pre_median: np.ndarray, fs: float) -> Compared:
+def regular_beats(samples: np.ndarray, fs: float, rule: RegularRule) -> np.ndarray:
+    """Which beats of a record are regular.
+
+    Args:
+        samples: beat positions, ascending, shape (n,).
+        fs: their sampling rate in Hz.
+        rule: see above.
+
+    Returns:
+        Boolean, shape (n,).
+    """
+    median, slow = rr_features(samples, fs, ["pre_median", "pre_slow"]).T
+    found = np.abs(median) < REGULAR_OCTAVES if rule == "median" else slow > LATE_OCTAVES
+    return found | (np.arange(len(samples)) < FIRST_BEATS)
+
+
+def compare(wide: np.ndarray, regular: np.ndarray, fs: float) -> Compared:
     """Shift every beat of a record to the running template of those before it.
 
     Args:
         wide: the signal in mV around each beat of the record, in order of time, as far as :func:`reach` says; shape
             (n, before + after), n at least 1.
-        pre_median: the beats' R-R feature of that name, shape (n,).
+        regular: which beats the template learns from, boolean, shape (n,).
         fs: sampling rate in Hz.
     """
     wide = np.asarray(wide, np.float64)
@@ -214,7 +237,6 @@ def compare(wide: np.ndarray, pre_median: np.ndarray, fs: float) -> Compared:
     length = wide.shape[1] - 2 * shift
     shifted = np.lib.stride_tricks.sliding_window_view(wide, length, axis=1)  # (n, 2 * shift + 1, length)
     qrs = wave("QRS", fs)
-    regular = (np.abs(pre_median) < REGULAR_OCTAVES) | (np.arange(len(wide)) < FIRST_BEATS)
     steps = regular / np.minimum(np.maximum(np.cumsum(regular), 1), MEMORY_BEATS)
     beats, templates = np.empty((len(wide), length)), np.empty((len(wide), length))
     template = wide[0, shift : shift + length]

@@ -20,14 +20,14 @@ FS = 100.0
 quick = settings(deadline=None, max_examples=40)
 
 
-def compare(x: np.ndarray, centres: np.ndarray, pre_median: np.ndarray, fs: float) -> template.Compared:
-    return template.compare(frames(x, centres, *template.reach(fs)), pre_median, fs)
+def compare(x: np.ndarray, centres: np.ndarray, regular: np.ndarray, fs: float) -> template.Compared:
+    return template.compare(frames(x, centres, *template.reach(fs)), regular, fs)
 
 
 def template_features(
-    x: np.ndarray, centres: np.ndarray, pre_median: np.ndarray, fs: float, names: list[str]
+    x: np.ndarray, centres: np.ndarray, regular: np.ndarray, fs: float, names: list[str]
 ) -> np.ndarray:
-    return template.template_features(compare(x, centres, pre_median, fs), names)
+    return template.template_features(compare(x, centres, regular, fs), names)
 
 
 def pulse(at: np.ndarray, width: float, size: float, samples: int) -> np.ndarray:
@@ -43,7 +43,7 @@ def ecg(centres: np.ndarray, wide: np.ndarray | None = None) -> np.ndarray:
     return waves - pulse(centres[wide], 6, 1.5, samples)
 
 
-def reference(x: np.ndarray, centres: np.ndarray, pre_median: np.ndarray) -> tuple[list[list[float]], list[np.ndarray]]:
+def reference(x: np.ndarray, centres: np.ndarray, regular: np.ndarray) -> tuple[list[list[float]], list[np.ndarray]]:
     """Features and differences straight from the text of the module, at 100 Hz, beat after beat."""
 
     def correlation(a: np.ndarray, b: np.ndarray) -> float:
@@ -56,7 +56,7 @@ def reference(x: np.ndarray, centres: np.ndarray, pre_median: np.ndarray) -> tup
     def rms(a: np.ndarray) -> float:
         return math.sqrt(float(np.mean(a**2)))
 
-    mean_beat, regular, rows, left = None, 0, [], []
+    mean_beat, taught, rows, left = None, 0, [], []
     usual, spread = [0.0] * 9, [0.0025] * 9
     qrs, p, t = slice(32, 52), slice(10, 33), slice(52, 91)
     for k, centre in enumerate(centres):
@@ -78,19 +78,19 @@ def reference(x: np.ndarray, centres: np.ndarray, pre_median: np.ndarray) -> tup
         shares = [limited(math.log2((np.ptp(mean[part]) + 0.01) / size) / 4) for part in (p, t)]
         rows.append([*row, *far, usual[1], *shares])
         left.append((b - mean) / size)
-        if k < 10 or abs(pre_median[k]) < 0.15:
-            regular += 1
-            mean_beat = mean_beat + (window - mean_beat) / min(regular, 16)
-            a = 1 / min(regular, 32)
+        if regular[k]:
+            taught += 1
+            mean_beat = mean_beat + (window - mean_beat) / min(taught, 16)
+            a = 1 / min(taught, 32)
             steps = [min(max(f - m, -0.5), 0.5) for f, m in zip(row, usual, strict=True)]
             usual = [m + a * d for m, d in zip(usual, steps, strict=True)]
-            spread = [(1 - a) * (v + a * d**2) for v, d in zip(spread, steps, strict=True)] if regular > 1 else spread
+            spread = [(1 - a) * (v + a * d**2) for v, d in zip(spread, steps, strict=True)] if taught > 1 else spread
     return rows, left
 
 
 @st.composite
 def recordings(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Signal, beats and their pre_median: noise, an ECG, or a flat line; beats also close together and at the ends."""
+    """Signal, beats, which are regular: noise, an ECG, or a flat line; beats also close together and at the ends."""
     beats = draw(st.integers(1, 40))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     centres = np.cumsum(rng.integers(1, 140, beats))
@@ -98,7 +98,7 @@ def recordings(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     x = rng.normal(size=centres[-1] + 1) if kind == "noise" else np.zeros(centres[-1] + 1)
     if kind == "ecg":
         x = ecg(centres, rng.random(beats) < 0.2) + 0.02 * rng.normal(size=centres[-1] + 200)
-    return x, centres, rng.uniform(-1, 1, beats) * rng.integers(0, 2, beats)
+    return x, centres, rng.random(beats) < 0.6
 
 
 @quick
@@ -119,23 +119,23 @@ def test_equal_to_the_definition(recording: tuple[np.ndarray, np.ndarray, np.nda
 def test_nothing_after_a_window_counts(
     recording: tuple[np.ndarray, np.ndarray, np.ndarray], data: st.DataObject
 ) -> None:
-    x, centres, pre_median = recording
+    x, centres, regular = recording
     k = data.draw(st.integers(0, len(centres) - 1))
     end = centres[k] + 56 + 5
     other = np.concatenate([x, np.zeros(max(end - len(x), 0))])
     other[: len(x)] = np.where(np.arange(len(x)) < end, x, 5.0)
     longer = np.concatenate([x, np.full(max(end - len(x), 0), x[-1])])
-    found = template_features(longer, centres, pre_median, FS, NAMES)[: k + 1]
+    found = template_features(longer, centres, regular, FS, NAMES)[: k + 1]
     other[len(x) :] = x[-1]
-    left = template.differences(compare(longer, centres, pre_median, FS))[: k + 1]
-    again = template.differences(compare(other, centres[: k + 1], pre_median[: k + 1], FS))
+    left = template.differences(compare(longer, centres, regular, FS))[: k + 1]
+    again = template.differences(compare(other, centres[: k + 1], regular[: k + 1], FS))
     np.testing.assert_array_equal(again, left)
-    np.testing.assert_array_equal(template_features(other, centres[: k + 1], pre_median[: k + 1], FS, NAMES), found)
+    np.testing.assert_array_equal(template_features(other, centres[: k + 1], regular[: k + 1], FS, NAMES), found)
 
 
 def test_a_steady_beat_is_like_its_template() -> None:
     centres = 100 + 80 * np.arange(30)
-    found = template_features(ecg(centres), centres, np.zeros(30), FS, NAMES)
+    found = template_features(ecg(centres), centres, np.ones(30, bool), FS, NAMES)
     whole = [*ALIKE, *(0.0 for _ in SHAPES), 1.0, math.log2(0.15 / 1.2) / 4, math.log2(0.3 / 1.2) / 4]
     np.testing.assert_allclose(found, np.broadcast_to(whole, found.shape), atol=0.05)
 
@@ -144,15 +144,15 @@ def test_a_steady_beat_is_like_its_template() -> None:
 def test_neither_gain_nor_an_inverted_lead_counts(gain: float) -> None:
     centres = 100 + 80 * np.arange(40)
     x = ecg(centres, np.arange(40) % 7 == 6)
-    usual = template_features(x, centres, np.zeros(40), FS, NAMES)
-    np.testing.assert_allclose(template_features(gain * x, centres, np.zeros(40), FS, NAMES), usual, atol=0.03)
+    usual = template_features(x, centres, np.ones(40, bool), FS, NAMES)
+    np.testing.assert_allclose(template_features(gain * x, centres, np.ones(40, bool), FS, NAMES), usual, atol=0.03)
 
 
 def test_marks_beside_the_r_peak_change_little() -> None:
     centres = 100 + 80 * np.arange(40)
     x = ecg(centres)
     marks = centres + np.random.default_rng(0).integers(-2, 3, 40)
-    found = template_features(x, marks, np.zeros(40), FS, SHAPES)
+    found = template_features(x, marks, np.ones(40, bool), FS, SHAPES)
     np.testing.assert_allclose(found, np.broadcast_to(ALIKE, found.shape), atol=0.02)
 
 
@@ -160,14 +160,23 @@ def test_a_wide_beat_stands_out_and_does_not_teach_the_template() -> None:
     centres = 100 + 80 * np.arange(60)
     wide = np.arange(60) % 3 == 2
     wide[:10] = False
-    early = np.where(wide, -0.3, 0.0)
-    found = dict(zip(NAMES, template_features(ecg(centres, wide), centres, early, FS, NAMES).T, strict=True))
+    found = dict(zip(NAMES, template_features(ecg(centres, wide), centres, ~wide, FS, NAMES).T, strict=True))
     assert found["qrs_match"][wide].max() < 0.5 < 0.95 < found["qrs_match"][~wide].min()
     assert found["qrs_difference"][wide].min() > 0.3 > 0.05 > found["qrs_difference"][~wide].max()
     assert found["p_match"][wide].max() < found["p_match"][~wide].min()
     assert found["qrs_match_unusual"][wide].max() == -1.0 < -0.5 < found["qrs_match_unusual"][~wide].min()
-    left = np.abs(template.differences(compare(ecg(centres, wide), centres, early, FS))).max(axis=1)
+    left = np.abs(template.differences(compare(ecg(centres, wide), centres, ~wide, FS))).max(axis=1)
     assert left[wide].min() > 0.5 > 0.1 > left[~wide].max()
+
+
+def test_late_beats_are_regular_also_where_most_are_early() -> None:
+    early = np.arange(120) % 4 != 0
+    samples = np.cumsum(np.where(early, 150, 300))
+    assert np.array_equal(template.regular_beats(samples, 300.0, "late")[20:], ~early[20:])
+    assert np.array_equal(template.regular_beats(samples, 300.0, "median")[20:], early[20:])
+    for rule in ("median", "late"):
+        assert template.regular_beats(samples, 300.0, rule)[:10].all()  # type: ignore[arg-type]
+        assert template.regular_beats(np.arange(0, 30_000, 240), 300.0, rule).all()  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("fs", [125.0, 250.0, 360.0])
@@ -175,14 +184,14 @@ def test_the_sampling_rate_changes_little(fs: float) -> None:
     centres = 100 + 80 * np.arange(40)
     x = ecg(centres, np.arange(40) % 7 == 6)
     marks = resample_positions(centres, FS, fs)
-    found = template_features(resample(x, FS, fs), marks, np.zeros(40), fs, SHAPES)
-    np.testing.assert_allclose(found, template_features(x, centres, np.zeros(40), FS, SHAPES), atol=0.1)
+    found = template_features(resample(x, FS, fs), marks, np.ones(40, bool), fs, SHAPES)
+    np.testing.assert_allclose(found, template_features(x, centres, np.ones(40, bool), FS, SHAPES), atol=0.1)
 
 
 def test_columns_come_in_the_order_asked_for() -> None:
     centres = 100 + 80 * np.arange(5)
-    whole = template_features(ecg(centres), centres, np.zeros(5), FS, NAMES)
+    whole = template_features(ecg(centres), centres, np.ones(5, bool), FS, NAMES)
     np.testing.assert_array_equal(
-        template_features(ecg(centres), centres, np.zeros(5), FS, NAMES[::-1]), whole[:, ::-1]
+        template_features(ecg(centres), centres, np.ones(5, bool), FS, NAMES[::-1]), whole[:, ::-1]
     )
-    assert template_features(ecg(centres), centres, np.zeros(5), FS, []).shape == (5, 0)
+    assert template_features(ecg(centres), centres, np.ones(5, bool), FS, []).shape == (5, 0)
