@@ -32,6 +32,14 @@ class SamplingConfig(Section):
         "fibrillation) are drawn this many times as often as they would be, beside the class's others",
     )
 
+    @model_validator(mode="after")
+    def _evenness_is_by_class(self) -> SamplingConfig:
+        if self.evenness != 1 and self.by != "class":
+            raise UserError(
+                f"training.sampling.evenness = {self.evenness:g} with by: {self.by}", "it goes with by: class"
+            )
+        return self
+
 
 class AugmentationConfig(Section):
     """Random changes of training frames, drawn anew for every frame before normalisation; 0 or null leaves one out.
