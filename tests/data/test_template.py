@@ -175,8 +175,8 @@ def test_late_beats_are_regular_also_where_most_are_early() -> None:
     assert np.array_equal(template.regular_beats(samples, 300.0, "late")[20:], ~early[20:])
     assert np.array_equal(template.regular_beats(samples, 300.0, "median")[20:], early[20:])
     for rule in ("median", "late"):
-        assert template.regular_beats(samples, 300.0, rule)[:10].all()  # type: ignore[arg-type]
-        assert template.regular_beats(np.arange(0, 30_000, 240), 300.0, rule).all()  # type: ignore[arg-type]
+        assert template.regular_beats(samples, 300.0, rule)[:10].all()
+        assert template.regular_beats(np.arange(0, 30_000, 240), 300.0, rule).all()
 
 
 @pytest.mark.parametrize("fs", [125.0, 250.0, 360.0])
