@@ -107,6 +107,7 @@ def preprocessing(config: Config, facts: ModelFacts) -> dict[str, Any]:
         "beat_index": {
             "centred": contract.frame // 2,
             "difference": round(BEFORE_S * contract.fs),
+            "features": None,
             "r-peak": 0,
             "rhythm": None,
         }[contract.cut],
@@ -144,9 +145,11 @@ def _steps(contract: InputConfig, facts: ModelFacts) -> list[str]:
     steps += [
         "Beats: every annotation whose symbol is one of preprocessing.beat_symbols, at its sample s of the recording; "
         f"its position after resampling is c = floor(s * {contract.fs:g} / recording_fs + 0.5).",
-        *{"centred": _centred, "difference": _difference, "r-peak": _from_r_peak}[contract.cut](contract),
+        *{"centred": _centred, "difference": _difference, "features": _features, "r-peak": _from_r_peak}[contract.cut](
+            contract
+        ),
     ]
-    if contract.beat_features or contract.cut == "difference":
+    if contract.features or contract.cut == "difference":
         steps.append(
             f"R-R intervals over all beats of preprocessing.beat_symbols, scored or not: pre[k] = t[k] - t[k-1] and "
             f"post[k] = t[k+1] - t[k] in seconds from the annotated samples, each limited to {SHORTEST_S:g} ... "
@@ -160,7 +163,8 @@ def _steps(contract: InputConfig, facts: ModelFacts) -> list[str]:
     if contract.template_features:
         steps.append(
             "Template features: each of template_features, with b = window - mean(window) and T less its mean, limited "
-            "to -1 ... 1, float32, in the order listed; they follow the R-R features in the second input."
+            "to -1 ... 1, float32, in the order listed; they follow the R-R features in the "
+            f"{'frame' if contract.cut == 'features' else 'second input'}."
         )
     if any(name.endswith("usual") for name in contract.template_features):
         steps.append(
@@ -230,6 +234,13 @@ def _difference(contract: InputConfig) -> list[str]:
         f"mean, (window - T) / (max T - min T + {EPSILON_MV:g} mV) with max and min over QRS [{qrs.start}:{qrs.stop}] "
         "of the window, computed in float64, stored in float32.",
         "Normalise: limit to -1 ... 1.",
+    ]
+
+
+def _features(contract: InputConfig) -> list[str]:
+    what = "R-R features, then the template features" if contract.template_features else "R-R features"
+    return [
+        f"Frame: the beat's {len(contract.features)} features as they are, the {what}; no signal, no normalisation."
     ]
 
 
@@ -304,7 +315,9 @@ def delay(contract: InputConfig) -> dict[str, Any]:
     # resample_poly's filter reaches ten samples of the slower rate to either side: the target's, where it downsamples.
     after, what = contract.frame - contract.frame // 2, "half a frame"
     window = round(AFTER_S * contract.fs) + round(SHIFT_S * contract.fs)
-    if contract.cut == "difference" or (contract.template_features and window > after):
+    if contract.cut == "features" and not contract.template_features:
+        return {"seconds": 0.0, "following_beats": beats, "rule": "intervals alone count"}
+    if contract.cut in ("difference", "features") or (contract.template_features and window > after):
         after, what = window, "the template's window"
     rule = f"the later of the two; seconds hold {what} and the reach of the resampling filter"
     return {"seconds": (after + RESAMPLING_REACH) / contract.fs, "following_beats": beats, "rule": rule}

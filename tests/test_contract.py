@@ -23,6 +23,7 @@ from heartzoo.contract import delay, preprocessing
 from heartzoo.data.batches import model_inputs
 from heartzoo.data.beats import cut_beats
 from heartzoo.data.records import open_record
+from heartzoo.data.template import TEMPLATE_FEATURES
 from heartzoo.flatbuffer import inspect
 from heartzoo.runtime import TfliteModel, default_runtime
 
@@ -47,6 +48,7 @@ FORMULAS: dict[str, Callable[[Beat], float]] = {
     "log2(pre[k-1] / pre[k]), 0 for the first beat": lambda b: b["previous"] / b["pre"],
     "log2(pre / 70 % quantile of H(128), linear interpolation)": lambda b: b["pre"] / np.quantile(history(b, 128), 0.7),
     SLOW: lambda b: b["pre"] / np.quantile(history(b, 128), 0.9),
+    SLOW.replace("pre", "post"): lambda b: b["post"] / np.quantile(history(b, 128), 0.9),
     "log2(pre / mean of all pre so far)": lambda b: b["pre"] / np.mean(b["known"]),
     "log2(post / mean of all pre so far)": lambda b: b["post"] / np.mean(b["known"]),
     "points (r[j-1], r[j]) of the successive intervals r of H(64): share of their pairs of which both coordinates "
@@ -68,7 +70,13 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
     return float((a * b).sum() / math.sqrt((a**2).sum() * (b**2).sum() + 0.01**4))
 
 
-# QRS is [32:52] and P [10:33] of a window, as preprocessing.steps say.
+def width(slope: np.ndarray) -> float:
+    e = [(after - before) ** 2 + 0.001**2 for before, after in itertools.pairwise(slope.tolist())]
+    c = sum(weight * i for i, weight in enumerate(e)) / sum(e)
+    return math.sqrt(sum(weight * (i - c) ** 2 for i, weight in enumerate(e)) / sum(e))
+
+
+# QRS is [32:52], P [10:33] and slope [28:62] of a window, as preprocessing.steps say.
 SHAPES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "correlation of b and T over QRS, sum((b - mean)(T - mean)) / sqrt(sum((b - mean)^2) * sum((T - mean)^2) + "
     "0.01^4)": lambda b, t: correlation(b[32:52], t[32:52]),
@@ -80,6 +88,8 @@ SHAPES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "root mean square of b - T over P, divided by max T - min T + 0.01 over QRS": lambda b, t: (
         math.sqrt(np.mean((b - t)[10:33] ** 2)) / (np.ptp(t[32:52]) + 0.01)
     ),
+    "log2(width of b / width of T); width = sqrt(sum(e (i - c)^2) / sum(e)), c = sum(e i) / sum(e), with "
+    "e[i] = (b[i+1] - b[i])^2 + 0.001^2 over slope": lambda b, t: math.log2(width(b[28:62]) / width(t[28:62])),
 }
 
 
@@ -158,10 +168,13 @@ def prepared(path: Path, database: str, configuration: dict[str, Any]) -> tuple[
     shapes, left = shape_rows(x, positions, times, rule["template_features"], " ".join(rule["steps"]))
     frames, rr = [], []
     for k, c in enumerate(positions):
-        indices = np.clip(np.arange(c - rule["beat_index"], c - rule["beat_index"] + rule["frame"]), 0, len(x) - 1)
-        whole = rule["cut"] == "difference"
-        frames.append(np.clip(left[k], -1.0, 1.0) if whole else normalised(x[indices], rule["epsilon_mv"]))
         rr.append(rr_row(times, k, formulas) + shapes[k])
+        if rule["cut"] == "difference":
+            frames.append(np.clip(left[k], -1.0, 1.0))
+        elif rule["cut"] == "centred":
+            first = c - rule["beat_index"]
+            indices = np.clip(np.arange(first, first + rule["frame"]), 0, len(x) - 1)
+            frames.append(normalised(x[indices], rule["epsilon_mv"]))
     return np.array(frames), np.array(rr, np.float32), [symbol for _, symbol in beats]
 
 
@@ -214,7 +227,7 @@ def test_the_configuration_alone_gives_the_same_int8_inputs(entry, cache):
 
 @pytest.mark.parametrize("regular_beats", ["median", "late"])
 def test_the_configuration_alone_gives_the_same_differences(regular_beats, entry, cache):
-    template_features = ["p_match", "qrs_match", "qrs_match_unusual", "p_match_usual", "template_p"]
+    template_features = ["p_match", "qrs_match", "qrs_match_unusual", "p_match_usual", "template_p", "qrs_width"]
     changes = {
         "cut": "difference",
         "frame": 96,
@@ -235,6 +248,28 @@ def test_the_configuration_alone_gives_the_same_differences(regular_beats, entry
     assert 0.5 < np.abs(frames).max() < 1.0
     limited = model_inputs(3 * examples.frames, examples.rr, config.input)["signal"]
     assert np.array_equal(limited[:, 0, :, 0], np.clip(3 * examples.frames, -1.0, 1.0))
+
+
+def test_the_configuration_alone_gives_features_as_the_only_input(entry, cache):
+    rr, shapes = ["pre_median", "pre_post"], ["p_match", "qrs_match", "template_p", "p_difference", "qrs_width"]
+    unusual = [f"{name}_unusual" for name in ("qrs_match", "p_match", "p_difference")]
+    rr += ["post_median", "pre_slow", "post_slow", "recurrence", "previous_pre"]
+    names = [*shapes, "p_match_usual", *unusual]
+    tree = entry.configuration["config"]
+    changes = {"cut": "features", "frame": 16, "rr_features": rr, "template_features": names}
+    config = parse_config({**tree, "input": {**tree["input"], **changes}, "training": {}}, "x")
+    written = json.loads(json.dumps({"preprocessing": preprocessing(config, inspect(entry_bytes(entry)))}))
+    text = " ".join(written["preprocessing"]["steps"])
+    assert "Frame: the beat's 16 features as they are, the R-R features, then the template features" in text
+    _, rows, _ = prepared(cache / "synthetic" / "1" / "syn25", "synthetic", written)
+    examples = cut_beats(open_record("synthetic", "syn25"), config.input)
+    ours = model_inputs(examples.frames, examples.rr, config.input)
+    assert set(ours) == {"signal"}
+    np.testing.assert_allclose(rows, ours["signal"][:, 0, :, 0], atol=2e-6)
+
+
+def entry_bytes(entry: zoo.Entry) -> bytes:
+    return (entry.folder / "model.tflite").read_bytes()
 
 
 @needs_tflm
@@ -295,6 +330,9 @@ def test_the_golden_vectors_of_the_header_agree(entry, tmp_path):
     assert np.array_equal(plain_answers((entry.folder / "model.tflite").read_bytes(), tensors, inputs), logits)
 
 
+SIXTEEN = {"rr_features": ["post_median"], "template_features": list(TEMPLATE_FEATURES)[:15]}
+
+
 @pytest.mark.parametrize(
     ("contract", "seconds", "beats"),
     [
@@ -304,6 +342,7 @@ def test_the_golden_vectors_of_the_header_agree(entry, tmp_path):
         ({"frame": 64, "template_features": ["qrs_match"]}, (61 + 10) / 100, 0),
         ({"frame": 256, "template_features": ["qrs_match"]}, (128 + 10) / 100, 0),
         ({"frame": 96, "cut": "difference"}, (61 + 10) / 100, 0),
+        ({"frame": 16, "cut": "features", **SIXTEEN}, (61 + 10) / 100, 1),
     ],
 )
 def test_a_decision_waits_for_whatever_comes_last(contract, seconds, beats):

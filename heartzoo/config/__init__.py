@@ -54,11 +54,12 @@ class DataConfig(Section):
 class InputConfig(Section):
     """The preprocessing contract: how a recording becomes the network's input."""
 
-    cut: Literal["centred", "difference", "r-peak", "rhythm"] = Field(
+    cut: Literal["centred", "difference", "features", "r-peak", "rhythm"] = Field(
         default="centred",
         description="centred: the beat at frame // 2, z-scored; difference: from 0.40 s before the beat to 0.56 s "
         "after it, moved to where it fits the template of the patient's regular beats, less that template, in sizes "
-        "of the template's QRS, limited to -1 ... 1; r-peak, after Kachuee 2018: from the R peak on, 1.2 "
+        "of the template's QRS, limited to -1 ... 1; features: no signal, but rr_features and template_features in the "
+        "network's only input; r-peak, after Kachuee 2018: from the R peak on, 1.2 "
         "times the median R-R interval of its 10 s window, scaled to 0-1 by that window, then zeros; "
         "rhythm: frame after frame, z-scored, labelled by rhythm",
     )
@@ -68,7 +69,9 @@ class InputConfig(Section):
         default=None, description="causal second-order Butterworth high-pass over the record, Hz; null for none"
     )
     epsilon: Positive = Field(default=0.01, description="mV added to a frame's standard deviation in its z-score")
-    rr_features: list[str] = Field(default=[], description="R-R features, in the order of the network's second input")
+    rr_features: list[str] = Field(
+        default=[], description="R-R features, in the order of the network's second input (cut features: of its input)"
+    )
     template_features: list[str] = Field(
         default=[],
         description="the beat's shape beside that of the patient's regular beats; they follow the R-R features there",
@@ -95,9 +98,10 @@ class InputConfig(Section):
 
     @model_validator(mode="after")
     def _templates_are_in_millivolts(self) -> InputConfig:
-        if self.cut not in ("centred", "difference") and self.template_features:
+        if self.cut not in ("centred", "difference", "features") and self.template_features:
             raise UserError(
-                f"input.template_features with input.cut {self.cut}", "they go with cut: centred or difference"
+                f"input.template_features with input.cut {self.cut}",
+                "they go with cut: centred, difference or features",
             )
         return self
 
@@ -117,6 +121,15 @@ class InputConfig(Section):
                 f"input.frame = {self.frame} with input.cut difference, whose window holds {length} samples at "
                 f"{self.fs:g} Hz",
                 f"set input.frame to {length}",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _frame_of_features_holds_them(self) -> InputConfig:
+        if self.cut == "features" and self.frame != len(self.features):
+            raise UserError(
+                f"input.frame = {self.frame} with input.cut features and {len(self.features)} features",
+                f"set input.frame to {len(self.features)}" if len(self.features) >= 16 else "name 16 features or more",
             )
         return self
 
@@ -141,9 +154,14 @@ class InputConfig(Section):
         return names
 
     @property
+    def features(self) -> list[str]:
+        """What is computed of each beat, in order: R-R features, then template features."""
+        return self.rr_features + self.template_features
+
+    @property
     def beat_features(self) -> list[str]:
         """What the network's second input holds, in order; empty for a network without one."""
-        return self.rr_features + self.template_features
+        return [] if self.cut == "features" else self.features
 
 
 class ModelConfig(Section):

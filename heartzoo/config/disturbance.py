@@ -10,11 +10,11 @@ from heartzoo.config.section import Section
 from heartzoo.errors import UserError
 
 NOISES = {"bw": "baseline wander", "em": "electrode motion", "ma": "muscle noise"}
-_KINDS = ("noise", "gain", "from_fs", "jitter_ms", "other_lead")
+_CHANGES = ("noise", "gain", "from_fs", "jitter_ms", "rhythm")
 
 
 class Disturbance(Section):
-    """One change of a whole recording, made before anything else is done to it."""
+    """One change of a whole recording, made before anything else is done to it; of its first or of another lead."""
 
     noise: Literal["bw", "em", "ma"] | None = Field(default=None, description="a recording of nstdb, added at snr_db")
     snr_db: Annotated[float, Field(ge=-30.0, le=60.0)] | None = Field(
@@ -27,17 +27,25 @@ class Disturbance(Section):
     jitter_ms: Annotated[float, Field(gt=0.0, le=200.0)] | None = Field(
         default=None, description="each R peak is off by up to this, evenly distributed, ms"
     )
-    other_lead: Literal[True] | None = Field(
-        default=None, description="the recording's first other signal; records that have none are left out"
+    rhythm: Literal["fibrillation", "premature"] | None = Field(
+        default=None,
+        description="the patient's beats at other times, for training: in atrial fibrillation, or with premature "
+        "supraventricular beats; records with less than 50 beats that can be moved are left out",
     )
-    draw: Annotated[int, Field(ge=0)] = Field(default=0, description="seed of where the noise starts, or of the jitter")
+    other_lead: Literal[True] | None = Field(
+        default=None,
+        description="the recording's first other signal, alone or with a change; records that have none are left out",
+    )
+    draw: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="seed of where the noise starts, of the jitter, or of the rhythm"
+    )
 
     @model_validator(mode="after")
     def _is_one_change(self) -> Disturbance:
-        given = [name for name in _KINDS if getattr(self, name) is not None]
-        if len(given) != 1:
+        given = [name for name in _CHANGES if getattr(self, name) is not None]
+        if len(given) > 1 or not (given or self.other_lead):
             raise UserError(
-                f"a disturbance is one of {', '.join(_KINDS)}, found {' and '.join(given) or 'none'}",
+                f"a disturbance is one of {', '.join(_CHANGES)}, or other_lead, found {' and '.join(given) or 'none'}",
                 "give one in each entry",
             )
         if (self.noise is None) != (self.snr_db is None):
@@ -53,9 +61,11 @@ class Disturbance(Section):
             return f"{NOISES[self.noise]} ({self.noise})"
         if self.gain is not None:
             return "amplitude" if self.gain > 0 else "inverted lead"
-        if self.other_lead:
-            return "other lead"
-        return "resampled" if self.from_fs else "R peaks jittered"
+        if self.rhythm:
+            return "other rhythm"
+        if self.from_fs:
+            return "resampled"
+        return "R peaks jittered" if self.jitter_ms else "other lead"
 
     @property
     def level(self) -> str:
@@ -64,6 +74,8 @@ class Disturbance(Section):
             return f"{self.snr_db:g} dB"
         if self.gain is not None:
             return f"x {self.gain:g}"
-        if self.other_lead:
-            return "the first"
-        return f"from {self.from_fs:g} Hz" if self.from_fs else f"up to {self.jitter_ms:g} ms"
+        if self.rhythm:
+            return self.rhythm
+        if self.from_fs:
+            return f"from {self.from_fs:g} Hz"
+        return f"up to {self.jitter_ms:g} ms" if self.jitter_ms else "the first"

@@ -44,7 +44,7 @@ class SamplingConfig(Section):
 class AugmentationConfig(Section):
     """Random changes of training frames, drawn anew for every frame before normalisation; 0 or null leaves one out.
 
-    Of frames that are differences, a size of the template's QRS stands for a mV.
+    Of frames that are differences, a size of the template's QRS stands for a mV; of features, 1.
     """
 
     amplitude: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(default=0.0, description="scaled by 1 - a ... 1 + a")
@@ -122,7 +122,7 @@ class TrainingConfig(Section):
     augmentation: AugmentationConfig = AugmentationConfig()
     copies: list[Disturbance] = Field(
         default=[],
-        description="disturbed copies of the training recordings, beside them; noise is of nstdb's first half",
+        description="changed copies of the training recordings, beside them; noise is of nstdb's first half",
     )
     folds: Annotated[int, Field(ge=2, le=50)] = Field(
         default=5, description="patient-grouped folds of the training data"

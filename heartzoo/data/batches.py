@@ -154,7 +154,7 @@ class TrainingBatches:
     def _read(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         offsets = self._offsets
         frames = np.empty((len(chosen), self.contract.frame + 2 * self.stores[0].margin), np.float32)
-        rr = np.empty((len(chosen), len(self.contract.beat_features)), np.float32)
+        rr = np.empty((len(chosen), len(self.contract.features)), np.float32)
         for store, rows, low, high in zip(self.stores, self.rows, offsets[:-1], offsets[1:], strict=True):
             mine = (chosen >= low) & (chosen < high)
             indices = rows[chosen[mine] - low]

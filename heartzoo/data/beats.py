@@ -24,7 +24,7 @@ class Examples:
     Attributes:
         frames: float32, shape (n, frame + 2 * margin), at the model's sampling rate. Centred: in mV, not yet
             normalised, the beat at index ``margin + frame // 2``. From the R peak on: from 0 to 1. Difference: in sizes
-            of the template's QRS, not yet limited.
+            of the template's QRS, not yet limited. Features: the row of ``rr``.
         rr: float32, shape (n, features): R-R features, then template features.
         symbols: uint8, shape (n,), WFDB symbols as ASCII codes.
         samples: int64, shape (n,), beat positions in the recording.
@@ -57,7 +57,10 @@ def cut_beats(record: Record, contract: InputConfig, margin: int = 0) -> Example
         regular = regular_beats(record.samples, record.fs, contract.regular_beats)
         compared = compare(sig.frames(x.astype(np.float32), centres, *reach(contract.fs)), regular, contract.fs)
         features.append(template_features(compared, contract.template_features))
-    if contract.cut == "difference":
+    rr = np.concatenate(features, axis=1)
+    if contract.cut == "features":
+        frames = rr
+    elif contract.cut == "difference":
         frames = differences(compared)
     elif contract.cut == "r-peak":
         frames = sig.frames_from_r_peaks(x, centres, contract.fs, contract.frame)
@@ -66,7 +69,7 @@ def cut_beats(record: Record, contract: InputConfig, margin: int = 0) -> Example
         frames = sig.frames(x.astype(np.float32), centres, before, contract.frame + 2 * margin - before)
     return Examples(
         frames=frames,
-        rr=np.concatenate(features, axis=1),
+        rr=rr,
         symbols=record.symbols,
         samples=record.samples,
     )

@@ -1,4 +1,4 @@
-"""Recordings made worse on purpose: noise, another gain or sampling rate, R peaks that are off."""
+"""Recordings changed on purpose: noise, another gain, sampling rate or rhythm, R peaks that are off."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from heartzoo.config.disturbance import Disturbance
 from heartzoo.data.records import Record
+from heartzoo.data.retiming import retime
 from heartzoo.data.signal import highpass, resample, resample_positions
 
 POWER_HIGHPASS_HZ = 0.5
@@ -27,6 +28,9 @@ def disturb(record: Record, disturbance: Disturbance, noise: np.ndarray | None =
 
     Returns:
         The changed recording; the given one stays as it is.
+
+    Raises:
+        TooFewBeats: of a disturbance by rhythm, see :func:`heartzoo.data.retiming.retime`.
     """
     if disturbance.snr_db is not None:
         if noise is None:
@@ -39,6 +43,8 @@ def disturb(record: Record, disturbance: Disturbance, noise: np.ndarray | None =
         return _resampled(record, disturbance.from_fs)
     if disturbance.jitter_ms is not None:
         return _jittered(record, disturbance.jitter_ms / 1000, _rng(record.name, disturbance.draw))
+    if disturbance.rhythm:
+        return retime(record, disturbance.rhythm, _rng(record.name, disturbance.draw))
     return record
 
 

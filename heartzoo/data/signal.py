@@ -134,11 +134,11 @@ def normalise(x: np.ndarray, contract: InputConfig) -> np.ndarray:
 
     Args:
         x: shape (n, frame); in mV; for frames cut from the R peak on already from 0 to 1; for differences in sizes of
-            the template's QRS, limited here to -1 ... 1.
+            the template's QRS, limited here to -1 ... 1; for features already so.
         contract: the preprocessing contract.
     """
     match contract.cut:
-        case "r-peak":
+        case "r-peak" | "features":
             return np.asarray(x, np.float32)
         case "difference":
             return np.clip(np.asarray(x, np.float32), -1.0, 1.0)

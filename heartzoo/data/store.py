@@ -28,6 +28,7 @@ from heartzoo.data.download import ensure, folder, present
 from heartzoo.data.heartbeat_csv import read_heartbeats
 from heartzoo.data.noise import recorded_noise
 from heartzoo.data.records import MissingLead, Record, other_lead, read_record
+from heartzoo.data.retiming import TooFewBeats
 from heartzoo.errors import UserError
 from heartzoo.files import Sink, atomic_path, cache_dir, lock, sha256
 from heartzoo.progress import track
@@ -271,7 +272,10 @@ def _prepare_record(
             return error.problem
         raise
     if disturbance:
-        record = disturb(record, disturbance, noise)
+        try:
+            record = disturb(record, disturbance, noise)
+        except TooFewBeats as error:
+            return error.problem
     cut = cut_frames(record, contract, drowning) if contract.cut == "rhythm" else cut_beats(record, contract, margin)
     facts = _facts(record, cut, source, database)
     if disturbance and noise is not None:

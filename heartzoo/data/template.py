@@ -19,7 +19,8 @@ n of them up to and including it, with ``a = 1/min(n, 32)`` and ``d = f - m`` li
 and, but for the first, ``v = (1 - a)(v + a d^2)``.
 
 ``b`` and ``T`` are the shifted window and the template before that step, each less its mean; QRS is -0.08 ... 0.12 s, P
--0.30 ... -0.07 s, T-wave 0.12 ... 0.51 s. Every feature is limited to -1 ... 1.
+-0.30 ... -0.07 s, T-wave 0.12 ... 0.51 s, slope (where that of the QRS is) -0.12 ... 0.22 s. Every feature is limited
+to -1 ... 1.
 
 References:
     A matched filter of the patient's own beat: Hamilton and Tompkins 1988, Adaptive matched filtering for QRS
@@ -42,8 +43,8 @@ SHIFT_S = 0.05
 REGULAR_OCTAVES, LATE_OCTAVES, FIRST_BEATS, MEMORY_BEATS = 0.15, -0.25, 10, 16
 RegularRule = Literal["median", "late"]
 USUAL_BEATS, USUAL_SPREAD, USUAL_STEP = 32, 0.05, 0.5
-WAVES_S = {"QRS": (-0.08, 0.12), "P": (-0.30, -0.07), "T-wave": (0.12, 0.51)}
-EPSILON_MV = 0.01
+WAVES_S = {"QRS": (-0.08, 0.12), "P": (-0.30, -0.07), "T-wave": (0.12, 0.51), "slope": (-0.12, 0.22)}
+EPSILON_MV, EPSILON_STEP_MV = 0.01, 0.001
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,18 @@ def _size(wave: str) -> TemplateFeature:
 def _length(compared: Compared) -> np.ndarray:
     beat, template = (np.abs(np.diff(part, axis=1)).sum(axis=1) + EPSILON_MV for part in compared.wave("QRS"))
     return np.log2(beat / template)
+
+
+def _width(compared: Compared) -> np.ndarray:
+    """How far the squared slope spreads in time around its centre."""
+    widths = []
+    for part in compared.wave("slope"):
+        energy = np.diff(part, axis=1) ** 2 + EPSILON_STEP_MV**2
+        energy /= energy.sum(axis=1, keepdims=True)
+        place = np.arange(energy.shape[1])
+        centre = (energy * place).sum(axis=1, keepdims=True)
+        widths.append(np.sqrt((energy * (place - centre) ** 2).sum(axis=1)))
+    return np.log2(widths[0] / widths[1])
 
 
 def _qrs_size(compared: Compared) -> np.ndarray:
@@ -194,6 +207,13 @@ TEMPLATE_FEATURES = (
     _SHAPES
     | {f"{name}_unusual": _unusual(name) for name in _SHAPES}
     | {"p_match_usual": _usual("p_match"), "template_p": _share("P"), "template_t": _share("T-wave")}
+    | {
+        "qrs_width": TemplateFeature(
+            f"log2(width of b / width of T); width = sqrt(sum(e (i - c)^2) / sum(e)), c = sum(e i) / sum(e), with "
+            f"e[i] = (b[i+1] - b[i])^2 + {EPSILON_STEP_MV:g}^2 over slope",
+            _width,
+        )
+    }
 )
 
 

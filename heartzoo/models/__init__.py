@@ -7,6 +7,7 @@ from heartzoo.models import (  # noqa: F401  (importing registers them)
     efficientnetv2,
     enhanced_cnn,
     lstm_187,
+    mlp,
     nin_187,
     resnet,
     rhythm_cnn,

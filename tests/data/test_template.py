@@ -56,6 +56,11 @@ def reference(x: np.ndarray, centres: np.ndarray, regular: np.ndarray) -> tuple[
     def rms(a: np.ndarray) -> float:
         return math.sqrt(float(np.mean(a**2)))
 
+    def width(slope: np.ndarray) -> float:
+        e = [float(step**2) + 1e-6 for step in np.diff(slope)]
+        centre = sum(weight * i for i, weight in enumerate(e)) / sum(e)
+        return math.sqrt(sum(weight * (i - centre) ** 2 for i, weight in enumerate(e)) / sum(e))
+
     mean_beat, taught, rows, left = None, 0, [], []
     usual, spread = [0.0] * 9, [0.0025] * 9
     qrs, p, t = slice(32, 52), slice(10, 33), slice(52, 91)
@@ -76,7 +81,7 @@ def reference(x: np.ndarray, centres: np.ndarray, regular: np.ndarray) -> tuple[
         usual = row if k == 0 else usual
         far = [limited((f - m) / (4 * (math.sqrt(v) + 0.03))) for f, m, v in zip(row, usual, spread, strict=True)]
         shares = [limited(math.log2((np.ptp(mean[part]) + 0.01) / size) / 4) for part in (p, t)]
-        rows.append([*row, *far, usual[1], *shares])
+        rows.append([*row, *far, usual[1], *shares, limited(math.log2(width(b[28:62]) / width(mean[28:62])))])
         left.append((b - mean) / size)
         if regular[k]:
             taught += 1
@@ -136,7 +141,7 @@ def test_nothing_after_a_window_counts(
 def test_a_steady_beat_is_like_its_template() -> None:
     centres = 100 + 80 * np.arange(30)
     found = template_features(ecg(centres), centres, np.ones(30, bool), FS, NAMES)
-    whole = [*ALIKE, *(0.0 for _ in SHAPES), 1.0, math.log2(0.15 / 1.2) / 4, math.log2(0.3 / 1.2) / 4]
+    whole = [*ALIKE, *(0.0 for _ in SHAPES), 1.0, math.log2(0.15 / 1.2) / 4, math.log2(0.3 / 1.2) / 4, 0.0]
     np.testing.assert_allclose(found, np.broadcast_to(whole, found.shape), atol=0.05)
 
 

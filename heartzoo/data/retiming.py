@@ -1,0 +1,185 @@
+"""Rhythms that a patient did not have, made of beats that he had: copies of recordings to train on.
+
+Training patients show few rhythms: two people of mitdb's training half have atrial fibrillation, and most have hardly a
+premature atrial beat. Their beats can be put at other times, so that each of them shows both:
+
+* ``fibrillation``: normal beats without P wave follow at irregular intervals, fibrillatory waves between them;
+* ``premature``: some normal beats come early, alone or in runs, with a P wave of another size or sign, and the sinus
+  node starts anew from them: they become supraventricular (``A``).
+
+A beat is the signal from its P wave to the end of its T wave. Between one beat and the next the signal runs on a
+straight line; where they overlap, one fades into the other. Ventricular beats stay what they are, other ectopic beats
+are left out. Nothing here is fitted to a recording of a patient who is tested.
+
+References:
+    That models tell fibrillation apart by what its irregular intervals do not repeat, and that atrial beats reset the
+    sinus node: Clifford, Azuaje and McSharry 2006, Advanced Methods and Tools for ECG Data Analysis (Artech House).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from heartzoo.data.records import Record
+from heartzoo.errors import UserError
+from heartzoo.tasks import get_task
+
+Rhythm = Literal["fibrillation", "premature"]
+MOST_BEATS, LEAST_BEATS = 1500, 50
+# What may be moved: neither on the heels of another beat nor before a pause.
+PRE_S, POST_S = (0.3, 2.5), (0.38, 2.5)
+P_START_S, P_END_S, T_END_S = 0.28, 0.07, 0.42
+SHORTEST_S = 0.3
+NORMAL, VENTRICULAR = 0, 2  # of arrhythmia-5
+
+
+class TooFewBeats(UserError):
+    """A recording has too few beats that can be moved."""
+
+    def __reduce__(self) -> tuple[type[UserError], tuple[str, str]]:
+        return TooFewBeats, (self.problem, self.remedy)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Which beats of a record follow each other, and how.
+
+    Attributes:
+        beats: their numbers in the record, shape (n,).
+        intervals: seconds from the beat before, shape (n,).
+        p_waves: factor of each P wave, shape (n,).
+        symbols: of the new recording, shape (n,).
+    """
+
+    beats: np.ndarray
+    intervals: np.ndarray
+    p_waves: np.ndarray
+    symbols: np.ndarray
+
+
+def retime(record: Record, rhythm: Rhythm, rng: np.random.Generator) -> Record:
+    """A recording of the same patient's beats in another rhythm.
+
+    Args:
+        record: the recording.
+        rhythm: see above.
+        rng: the source of chance.
+
+    Returns:
+        A recording of at most 1,500 beats.
+
+    Raises:
+        TooFewBeats: less than 50 of the record's normal beats can be moved.
+    """
+    classes = get_task("arrhythmia-5").labels(record.symbols, "A")
+    times = record.samples / record.fs
+    pre, post = np.diff(times, prepend=-np.inf), np.diff(times, append=np.inf)
+    movable = (pre > PRE_S[0]) & (pre < PRE_S[1]) & (post > POST_S[0]) & (post < POST_S[1])
+    beats = np.flatnonzero(movable & np.isin(classes, (NORMAL, VENTRICULAR)))
+    normal = int((classes[beats] == NORMAL).sum())
+    if normal < LEAST_BEATS:
+        raise TooFewBeats(
+            f"record {record.name}: expected {LEAST_BEATS} normal beats that can be moved, found {normal}",
+            "take a longer recording",
+        )
+    first = int(rng.integers(max(1, len(beats) - MOST_BEATS)))
+    beats = beats[first : first + MOST_BEATS]
+    if rhythm == "fibrillation":
+        plan = _fibrillation(beats, record.symbols, classes, rng)
+    else:
+        plan = _premature(beats, record.symbols, classes, pre, rng)
+    signal, samples = _assemble(record, plan)
+    if rhythm == "fibrillation":
+        signal = signal + _fibrillatory_waves(len(signal), record.fs, rng)
+    marks = ((0, "(AFIB"),) if rhythm == "fibrillation" else ()
+    return replace(record, signal=signal, samples=samples, symbols=plan.symbols, rhythms=marks)
+
+
+def _fibrillation(beats: np.ndarray, symbols: np.ndarray, classes: np.ndarray, rng: np.random.Generator) -> _Plan:
+    usual, spread, count = rng.uniform(0.5, 0.95), rng.uniform(0.1, 0.3), len(beats)
+    drift = 0.08 * _smooth(count, 60, rng)
+    own = usual * np.exp(spread * rng.standard_normal(count) + drift)
+    early = usual * rng.uniform(0.55, 0.95, count)
+    intervals = np.maximum(np.where(classes[beats] == VENTRICULAR, early, own), SHORTEST_S + 0.04)
+    return _Plan(beats, intervals, np.zeros(count), symbols[beats])
+
+
+def _premature(
+    beats: np.ndarray, symbols: np.ndarray, classes: np.ndarray, pre: np.ndarray, rng: np.random.Generator
+) -> _Plan:
+    burden = np.exp(rng.uniform(np.log(0.02), np.log(0.4)))
+    going_on = rng.choice([0.0, 0.2, 0.5])  # chance that another one follows
+    prematurity, spread = rng.uniform(0.55, 0.82), rng.uniform(0.02, 0.08)
+    p_wave, pause = rng.uniform(-1, 1.2), rng.uniform(0.95, 1.35)
+    between_normal = (classes == NORMAL) & (np.roll(classes, 1) == NORMAL)
+    usual = np.median(pre[1:][between_normal[1:]]) if between_normal[1:].any() else float(np.median(pre[1:]))
+    count = len(beats)
+    intervals, p_waves, made = np.empty(count), np.ones(count), np.zeros(count, bool)
+    chance, factor = rng.random(count), prematurity + spread * rng.standard_normal(count)
+    for i, beat in enumerate(beats):  # whether one is early depends on the one before
+        after_early = i > 0 and made[i - 1]
+        if classes[beat] == VENTRICULAR:
+            intervals[i] = pre[beat]
+            continue
+        sinus = pre[beat] if between_normal[beat] else usual
+        follows_ventricular = i > 0 and classes[beats[i - 1]] == VENTRICULAR and beats[i - 1] == beat - 1
+        if i > 12 and chance[i] < (going_on if after_early else burden):
+            made[i] = True
+            intervals[i] = np.clip(factor[i], 0.45, 0.88) * sinus
+            p_waves[i] = p_wave * rng.uniform(0.7, 1.3)
+        elif follows_ventricular:
+            intervals[i] = pre[beat]
+        else:
+            intervals[i] = sinus * (pause * rng.uniform(0.95, 1.05) if after_early else 1.0)
+    new = np.where(made, np.uint8(ord("A")), symbols[beats])
+    return _Plan(beats, np.maximum(intervals, SHORTEST_S), p_waves, new)
+
+
+def _assemble(record: Record, plan: _Plan) -> tuple[np.ndarray, np.ndarray]:
+    """The signal of a plan, in mV, and where its beats are."""
+    fs, samples = record.fs, record.samples
+    positions = np.rint((0.5 + np.cumsum(plan.intervals)) * fs).astype(np.int64)
+    out = np.empty(positions[-1] + round(fs))
+    end = 0
+    for beat, at, interval, p_wave in zip(plan.beats, positions, plan.intervals, plan.p_waves, strict=True):
+        centre = samples[beat]
+        before = int(min(P_START_S * fs, 0.55 * interval * fs, 0.6 * (centre - samples[beat - 1])))
+        after = int(min(T_END_S * fs, 0.62 * (samples[beat + 1] - centre)))
+        piece = np.array(record.signal[centre - before : centre + after])
+        onset = before - round(P_END_S * fs)
+        if onset > 0:
+            line = np.linspace(piece[0], piece[onset], onset)
+            piece[:onset] = line + p_wave * (piece[:onset] - line)
+        start = at - before
+        if end == 0:
+            out[:start] = piece[0]
+        elif start >= end:
+            out[end:start] = np.linspace(out[end - 1], piece[0], start - end + 2)[1:-1]
+        else:
+            overlap = min(end - start, len(piece))
+            weight = np.arange(1, overlap + 1) / (overlap + 1)
+            piece[:overlap] = weight * piece[:overlap] + (1 - weight) * out[start : start + overlap]
+        end = start + len(piece)
+        out[start:end] = piece
+    out[end:] = out[end - 1]
+    return out, positions
+
+
+def _fibrillatory_waves(samples: int, fs: float, rng: np.random.Generator) -> np.ndarray:
+    """4 to 8 Hz, of up to 0.15 mV or none at all, with some noise; mV, shape (samples,)."""
+    amplitude = rng.choice([0.0, 0.02, 0.05, 0.1]) * rng.uniform(0.5, 1.5)
+    frequency = rng.uniform(4, 8) * (1 + 0.12 * _smooth(samples, round(0.3 * fs), rng))
+    phase = 2 * np.pi * np.cumsum(frequency) / fs
+    shape = np.sin(phase) + 0.35 * np.sin(2 * phase + rng.uniform(0, 2 * np.pi))
+    swell = 1 + 0.4 * _smooth(samples, round(0.8 * fs), rng)
+    noise = rng.uniform(0.002, 0.02) * rng.standard_normal(samples)
+    return np.asarray(amplitude * swell * shape + noise)
+
+
+def _smooth(count: int, step: int, rng: np.random.Generator) -> np.ndarray:
+    """Normal numbers ``step`` apart, straight lines between them; shape (count,)."""
+    places = np.arange(0, count + step, step)
+    return np.interp(np.arange(count), places, rng.standard_normal(len(places)))

@@ -1,0 +1,101 @@
+"""Beats put at other times: what moves, what stays, and what the features then say."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from heartzoo.config.disturbance import Disturbance
+from heartzoo.data.disturbances import disturb
+from heartzoo.data.records import Record, open_record
+from heartzoo.data.retiming import TooFewBeats, retime
+from heartzoo.data.rr import rr_features
+from heartzoo.data.signal import frames
+from heartzoo.data.template import compare, reach, template_features
+from heartzoo.tasks import get_task
+
+RHYTHMS = ["fibrillation", "premature"]
+
+
+@pytest.fixture(scope="module")
+def record(synthetic_cache) -> Record:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("HEARTZOO_CACHE", str(synthetic_cache))
+        return open_record("synthetic", "syn01")
+
+
+def classes(record: Record) -> np.ndarray:
+    return get_task("arrhythmia-5").labels(record.symbols, "A")
+
+
+def p_matches(record: Record) -> np.ndarray:
+    wide = frames(record.signal.astype(np.float32), record.samples, *reach(record.fs))
+    found = compare(wide, np.ones(len(wide), bool), record.fs)
+    return template_features(found, ["template_p"])[20:, 0]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("rhythm", RHYTHMS)
+def test_beats_are_in_order_in_millivolts_and_inside(record, rhythm, seed):
+    found = retime(record, rhythm, np.random.default_rng(seed))
+    assert len(found.samples) == len(found.symbols) >= 50
+    between = np.diff(found.samples) / found.fs
+    assert between.min() >= 0.3 - 1 / found.fs and between.max() < 4
+    assert found.samples[0] >= 0 and found.samples[-1] < len(found.signal)
+    assert np.isfinite(found.signal).all() and np.ptp(found.signal) < 1.5 * np.ptp(record.signal)
+    assert (found.fs, found.patient, found.name, found.lead) == (record.fs, record.patient, record.name, record.lead)
+
+
+@pytest.mark.parametrize("rhythm", RHYTHMS)
+def test_a_qrs_keeps_its_shape(record, rhythm):
+    found = retime(record, rhythm, np.random.default_rng(0))
+    normal = found.samples[classes(found) == 0][5:40]
+    half = round(0.05 * record.fs)
+    moved = np.array([found.signal[at - half : at + half] for at in normal])
+    own = record.samples[(classes(record) == 0)]
+    source = np.array([record.signal[at - half : at + half] for at in own if half < at < len(record.signal) - half])
+    likeness = [max(np.corrcoef(one, other)[0, 1] for other in source) for one in moved]
+    assert min(likeness) > 0.95
+
+
+def test_fibrillation_has_irregular_intervals_and_no_p_waves(record):
+    found = retime(record, "fibrillation", np.random.default_rng(1))
+    assert set(classes(found)) <= {0, 2} and found.rhythms == ((0, "(AFIB"),)
+    recurrence = rr_features(found.samples, found.fs, ["recurrence"])[64:, 0]
+    assert recurrence.mean() < 0.15 < rr_features(record.samples, record.fs, ["recurrence"])[64:, 0].mean()
+    assert p_matches(found).mean() < p_matches(record).mean()
+
+
+def test_premature_beats_come_early_and_become_supraventricular(record):
+    several = [retime(record, "premature", np.random.default_rng(seed)) for seed in range(6)]
+    for found in several:
+        made = np.flatnonzero(found.symbols == ord("A"))
+        assert set(classes(found)) <= {0, 1, 2}
+        pre = rr_features(found.samples, found.fs, ["pre_median"])[:, 0]
+        assert (pre[made] < 0).all() and np.median(pre[made]) < -0.2
+    burdens = [float((found.symbols == ord("A")).mean()) for found in several]
+    assert max(burdens) > 2 * min(burdens) > 0
+
+
+def test_chance_hangs_on_the_records_name_and_the_draw(record):
+    once, again = (disturb(record, Disturbance(rhythm="premature")) for _ in range(2))
+    assert np.array_equal(once.signal, again.signal) and np.array_equal(once.symbols, again.symbols)
+    other = disturb(record, Disturbance(rhythm="premature", draw=1))
+    assert not np.array_equal(once.samples, other.samples)
+    elsewhere = disturb(replace(record, name="else"), Disturbance(rhythm="premature"))
+    assert not np.array_equal(once.samples, elsewhere.samples)
+
+
+def test_a_short_record_is_refused(record):
+    short = replace(record, samples=record.samples[:20], symbols=record.symbols[:20])
+    with pytest.raises(
+        TooFewBeats, match=r"record syn01: expected 50 normal beats that can be moved, found \d+"
+    ) as error:
+        retime(short, "fibrillation", np.random.default_rng(0))
+    assert str(pickle.loads(pickle.dumps(error.value))) == str(error.value)
+    one = replace(record, samples=record.samples[:1], symbols=record.symbols[:1])
+    with pytest.raises(TooFewBeats):
+        retime(one, "premature", np.random.default_rng(0))
