@@ -113,6 +113,7 @@ def preprocessing(config: Config, facts: ModelFacts) -> dict[str, Any]:
         }[contract.cut],
         "epsilon_mv": contract.epsilon if contract.cut in ("centred", "rhythm") else None,
         "highpass_hz": contract.highpass_hz,
+        "lowpass_hz": contract.lowpass_hz,
         "leads": {name: config.data.leads or list(database.leads) for name, database in databases.items()},
         "recording_fs": {name: database.fs for name, database in databases.items()},
         "beat_symbols": BEAT_SYMBOLS,
@@ -134,12 +135,13 @@ def _steps(contract: InputConfig, facts: ModelFacts) -> list[str]:
         f"Resample to {contract.fs:g} Hz: scipy.signal.resample_poly(x, up, down, padtype='edge') with up/down the "
         "reduced ratio of the sampling rates (default window, Kaiser 5.0), in float64.",
     ]
-    if contract.highpass_hz is not None:
-        steps.append(
-            f"High-pass at {contract.fs:g} Hz, causal: sos = scipy.signal.butter(2, {contract.highpass_hz:g}, "
-            f"'highpass', fs={contract.fs:g}, output='sos'); "
-            "y = sosfilt(sos, x, zi=sosfilt_zi(sos) * x[0]), in float64."
-        )
+    for kind, cutoff in (("high", contract.highpass_hz), ("low", contract.lowpass_hz)):
+        if cutoff is not None:
+            steps.append(
+                f"{kind.capitalize()}-pass at {contract.fs:g} Hz, causal: sos = scipy.signal.butter(2, {cutoff:g}, "
+                f"'{kind}pass', fs={contract.fs:g}, output='sos'); "
+                "y = sosfilt(sos, x, zi=sosfilt_zi(sos) * x[0]), in float64."
+            )
     if contract.cut == "rhythm":
         return steps + _rhythm(contract) + _inference(facts)
     steps += [

@@ -35,7 +35,7 @@ class SeedResult(_Entry):
         patients: ``database/patient`` -> confusion matrix, rows true, columns predicted.
     """
 
-    fold: int
+    fold: int | str
     seed: int
     patients: dict[str, list[list[int]]]
 
@@ -160,10 +160,11 @@ def every_table(folder: Path = FOLDER) -> str:
         result = read(path)
         trials = [seed for fold in result.variants[0].folds for seed in fold.seeds]
         people = {name for trial in trials for name in trial.patients}
-        folds, seeds = sorted({trial.fold for trial in trials}), sorted({trial.seed for trial in trials})
+        folds, seeds = {trial.fold for trial in trials}, {trial.seed for trial in trials}
+        what = "database" if all(isinstance(fold, str) for fold in folds) else "fold"
         parts.append(
             f"### {result.name}\n\n{result.question} {result.task}; {len(people)} validation patients of "
-            f"{len(folds)} fold{'s' if len(folds) > 1 else ''}, {len(seeds)} seed{'s' if len(seeds) > 1 else ''}.\n\n"
+            f"{len(folds)} {what}{'s' if len(folds) > 1 else ''}, {len(seeds)} seed{'s' if len(seeds) > 1 else ''}.\n\n"
             + table(result)
         )
     return "\n\n".join(parts) or "No experiment has a result yet."

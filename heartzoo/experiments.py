@@ -71,7 +71,7 @@ def run_experiment(path: Path, runs: Path = Path("runs")) -> tuple[ExperimentRes
     return result, out
 
 
-def _trial(path: Path, variant: Variant, fold: int, config: Config, runs: Path) -> TrialResult:
+def _trial(path: Path, variant: Variant, fold: int | str, config: Config, runs: Path) -> TrialResult:
     """Train a variant on a fold and validate it, or read what came of that."""
     out = trial_folder(runs, path.stem, variant.name, fold)
     kept, begun = out / _KEPT, (out / "config.yaml").is_file()
@@ -104,7 +104,7 @@ def _of_training(config: Config) -> Config:
     )
 
 
-def _validate(config: Config, run: Path, fold: int) -> TrialResult:
+def _validate(config: Config, run: Path, fold: int | str) -> TrialResult:
     """Every seed's network, as its last step left it, on the patients that did not train it."""
     data = load_training_set(config)
     inputs = data.inputs(data.validation)

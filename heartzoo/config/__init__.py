@@ -68,6 +68,9 @@ class InputConfig(Section):
     highpass_hz: Annotated[float, Field(ge=0.05, le=5.0)] | None = Field(
         default=None, description="causal second-order Butterworth high-pass over the record, Hz; null for none"
     )
+    lowpass_hz: Annotated[float, Field(ge=5.0, le=400.0)] | None = Field(
+        default=None, description="low-pass of the same kind after it, Hz, below fs / 2; null for none"
+    )
     epsilon: Positive = Field(default=0.01, description="mV added to a frame's standard deviation in its z-score")
     rr_features: list[str] = Field(
         default=[], description="R-R features, in the order of the network's second input (cut features: of its input)"
@@ -134,9 +137,18 @@ class InputConfig(Section):
         return self
 
     @model_validator(mode="after")
-    def _window_scale_needs_no_highpass(self) -> InputConfig:
-        if self.cut == "r-peak" and self.highpass_hz is not None:
-            raise UserError("input.highpass_hz with input.cut r-peak, which scales raw windows", "leave one out")
+    def _window_scale_needs_no_filter(self) -> InputConfig:
+        for name in ("highpass_hz", "lowpass_hz"):
+            if self.cut == "r-peak" and getattr(self, name) is not None:
+                raise UserError(f"input.{name} with input.cut r-peak, which scales raw windows", "leave one out")
+        return self
+
+    @model_validator(mode="after")
+    def _lowpass_is_below_half_the_rate(self) -> InputConfig:
+        if self.lowpass_hz is not None and self.lowpass_hz >= self.fs / 2:
+            raise UserError(
+                f"input.lowpass_hz = {self.lowpass_hz:g} at {self.fs:g} Hz", f"take less than {self.fs / 2:g}"
+            )
         return self
 
     @field_validator("rr_features")
@@ -261,6 +273,16 @@ class Config(Section):
             raise UserError(
                 "export.personalisation needs validation patients, on whom to choose how to adapt",
                 "set training.fold and train on a split of patients",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_database_that_validates_leaves_another(self) -> Config:
+        databases = sorted({get_split(name).database for name in self.data.train})
+        if isinstance(self.training.fold, str) and (len(databases) == 1 or self.training.fold not in databases):
+            raise UserError(
+                f"training.fold = {self.training.fold}, but the training patients are of {' and '.join(databases)}",
+                "take the number of a fold" if len(databases) == 1 else f"take one of {', '.join(databases)}",
             )
         return self
 

@@ -33,7 +33,9 @@ class ExperimentConfig(Section):
     config: str = Field(description="what the variants change, relative to this file")
     changes: list[str] = Field(default=[], description="key=value in every variant, as for --set")
     seeds: Annotated[list[int], Field(min_length=1)] = Field(description="seeds of each training")
-    folds: Annotated[list[int], Field(min_length=1)] = Field(description="which of training.folds validate in turn")
+    folds: Annotated[list[int | str], Field(min_length=1)] = Field(
+        description="which of training.folds validate in turn, or which training databases"
+    )
     reference: Name = Field(description="the variant that the others are compared with")
     variants: Annotated[list[Variant], Field(min_length=1)] = Field(description="what is compared")
 
@@ -63,12 +65,12 @@ def load_experiment(path: Path) -> ExperimentConfig:
     return parse(ExperimentConfig, read_tree(path), str(path))
 
 
-def trial_folder(runs: Path, experiment: str, variant: str, fold: int) -> Path:
+def trial_folder(runs: Path, experiment: str, variant: str, fold: int | str) -> Path:
     """Where the run of a variant and fold lies."""
     return runs / experiment / variant / f"fold-{fold}"
 
 
-def trial_config(path: Path, experiment: ExperimentConfig, variant: Variant, fold: int, runs: Path) -> Config:
+def trial_config(path: Path, experiment: ExperimentConfig, variant: Variant, fold: int | str, runs: Path) -> Config:
     """The configuration of a variant and fold.
 
     Args:

@@ -127,8 +127,10 @@ class TrainingConfig(Section):
     folds: Annotated[int, Field(ge=2, le=50)] = Field(
         default=5, description="patient-grouped folds of the training data"
     )
-    fold: Annotated[int, Field(ge=0)] | None = Field(
-        default=0, description="the fold that validates; null: everybody trains and the last epoch is kept"
+    fold: Annotated[int, Field(ge=0)] | str | None = Field(
+        default=0,
+        description="the fold that validates; or the name of a training database, all of whose patients do; null: "
+        "everybody trains and the last epoch is kept",
     )
 
     @model_validator(mode="after")
@@ -142,7 +144,7 @@ class TrainingConfig(Section):
 
     @model_validator(mode="after")
     def _fold_exists(self) -> TrainingConfig:
-        if self.fold is not None and self.fold >= self.folds:
+        if isinstance(self.fold, int) and self.fold >= self.folds:
             raise UserError(
                 f"training.fold = {self.fold}, but there are {self.folds} folds", f"take 0 to {self.folds - 1}"
             )

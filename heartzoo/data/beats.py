@@ -41,16 +41,14 @@ def cut_beats(record: Record, contract: InputConfig, margin: int = 0) -> Example
 
     Args:
         record: the record.
-        contract: sampling rate, frame, high-pass and features of the model.
+        contract: sampling rate, frame, filters and features of the model.
         margin: extra samples on both sides of the frame, at the model's sampling rate, for shift augmentation.
 
     Returns:
         Its examples, in order of time; every beat is kept, frames at an end are padded: centred ones with the edge
         value, those from the R peak on with zeros.
     """
-    x = sig.resample(record.signal, record.fs, contract.fs)
-    if contract.highpass_hz is not None:
-        x = sig.highpass(x, contract.fs, contract.highpass_hz)
+    x = sig.prepared(record.signal, record.fs, contract)
     centres = sig.resample_positions(record.samples, record.fs, contract.fs)
     features = [rr_features(record.samples, record.fs, contract.rr_features)]
     if contract.template_features or contract.cut == "difference":

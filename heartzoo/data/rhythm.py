@@ -88,7 +88,7 @@ def cut_rhythm_frames(
 
     Args:
         record: the record.
-        contract: sampling rate, frame and high-pass of the model, and how much noise drowns which share of frames.
+        contract: sampling rate, frame and filters of the model, and how much noise drowns which share of frames.
         noise: recorded noise at the model's sampling rate, shape (recordings, samples); None for no drowned frames.
 
     Returns:
@@ -96,9 +96,7 @@ def cut_rhythm_frames(
         sample in the recording (int64, shape (n,)); drowned frames come after the others. What is left at the record's
         end is dropped.
     """
-    x = sig.resample(record.signal, record.fs, contract.fs)
-    if contract.highpass_hz is not None:
-        x = sig.highpass(x, contract.fs, contract.highpass_hz)
+    x = sig.prepared(record.signal, record.fs, contract)
     count = len(x) // contract.frame
     frames = x[: count * contract.frame].reshape(count, contract.frame).astype(np.float32)
     scale = record.fs / contract.fs

@@ -1,4 +1,4 @@
-"""Signal preparation on arrays: resampling, high-pass, frames, normalisation."""
+"""Signal preparation on arrays: resampling, filters, frames, normalisation."""
 
 from __future__ import annotations
 
@@ -38,6 +38,25 @@ def resample_positions(samples: np.ndarray, fs: float, target_fs: float) -> np.n
     return np.floor(np.asarray(samples) * target_fs / fs + 0.5).astype(np.int64)
 
 
+def prepared(x: np.ndarray, fs: float, contract: InputConfig) -> np.ndarray:
+    """A recording in mV as the contract wants it before anything is cut: resampled and filtered.
+
+    Args:
+        x: shape (samples,).
+        fs: its sampling rate in Hz.
+        contract: gives the model's sampling rate and the filters.
+
+    Returns:
+        float64, shape (samples at the model's rate,).
+    """
+    x = resample(x, fs, contract.fs)
+    if contract.highpass_hz is not None:
+        x = highpass(x, contract.fs, contract.highpass_hz)
+    if contract.lowpass_hz is not None:
+        x = lowpass(x, contract.fs, contract.lowpass_hz)
+    return x
+
+
 def highpass(x: np.ndarray, fs: float, cutoff_hz: float) -> np.ndarray:
     """Causal Butterworth high-pass of second order, started in the steady state of the first sample.
 
@@ -49,7 +68,16 @@ def highpass(x: np.ndarray, fs: float, cutoff_hz: float) -> np.ndarray:
     Returns:
         float64, shape (samples,).
     """
-    sos = dsp.butter(2, cutoff_hz, "highpass", fs=fs, output="sos")
+    return _butterworth(x, fs, cutoff_hz, "highpass")
+
+
+def lowpass(x: np.ndarray, fs: float, cutoff_hz: float) -> np.ndarray:
+    """The low-pass of the same kind: see :func:`highpass`."""
+    return _butterworth(x, fs, cutoff_hz, "lowpass")
+
+
+def _butterworth(x: np.ndarray, fs: float, cutoff_hz: float, kind: str) -> np.ndarray:
+    sos = dsp.butter(2, cutoff_hz, kind, fs=fs, output="sos")
     y, _ = dsp.sosfilt(sos, x, zi=dsp.sosfilt_zi(sos) * x[0])
     return np.asarray(y)
 

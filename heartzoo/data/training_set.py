@@ -126,6 +126,8 @@ def load_training_set(config: Config, jobs: int = 2) -> TrainingSet:
     labels, patients = (np.concatenate([getattr(part, name) for part in parts]) for name in ("labels", "patients"))
     if training.fold is None:
         validation = np.zeros(len(labels), bool)
+    elif isinstance(training.fold, str):
+        validation = np.char.startswith(patients, f"{training.fold}/")
     elif config.track == "random":
         validation = random_folds(labels, training.folds)[training.fold]
     else:
