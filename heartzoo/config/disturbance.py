@@ -10,11 +10,14 @@ from heartzoo.config.section import Section
 from heartzoo.errors import UserError
 
 NOISES = {"bw": "baseline wander", "em": "electrode motion", "ma": "muscle noise"}
-_CHANGES = ("noise", "gain", "from_fs", "jitter_ms", "rhythm")
+_CHANGES = ("noise", "gain", "from_fs", "jitter_ms")
 
 
 class Disturbance(Section):
-    """One change of a whole recording, made before anything else is done to it; of its first or of another lead."""
+    """One change of a whole recording, made before anything else is done to it.
+
+    Of its first or of another lead, in its own or another rhythm, which are changes themselves.
+    """
 
     noise: Literal["bw", "em", "ma"] | None = Field(default=None, description="a recording of nstdb, added at snr_db")
     snr_db: Annotated[float, Field(ge=-30.0, le=60.0)] | None = Field(
@@ -30,7 +33,8 @@ class Disturbance(Section):
     rhythm: Literal["fibrillation", "premature"] | None = Field(
         default=None,
         description="the patient's beats at other times, for training: in atrial fibrillation, or with premature "
-        "supraventricular beats; records with less than 50 beats that can be moved are left out",
+        "supraventricular beats; alone or before a change; records with less than 50 beats that can be moved are left "
+        "out",
     )
     other_lead: Literal[True] | None = Field(
         default=None,
@@ -43,9 +47,10 @@ class Disturbance(Section):
     @model_validator(mode="after")
     def _is_one_change(self) -> Disturbance:
         given = [name for name in _CHANGES if getattr(self, name) is not None]
-        if len(given) > 1 or not (given or self.other_lead):
+        if len(given) > 1 or not (given or self.other_lead or self.rhythm):
             raise UserError(
-                f"a disturbance is one of {', '.join(_CHANGES)}, or other_lead, found {' and '.join(given) or 'none'}",
+                f"a disturbance is one of {', '.join(_CHANGES)}, with or without rhythm and other_lead, found "
+                f"{' and '.join(given) or 'none'}",
                 "give one in each entry",
             )
         if (self.noise is None) != (self.snr_db is None):
@@ -61,11 +66,11 @@ class Disturbance(Section):
             return f"{NOISES[self.noise]} ({self.noise})"
         if self.gain is not None:
             return "amplitude" if self.gain > 0 else "inverted lead"
-        if self.rhythm:
-            return "other rhythm"
         if self.from_fs:
             return "resampled"
-        return "R peaks jittered" if self.jitter_ms else "other lead"
+        if self.jitter_ms:
+            return "R peaks jittered"
+        return "other rhythm" if self.rhythm else "other lead"
 
     @property
     def level(self) -> str:
@@ -74,8 +79,8 @@ class Disturbance(Section):
             return f"{self.snr_db:g} dB"
         if self.gain is not None:
             return f"x {self.gain:g}"
-        if self.rhythm:
-            return self.rhythm
         if self.from_fs:
             return f"from {self.from_fs:g} Hz"
-        return f"up to {self.jitter_ms:g} ms" if self.jitter_ms else "the first"
+        if self.jitter_ms:
+            return f"up to {self.jitter_ms:g} ms"
+        return self.rhythm or "the first"

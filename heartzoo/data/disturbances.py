@@ -32,6 +32,8 @@ def disturb(record: Record, disturbance: Disturbance, noise: np.ndarray | None =
     Raises:
         TooFewBeats: of a disturbance by rhythm, see :func:`heartzoo.data.retiming.retime`.
     """
+    if disturbance.rhythm:
+        record = retime(record, disturbance.rhythm, _rng(record.name, disturbance.draw))
     if disturbance.snr_db is not None:
         if noise is None:
             raise ValueError("a disturbance by noise needs a recording of it")
@@ -43,8 +45,6 @@ def disturb(record: Record, disturbance: Disturbance, noise: np.ndarray | None =
         return _resampled(record, disturbance.from_fs)
     if disturbance.jitter_ms is not None:
         return _jittered(record, disturbance.jitter_ms / 1000, _rng(record.name, disturbance.draw))
-    if disturbance.rhythm:
-        return retime(record, disturbance.rhythm, _rng(record.name, disturbance.draw))
     return record
 
 

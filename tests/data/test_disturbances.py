@@ -99,7 +99,7 @@ def test_r_peaks_move_by_no_more_than_asked_and_stay_in_order(record: Record, ji
         ({"noise": "ma"}, "both noise and snr_db"),
         ({"snr_db": 3.0, "gain": 2.0}, "both noise and snr_db"),
         ({"gain": 0.0}, "no signal"),
-        ({"rhythm": "premature", "gain": 2.0}, "gain and rhythm"),
+        ({"rhythm": "premature", "gain": 2.0, "from_fs": 128.0}, "gain and from_fs"),
     ],
 )
 def test_a_disturbance_is_one_change(given_: dict[str, object], words: str) -> None:

@@ -99,3 +99,11 @@ def test_a_short_record_is_refused(record):
     one = replace(record, samples=record.samples[:1], symbols=record.symbols[:1])
     with pytest.raises(TooFewBeats):
         retime(one, "premature", np.random.default_rng(0))
+
+
+def test_noise_comes_on_top_of_another_rhythm(record):
+    noise = np.random.default_rng(0).normal(size=30_000)
+    both = disturb(record, Disturbance(rhythm="premature", noise="ma", snr_db=0.0, draw=4), noise)
+    alone = disturb(record, Disturbance(rhythm="premature", draw=4))
+    assert np.array_equal(both.samples, alone.samples) and np.array_equal(both.symbols, alone.symbols)
+    assert np.std(both.signal - alone.signal) > 0.5 * np.std(alone.signal)
