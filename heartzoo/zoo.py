@@ -179,7 +179,8 @@ class PublishedModel:
         Args:
             frames: shape (n, frame), in mV at the model's sampling rate, the beat at ``frame // 2``; they are
                 normalised here. A model whose configuration says ``cut: r-peak`` takes frames scaled to 0-1, one that
-                says ``cut: difference`` what :func:`heartzoo.data.template.differences` gives.
+                says ``cut: difference`` what :func:`heartzoo.data.template.differences` gives, and one that says
+                ``cut: features`` the features themselves.
             rr: R-R features, then template features, shape (n, features), for a model that takes them.
 
         Returns:
