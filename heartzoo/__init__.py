@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from heartzoo.data.records import open_record
     from heartzoo.data.rr_tracker import RRTracker
     from heartzoo.zoo import info, list_models, load, load_tflite
+    from heartzoo.zoo_download import download
 
 _MODULES = {
     "RRTracker": "heartzoo.data.rr_tracker",
+    "download": "heartzoo.zoo_download",
     "info": "heartzoo.zoo",
     "list_models": "heartzoo.zoo",
     "load": "heartzoo.zoo",
@@ -28,7 +30,17 @@ _MODULES = {
     "open_record": "heartzoo.data.records",
 }
 
-__all__ = ["RRTracker", "__version__", "info", "list_models", "load", "load_config", "load_tflite", "open_record"]
+__all__ = [
+    "RRTracker",
+    "__version__",
+    "download",
+    "info",
+    "list_models",
+    "load",
+    "load_config",
+    "load_tflite",
+    "open_record",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -26,6 +26,7 @@ from heartzoo.interpreters import RUNTIMES
 from heartzoo.metrics_file import Evaluation, Metrics
 from heartzoo.tasks import TASKS
 from heartzoo.zoo import find, list_models, zoo_folder
+from heartzoo.zoo_index import headline
 
 SECTION = "models"
 BEAT_LIMITS = (
@@ -34,12 +35,6 @@ BEAT_LIMITS = (
 )
 RHYTHM_LIMITS = "Frames in which a rhythm begins or ends are not scored; a recording as it comes has such frames too."
 PRECISIONS = {"int8": "int8", "int16x8": "16x8", "float32": "float"}
-
-
-def headline(evaluation: Evaluation, task: str) -> tuple[float, tuple[float, float]]:
-    """The task's headline figure of an evaluation and its 95 % interval."""
-    name = TASKS[task].headline(evaluation.track)
-    return getattr(evaluation, name), getattr(evaluation, f"{name}_ci95")
 
 
 def manner(evaluation: Evaluation) -> str:

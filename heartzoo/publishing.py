@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from heartzoo.errors import UserError
-from heartzoo.files import lock, sha256, write_json, writing
-from heartzoo.zoo import INDEX_SCHEMA_VERSION, VERSION, Entry, find, read_index, version_key
+from heartzoo.errors import UserError, nearest
+from heartzoo.files import lock, write_bytes, write_json, writing
+from heartzoo.progress import track
+from heartzoo.verification import verify
+from heartzoo.zoo import Entry, choose, find, read_index, zoo_folder
+from heartzoo.zoo_index import VERSION, Index, IndexEntry, entry_on_disk, version_key
 
 
 def check_free(zoo: Path, name: str, version: str) -> None:
@@ -22,7 +23,7 @@ def check_free(zoo: Path, name: str, version: str) -> None:
     """
     if not VERSION.match(version):
         raise UserError(f"{version!r} is not a version like 1.0.0", "name one with --version")
-    listed = any((entry["name"], entry["version"]) == (name, version) for entry in read_index(zoo))
+    listed = any((entry.name, entry.version) == (name, version) for entry in read_index(zoo))
     if listed or (zoo / name / version).exists():
         raise UserError(f"{name}@{version} exists and is never overwritten", "name a new --version")
 
@@ -73,25 +74,102 @@ def publish(zoo: Path, name: str, version: str, files: dict[str, bytes]) -> Entr
     return find(f"{name}@{version}", zoo)
 
 
-def write_index(zoo: Path, known: Sequence[dict[str, Any]] = ()) -> None:
-    """Write ``index.json`` from the entries on disk. It holds nothing that they do not.
+def withdraw(zoo: Path, name: str, reason: str) -> Entry:
+    """Mark a version as withdrawn. Its files stay, and so does its place in the index.
 
     Args:
         zoo: the zoo's folder.
-        known: entries whose hashes are kept as they are, so that files damaged since stay so.
+        name: ``NAME@VERSION``.
+        reason: why, one sentence.
+
+    Raises:
+        UserError: no version is named, there is no such one, it is withdrawn already, or the reason is empty.
     """
-    kept = {(model["name"], model["version"]): model for model in known}
+    if "@" not in name:
+        raise UserError(f"{name!r} names no version", "a version is withdrawn, not a model: NAME@VERSION")
+    if not reason.strip():
+        raise UserError("a withdrawal needs its reason", "say why with --reason")
+    with lock(zoo / "index.json"):
+        entry = find(name, zoo)
+        if entry.withdrawn is not None:
+            raise UserError(f"{name} is withdrawn already: {entry.withdrawn}", "nothing is left to do")
+        entries = [
+            model.model_copy(update={"withdrawn": reason.strip()}) if model.label == name else model
+            for model in read_index(zoo)
+        ]
+        _write(zoo, entries)
+    return find(name, zoo)
+
+
+def publish_to(target: Path, names: Sequence[str] = (), zoo: Path | None = None) -> list[str]:
+    """Put versions of a zoo into a folder that any static host can serve, beside what it holds already.
+
+    Args:
+        target: the folder; made if absent.
+        names: ``NAME`` (all its versions) or ``NAME@VERSION``; default everything.
+        zoo: the zoo's folder; default :func:`heartzoo.zoo.zoo_folder`.
+
+    Returns:
+        The versions that are new there.
+
+    Raises:
+        UserError: no such model or version; one that does not verify; one that is there with other files. Nothing is
+            changed then.
+    """
+    source = zoo or zoo_folder()
+    listed = read_index(source)
+    chosen = [entry for name in names for entry in _versions(name, listed)] if names else listed
+    if not chosen:
+        raise UserError(f"{source} holds no model", "name a zoo with --zoo")
+    if problems := [
+        problem for found in verify(source, [entry.label for entry in chosen]) for problem in found.problems
+    ]:
+        raise UserError(f"{len(problems)} problems, the first: {problems[0]}", "see heartzoo zoo verify")
+    with lock(target / "index.json"):
+        there = {entry.label: entry for entry in read_index(target)}
+        for entry in chosen:
+            if entry.label in there and there[entry.label].files != entry.files:
+                raise UserError(
+                    f"{target} holds {entry.label} with other files, and a version is never overwritten",
+                    "publish it under another version",
+                )
+        new = [entry for entry in chosen if entry.label not in there]
+        for entry in track(new, len(new), f"publish to {target}"):
+            for file in entry.files:
+                content = (source / entry.name / entry.version / file).read_bytes()
+                write_bytes(target / entry.name / entry.version / file, content)
+        _write(target, list((there | {entry.label: entry for entry in chosen}).values()))
+    return [entry.label for entry in new]
+
+
+def _versions(name: str, listed: list[IndexEntry]) -> list[IndexEntry]:
+    if "@" in name:
+        return [choose(name, listed)]
+    found = [entry for entry in listed if entry.name == name]
+    if not found:
+        raise UserError(f"unknown model {name!r}", nearest(name, {entry.name for entry in listed}))
+    return found
+
+
+def write_index(zoo: Path, known: Sequence[IndexEntry] = ()) -> None:
+    """Write ``index.json`` from the entries on disk. It holds nothing that they do not, but for what was withdrawn.
+
+    Args:
+        zoo: the zoo's folder.
+        known: entries that are kept as they are, so that files damaged since stay so.
+    """
+    kept = {(model.name, model.version): model for model in known}
     models = []
     for path in sorted(zoo.glob("*/*/configuration.json")):
-        if model := kept.get((path.parent.parent.name, path.parent.name)):
+        name, version = path.parent.parent.name, path.parent.name
+        if model := kept.get((name, version)):
             models.append(model)
-        elif VERSION.match(path.parent.name):
-            task = json.loads(path.read_text())["task"]
-            files = {
-                file.name: {"bytes": file.stat().st_size, "sha256": sha256(file)}
-                for file in sorted(path.parent.iterdir())
-                if file.is_file() and not file.name.startswith(".")
-            }
-            models.append({"name": path.parent.parent.name, "version": path.parent.name, "task": task, "files": files})
-    models.sort(key=lambda model: (model["name"], version_key(model["version"])))
-    write_json(zoo / "index.json", {"schema_version": INDEX_SCHEMA_VERSION, "models": models})
+        elif VERSION.match(version):
+            models.append(entry_on_disk(path.parent))
+    _write(zoo, models)
+
+
+def _write(zoo: Path, models: Sequence[IndexEntry]) -> None:
+    in_order = sorted(models, key=lambda model: (model.name, version_key(model.version)))
+    index = Index(models=in_order)
+    write_json(zoo / "index.json", index.model_dump(mode="json"))

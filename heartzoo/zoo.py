@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heartzoo.errors import UserError, nearest
-from heartzoo.files import sha256
+from heartzoo.files import cache_dir, sha256
+from heartzoo.zoo_index import IndexEntry, parse, version_key
 
 if TYPE_CHECKING:
     import keras
@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from heartzoo.metrics_file import Metrics
     from heartzoo.runtime import TfliteModel
 
-INDEX_SCHEMA_VERSION = 1
-VERSION = re.compile(r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)$")
-
 
 def zoo_folder() -> Path:
-    """The zoo in use: ``HEARTZOO_ZOO``, else the one installed with the package, else the checkout's ``zoo/``."""
-    if chosen := os.environ.get("HEARTZOO_ZOO"):
+    """The zoo in use: the folder ``HEARTZOO_ZOO``, else the one installed with the package, else the checkout's.
+
+    A URL there is for :func:`heartzoo.download` alone.
+    """
+    chosen = os.environ.get("HEARTZOO_ZOO", "")
+    if chosen and "://" not in chosen:
         return Path(chosen)
     package = Path(__file__).parent
     installed = package / "published"
@@ -46,25 +47,30 @@ class Entry:
         version: semantic version.
         folder: where its files lie.
         files: file name -> ``{"bytes": size, "sha256": hash}``.
+        withdrawn: why nobody should use it any more; None where all is well.
     """
 
     name: str
     version: str
     folder: Path
     files: dict[str, dict[str, Any]]
+    withdrawn: str | None = None
 
     def path(self, file: str) -> Path:
-        """The path of one of its files, checked against the index.
+        """The path of one of its files, in the zoo or as downloaded into the cache, checked against the index.
 
         Raises:
             UserError: the entry has no such file, or the file is not the one that was published.
         """
         if file not in self.files:
             raise UserError(f"{self.name}@{self.version} has no file {file!r}", nearest(file, self.files))
-        path = self.folder / file
-        if not path.is_file() or sha256(path) != self.files[file]["sha256"]:
-            raise UserError(f"{path} is missing or is not the file that was published", "restore it")
-        return path
+        for path in (self.folder / file, downloads() / self.name / self.version / file):
+            if path.is_file() and sha256(path) == self.files[file]["sha256"]:
+                return path
+        raise UserError(
+            f"{self.folder / file} is missing or is not the file that was published",
+            f"restore it, or fetch it: heartzoo download {self.name}@{self.version} --zoo URL",
+        )
 
     @property
     def configuration(self) -> dict[str, Any]:
@@ -94,25 +100,53 @@ def list_models(pattern: str = "*", zoo: Path | None = None) -> list[str]:
         pattern: such as ``"beat-*"``.
         zoo: the zoo's folder; default :func:`zoo_folder`.
     """
-    return sorted({model["name"] for model in read_index(zoo or zoo_folder()) if fnmatch(model["name"], pattern)})
+    return sorted({model.name for model in read_index(zoo or zoo_folder()) if fnmatch(model.name, pattern)})
 
 
 def find(name: str, zoo: Path | None = None) -> Entry:
-    """Look up ``NAME`` (its newest version) or ``NAME@VERSION``.
+    """Look up ``NAME`` (its newest version that is not withdrawn) or ``NAME@VERSION``.
+
+    Args:
+        name: the model, perhaps with its version.
+        zoo: the zoo's folder; default :func:`zoo_folder`, and what was downloaded beside it.
 
     Raises:
-        UserError: no such model or version; the nearest is named.
+        UserError: no such model or version; the nearest is named. All versions are withdrawn.
     """
     folder = zoo or zoo_folder()
+    listed = read_index(folder)
+    labels = {entry.label for entry in listed}
+    fetched = [] if zoo else [entry for entry in read_index(downloads()) if entry.label not in labels]
+    found = choose(name, listed + fetched)
+    if found in fetched:
+        folder = downloads()
+    files = {file: facts.model_dump() for file, facts in found.files.items()}
+    return Entry(found.name, found.version, folder / found.name / found.version, files, found.withdrawn)
+
+
+def choose(name: str, entries: list[IndexEntry]) -> IndexEntry:
+    """The entry that ``NAME`` or ``NAME@VERSION`` means; see :func:`find`."""
     model, _, version = name.partition("@")
-    entries = read_index(folder)
-    versions = {entry["version"]: entry for entry in entries if entry["name"] == model}
+    versions = {entry.version: entry for entry in entries if entry.name == model}
     if not versions:
-        raise UserError(f"unknown model {model!r}", nearest(model, {entry["name"] for entry in entries}))
-    version = version or max(versions, key=version_key)
-    if version not in versions:
-        raise UserError(f"{model} has no version {version!r}", nearest(version, versions))
-    return Entry(model, version, folder / model / version, versions[version]["files"])
+        raise UserError(f"unknown model {model!r}", nearest(model, {entry.name for entry in entries}))
+    if version:
+        if version not in versions:
+            raise UserError(f"{model} has no version {version!r}", nearest(version, versions))
+        return versions[version]
+    usable = [number for number, entry in versions.items() if entry.withdrawn is None]
+    if not usable:
+        newest = versions[max(versions, key=version_key)]
+        raise UserError(
+            f"every version of {model} is withdrawn, {newest.version} because: {newest.withdrawn}",
+            f"take another model, or name the version: {newest.label}",
+        )
+    return versions[max(usable, key=version_key)]
+
+
+def downloads() -> Path:
+    """The folder of the cache that holds downloaded models, ``NAME/VERSION/FILE``."""
+    return cache_dir() / "zoo"
 
 
 def info(name: str, zoo: Path | None = None) -> dict[str, Any]:
@@ -179,7 +213,8 @@ class PublishedModel:
         Args:
             frames: shape (n, frame), in mV at the model's sampling rate, the beat at ``frame // 2``; they are
                 normalised here. A model whose configuration says ``cut: r-peak`` takes frames scaled to 0-1, one that
-                says ``cut: difference`` what :func:`heartzoo.data.template.differences` gives.
+                says ``cut: difference`` what :func:`heartzoo.data.template.differences` gives, and one that says
+                ``cut: features`` the features themselves.
             rr: R-R features, then template features, shape (n, features), for a model that takes them.
 
         Returns:
@@ -260,29 +295,11 @@ def load_tflite(name: str, runtime: Runtime | None = None, zoo: Path | None = No
     return PublishedModel(entry, config, get_task(config.task).classes, tflite)
 
 
-def read_index(zoo: Path) -> list[dict[str, Any]]:
+def read_index(zoo: Path) -> list[IndexEntry]:
     """The entries of a zoo's ``index.json``; none where there is no zoo.
 
     Raises:
         UserError: the index is damaged or of a newer schema.
     """
     path = zoo / "index.json"
-    if not path.is_file():
-        return []
-    try:
-        index = json.loads(path.read_text())
-        if (found := index["schema_version"]) != INDEX_SCHEMA_VERSION:
-            raise UserError(
-                f"{path} has schema_version {found}, this heartzoo reads {INDEX_SCHEMA_VERSION}", "upgrade heartzoo"
-            )
-        models: list[dict[str, Any]] = list(index["models"])
-        for model in models:
-            version_key(model["version"]), model["name"], model["task"], model["files"].items()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is not a zoo index", "restore it") from error
-    return models
-
-
-def version_key(version: str) -> tuple[int, ...]:
-    """Sorts versions: 1.10.0 after 1.9.0."""
-    return tuple(int(part) for part in version.split("."))
+    return parse(path.read_bytes(), str(path)).models if path.is_file() else []

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import socket
+import sys
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from heartzoo.data import synthetic
+from heartzoo.data import sources, synthetic
 from heartzoo.data.databases import get_database
 
 PHYSIONET = Path(__file__).parents[2] / "shared" / "data" / "physionet"
@@ -27,6 +34,95 @@ def cache(synthetic_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HEARTZOO_CACHE", str(synthetic_cache))
     monkeypatch.delenv("HEARTZOO_MIRROR", raising=False)
     return synthetic_cache
+
+
+class Server(ThreadingHTTPServer):
+    """Serves a folder. ``faults`` holds, for a file name, what to do wrong at the next requests, in order.
+
+    ``resumes``: whether it goes on from the middle of a file if asked to.
+    """
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.root = root
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.faults: dict[str, list[str]] = defaultdict(list)
+        self.hits: Counter[str] = Counter()
+        self.resumes, self.resumed = False, Counter[str]()
+        self.stalled, self.released = threading.Event(), threading.Event()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        assert isinstance(sys.exc_info()[1], ConnectionError)  # a client that was killed
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        path = self.server.root / self.path.lstrip("/")
+        self.server.hits[path.name] += 1
+        begun = int((self.headers["Range"] or "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+        faults = self.server.faults[path.name]
+        fault = faults.pop(0) if faults else ""
+        if fault.isdigit() or not path.is_file():
+            self.answer(int(fault or 404), b"no")
+        elif fault.startswith("to "):
+            self.answer(302, b"", fault.removeprefix("to "))
+        elif fault == "wrong":
+            self.answer(200, path.read_bytes()[::-1])
+        elif fault == "drop":
+            self.close_connection = True
+        elif fault == "endless":
+            self.answer(200, path.read_bytes() * 50)
+        elif self.server.resumes and begun:
+            self.server.resumed[path.name] += 1
+            self.answer(206, path.read_bytes()[begun:], fault=fault)
+        else:
+            self.answer(200, path.read_bytes(), fault=fault)
+
+    def answer(self, status: int, body: bytes, location: str = "", fault: str = "") -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        if location:
+            self.send_header("Location", location)
+        self.end_headers()
+        self.wfile.write(body[: len(body) // 2])
+        if fault == "stall":
+            self.server.stalled.set()
+            self.server.released.wait(20)
+        if fault == "cut":
+            self.close_connection = True
+        else:
+            self.wfile.write(body[len(body) // 2 :])
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], Server]]:
+    """Serve a folder on this machine until the test ends."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(sources, "BACKOFF_S", 0.001)
+    with ExitStack() as stack:
+
+        def start(root: Path) -> Server:
+            server = stack.enter_context(Server(root))
+            thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+            thread.start()
+            for end in (thread.join, server.shutdown, server.released.set):
+                stack.callback(end)
+            return server
+
+        yield start
+
+
+@pytest.fixture
+def closed_port() -> str:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 @pytest.fixture(scope="session")

@@ -92,6 +92,23 @@ MISTAKES = {
     "no argument": ("evaluate", "Missing argument"),
     "unknown model": ("info tinny --zoo {zoo}", "unknown model 'tinny'; did you mean 'tiny'"),
     "unknown model to evaluate": ("evaluate tinny --zoo {zoo}", "unknown model 'tinny'; did you mean 'tiny'"),
+    "download of no model": ("download tinny --zoo {zoo}", "unknown model 'tinny'; did you mean 'tiny'"),
+    "download of no file": ("download tiny --asset model.tfl --zoo {zoo}", "has no file 'model.tfl'; did you mean"),
+    "download from nowhere": ("download tiny --zoo {absent}", "no zoo .*; name a URL or a folder"),
+    "download from no zoo": ("download tiny --zoo {folder}", "index.json cannot be had .*; name a URL or a folder"),
+    "download from another kind of URL": ("download tiny --zoo ftp://x/y", "cannot use 'ftp://x/y'"),
+    "download from a newer zoo": ("download tiny --zoo {newer-zoo}", "has schema_version 9.*upgrade heartzoo"),
+    "nothing fits": ("select --flash 1k --zoo {zoo}", "no model fits; allow more"),
+    "no size": ("select --flash much --zoo {zoo}", "'much' is no size; give one like 32k"),
+    "no sort": ("select --sort taste --zoo {zoo}", "cannot sort by 'taste'"),
+    "no such task to select": ("select --task beat3 --zoo {zoo}", "unknown task 'beat3'; did you mean 'beat-3'"),
+    "no such track": ("select --track strickt --zoo {zoo}", "unknown track 'strickt'; did you mean 'strict'"),
+    "verify no model": ("zoo verify tinny --zoo {zoo}", "unknown model 'tinny'; did you mean 'tiny'"),
+    "verify no zoo": ("zoo verify --zoo {absent}", "holds no model; name a zoo"),
+    "withdraw no version": ("zoo withdraw tiny --reason old --zoo {zoo}", "names no version"),
+    "withdraw without a reason": ("zoo withdraw tiny@1.0.0 --zoo {zoo}", "Missing option '--reason'"),
+    "publish to a URL": ("publish https://example.org/zoo --zoo {zoo}", "publish into a folder, and upload"),
+    "publish nothing": ("publish {folder}/served --zoo {absent}", "holds no model"),
     "unknown version": ("info tiny@9.0.0 --zoo {zoo}", "tiny has no version '9.0.0'"),
     "unknown dataset": ("evaluate tiny --zoo {zoo} --dataset mitbd", "unknown database 'mitbd'; did you mean 'mitdb'"),
     "dataset without test split": ("evaluate tiny --zoo {zoo} --dataset nstdb", "nstdb has no test split"),
@@ -148,7 +165,7 @@ MISTAKES = {
     "absent run to measure": ("quantization {empty-run}", "holds no run; train one"),
     "cost of an unknown model": ("cost tinny --zoo {zoo}", "unknown model 'tinny'; did you mean 'tiny'"),
     "cost of no model": ("cost {text.tflite}", "expected a .tflite model, found 16 bytes"),
-    "a zoo of a newer heartzoo": ("list --zoo {newer-zoo}", "schema_version 9, this heartzoo reads 1; upgrade"),
+    "a zoo of a newer heartzoo": ("list --zoo {newer-zoo}", "schema_version 9, this heartzoo reads 2; upgrade"),
     "unknown database": ("data info mitbd", "unknown database 'mitbd'; did you mean 'mitdb'"),
     "unknown record": ("data prepare synthetic --record syn99", "synthetic has no record 'syn99'"),
     "split of another database": ("data prepare mitdb --split svdb-train", "split svdb-train belongs to svdb"),
@@ -235,6 +252,25 @@ def test_list_and_info_show_the_published_figures(cli, tiny_zoo):
     index = json.loads((tiny_zoo / "index.json").read_text())
     for fact in index["models"][0]["files"].values():
         assert fact["sha256"] in text.replace("\n", "")
+
+
+def test_a_model_is_selected_downloaded_verified_published_and_withdrawn(cli, tiny_zoo, tmp_path, monkeypatch):
+    monkeypatch.setenv("HEARTZOO_CACHE", str(tmp_path / "cache"))
+    code, text, errors = cli("select", "--task", "beat-3", "--track", "synthetic", "--flash", "32k", "--zoo", tiny_zoo)
+    assert (code, errors) == (0, "") and text.endswith("next: heartzoo download tiny@1.0.0\n")
+    code, text, errors = cli("select", "--arena", "1k", "--track", "synthetic", "--zoo", tiny_zoo)
+    assert code == 2 and "does not fit: tiny@1.0.0" in text and "B of arena of 1,024" in text
+    code, text, _ = cli("download", "tiny", "--asset", "model.h", "--zoo", tiny_zoo, "--out", tmp_path / "mine")
+    assert code == 0 and text.startswith(str(tmp_path / "mine" / "model.h")) and len(text.splitlines()) == 1
+    code, text, _ = cli("publish", tmp_path / "served", "--zoo", tiny_zoo)
+    assert code == 0 and "published tiny@1.0.0" in text
+    code, text, _ = cli("zoo", "verify", "--zoo", tmp_path / "served")
+    assert code == 0 and "1 versions: files, hashes, schemas and figures agree" in text
+    code, text, _ = cli("zoo", "withdraw", "tiny@1.0.0", "--reason", "it is tiny", "--zoo", tmp_path / "served")
+    assert code == 0 and "tiny@1.0.0 is withdrawn: it is tiny" in text
+    (tmp_path / "served" / "tiny" / "1.0.0" / "model.h").write_text("no")
+    code, text, errors = cli("zoo", "verify", "--zoo", tmp_path / "served")
+    assert code == 2 and "model.h has 2 bytes" in text and "1 problems in" in errors
 
 
 def test_cost_sums_to_what_is_published(cli, tiny_zoo):

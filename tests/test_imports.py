@@ -22,7 +22,8 @@ LAYERS = (
     "models runtime interpreters",
     "checkpoints recipes recurrent training compression quantization",
     "evaluation metrics_file openings predictors contract cheader cost",
-    "zoo publishing plots tables ablation card_tables cards comparison experiment_results",
+    "zoo_index zoo verification zoo_download selection publishing "
+    "plots tables ablation card_tables cards comparison experiment_results",
     "runs quantization_report candidates export experiments",
     "cli demo __main__",
 )

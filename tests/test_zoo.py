@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import heartzoo
-from heartzoo import cards, metrics_file, publishing, zoo
+from heartzoo import metrics_file, publishing, zoo
 from heartzoo.ablation import every_ablation
 from heartzoo.comparison import comparison
 from heartzoo.config.file import load_config
@@ -24,10 +24,11 @@ from heartzoo.data.splits import get_split
 from heartzoo.errors import UserError
 from heartzoo.files import sha256
 from heartzoo.openings import log_openings
+from heartzoo.zoo_index import headline
 
 ROOT = Path(__file__).parents[1]
 ZOO = ROOT / "zoo"
-PUBLISHED = [f"{model['name']}@{model['version']}" for model in zoo.read_index(ZOO)]
+PUBLISHED = [model.label for model in zoo.read_index(ZOO)]
 
 
 @pytest.fixture
@@ -88,12 +89,12 @@ def test_a_damaged_file_is_detected_and_stays_so_when_another_version_is_publish
     [
         ("{", "is not a zoo index"),
         ("[]", "is not a zoo index"),
-        ('{"schema_version": 1}', "is not a zoo index"),
-        ('{"schema_version": 1, "models": 3}', "is not a zoo index"),
-        ('{"schema_version": 1, "models": [{"name": "tiny"}]}', "is not a zoo index"),
-        ('{"schema_version": 1, "models": ["tiny"]}', "is not a zoo index"),
-        ('{"schema_version": 1, "models": [{"name": "a", "version": "x"}]}', "is not a zoo index"),
-        ('{"schema_version": 2, "models": []}', "has schema_version 2, this heartzoo reads 1; upgrade heartzoo"),
+        ('{"schema_version": 2}', "is not a zoo index: models: Field required"),
+        ('{"schema_version": 2, "models": 3}', "is not a zoo index: models"),
+        ('{"schema_version": 2, "models": [{"name": "tiny"}]}', "is not a zoo index: models.0"),
+        ('{"schema_version": 2, "models": ["tiny"]}', "is not a zoo index: models.0"),
+        ('{"schema_version": 2, "models": [{"name": "../a", "version": "x"}]}', "is not a zoo index: models.0.name"),
+        ('{"schema_version": 3, "models": []}', "has schema_version 3, this heartzoo reads 2; upgrade heartzoo"),
         ("\N{REPLACEMENT CHARACTER}\0", "is not a zoo index"),
     ],
 )
@@ -129,7 +130,7 @@ def test_publishing_refuses_what_exists_and_cleans_up_after_the_killed(copy):
         (copy / leftover / "model.tflite").write_bytes(b"half")
     publishing.publish(copy, "tiny", "1.2.0", files)
     assert not list(copy.glob("*/.part.*"))
-    assert [model["version"] for model in zoo.read_index(copy)] == ["1.0.0", "1.2.0"]
+    assert [model.version for model in zoo.read_index(copy)] == ["1.0.0", "1.2.0"]
 
 
 def test_a_zoo_that_cannot_be_is_told(tmp_path):
@@ -181,6 +182,8 @@ def test_info_and_int8_inference_need_neither_keras_nor_tensorflow(tiny_zoo):
 def test_the_zoo_in_use_is_the_one_named(monkeypatch, tmp_path):
     monkeypatch.setenv("HEARTZOO_ZOO", str(tmp_path))
     assert zoo.zoo_folder() == tmp_path
+    monkeypatch.setenv("HEARTZOO_ZOO", "https://example.org/zoo")
+    assert zoo.zoo_folder().name in ("zoo", "published")
     monkeypatch.delenv("HEARTZOO_ZOO")
     assert zoo.zoo_folder().name in ("zoo", "published")
 
@@ -250,7 +253,7 @@ def test_published_metrics_are_valid_and_of_these_files(published):
 
 def test_published_int8_is_within_a_point_of_float(published):
     figures: dict[tuple[bool, str], float] = {
-        (e.of_file, e.split): cards.headline(e, published.metrics.task)[0] for e in published.metrics.evaluations
+        (e.of_file, e.split): headline(e, published.metrics.task)[0] for e in published.metrics.evaluations
     }
     splits = {split for _, split in figures}
     assert splits and all(figures[True, split] > figures[False, split] - 0.01 for split in splits)

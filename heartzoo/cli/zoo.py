@@ -29,10 +29,11 @@ def list_models(
     """The models of the zoo with their files' figures and costs."""
     from rich.table import Table
 
-    from heartzoo.cards import headline, manner
+    from heartzoo.cards import manner
     from heartzoo.tables import show
     from heartzoo.zoo import find
     from heartzoo.zoo import list_models as names
+    from heartzoo.zoo_index import headline
 
     table = Table("model", "task", "track, split", "macro-F1 int8 (95 %)", "parameters", "MACs", ".tflite B", "arena B")
     for name in names(pattern, zoo):

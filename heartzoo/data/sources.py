@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
@@ -21,7 +21,15 @@ ATTEMPTS = 5
 BACKOFF_S = 0.5  # before the second attempt; doubles each time
 TIMEOUT_S = (10.0, 30.0)  # to connect; without a byte
 
-Fetch = Callable[[str, Path], None]  # (file name below the source's base, where to write it)
+
+class Fetch(Protocol):
+    """Gets one file: its name below the source's base, where to write it, and the most bytes that it may have.
+
+    What a cut attempt has left at that place is completed, where the server can.
+    """
+
+    def __call__(self, name: str, path: Path, most_bytes: int | None = None) -> None:
+        """Get it, or raise as :func:`open_source` says."""
 
 
 class FileError(Exception):
@@ -62,21 +70,25 @@ def open_source(base: str, workers: int, stop: Event) -> Iterator[Fetch]:
         raise UserError(f"cannot use {base!r} as a mirror", "name an http(s) URL or a folder")
 
 
-def _fetch_copy(root: Path, name: str, path: Path) -> None:
+def _fetch_copy(root: Path, name: str, path: Path, most_bytes: int | None = None) -> None:
     try:
+        if most_bytes is not None and (root / name).stat().st_size > most_bytes:
+            raise FileError(f"more than the {most_bytes:,} bytes expected: {root / name}")
         shutil.copyfile(root / name, path)
     except FileNotFoundError as error:
         raise FileError(f"not found: {root / name}") from error
 
 
-def _fetch_http(session: requests.Session, base: str, stop: Event, name: str, path: Path) -> None:
+def _fetch_http(
+    session: requests.Session, base: str, stop: Event, name: str, path: Path, most_bytes: int | None = None
+) -> None:
     """Fetch one file over HTTP, trying again after faults that may pass."""
     import requests
 
     url = f"{base}/{quote(name)}"
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            _get(session, url, path, stop)
+            _get(session, url, path, stop, most_bytes)
             return
         except requests.RequestException as error:
             if attempt == ATTEMPTS or not _may_pass(error):
@@ -85,16 +97,23 @@ def _fetch_http(session: requests.Session, base: str, stop: Event, name: str, pa
             raise FileError("stopped")
 
 
-def _get(session: requests.Session, url: str, path: Path, stop: Event) -> None:
-    with session.get(url, stream=True, timeout=TIMEOUT_S) as response:
+def _get(session: requests.Session, url: str, path: Path, stop: Event, most_bytes: int | None = None) -> None:
+    begun = path.stat().st_size if path.is_file() else 0
+    headers = {"Range": f"bytes={begun}-"} if begun else {}
+    with session.get(url, stream=True, timeout=TIMEOUT_S, headers=headers) as response:
+        if response.status_code == 416:  # nothing is left to get, or the file is another now
+            path.unlink()
+            return _get(session, url, path, stop, most_bytes)
         response.raise_for_status()
         if url.startswith("https:") and not response.url.startswith("https:"):
             raise FileError(f"redirected to the insecure {response.url}")
-        with path.open("wb") as file:
-            for chunk in response.iter_content(1 << 16):
+        with path.open("ab" if response.status_code == 206 else "wb") as file:
+            for chunk in response.iter_content(1 << 14):
                 if stop.is_set():
                     raise FileError("stopped")
                 file.write(chunk)
+                if most_bytes is not None and file.tell() > most_bytes:
+                    raise FileError(f"more than the {most_bytes:,} bytes expected: {url}")
 
 
 def _may_pass(error: requests.RequestException) -> bool:

@@ -8,16 +8,14 @@ import io
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import requests
@@ -28,6 +26,8 @@ from heartzoo.data import sources
 from heartzoo.data.databases import DATABASES, ICENTIA, Database
 from heartzoo.data.download import download, ensure, folder, present, verify
 from heartzoo.errors import UserError
+
+Server = Any  # of the fixture serve
 
 REPOSITORY = Path(heartzoo.__file__).parents[1]
 REAL = REPOSITORY.parent / "shared" / "data" / "physionet"
@@ -55,60 +55,6 @@ def write_mirror(root: Path, database: Database, records: tuple[str, ...] = ()) 
     return target
 
 
-class Server(ThreadingHTTPServer):
-    """Serves a folder. ``faults`` holds, for a file name, what to do wrong at the next requests, in order."""
-
-    def __init__(self, root: Path) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.root = root
-        self.url = f"http://127.0.0.1:{self.server_port}"
-        self.faults: dict[str, list[str]] = defaultdict(list)
-        self.hits: Counter[str] = Counter()
-        self.stalled, self.released = threading.Event(), threading.Event()
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        assert isinstance(sys.exc_info()[1], ConnectionError)  # a client that was killed
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        path = self.server.root / self.path.lstrip("/")
-        self.server.hits[path.name] += 1
-        faults = self.server.faults[path.name]
-        fault = faults.pop(0) if faults else ""
-        if fault.isdigit() or not path.is_file():
-            self.answer(int(fault or 404), b"no")
-        elif fault.startswith("to "):
-            self.answer(302, b"", fault.removeprefix("to "))
-        elif fault == "wrong":
-            self.answer(200, path.read_bytes()[::-1])
-        elif fault == "drop":
-            self.close_connection = True
-        else:
-            self.answer(200, path.read_bytes(), fault=fault)
-
-    def answer(self, status: int, body: bytes, location: str = "", fault: str = "") -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        if location:
-            self.send_header("Location", location)
-        self.end_headers()
-        self.wfile.write(body[: len(body) // 2])
-        if fault == "stall":
-            self.server.stalled.set()
-            self.server.released.wait(20)
-        if fault == "cut":
-            self.close_connection = True
-        else:
-            self.wfile.write(body[len(body) // 2 :])
-
-
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HEARTZOO_CACHE", str(tmp_path / "cache"))
@@ -125,21 +71,8 @@ def mirror(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def server(mirror: Path) -> Iterator[Server]:
-    with Server(mirror) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        yield server
-        server.released.set()
-        server.shutdown()
-        thread.join()
-
-
-@pytest.fixture
-def closed_port() -> str:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+def server(mirror: Path, serve: Callable[[Path], Server]) -> Server:
+    return serve(mirror)
 
 
 def start(server: Server) -> subprocess.Popen[bytes]:

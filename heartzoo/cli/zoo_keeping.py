@@ -1,0 +1,153 @@
+"""``heartzoo download``, ``select``, ``publish``, ``zoo verify`` and ``zoo withdraw``: getting and keeping models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from heartzoo.cli.zoo import ModelName
+from heartzoo.errors import UserError
+
+app = typer.Typer(help="check and keep a zoo", no_args_is_help=True)
+ZooFolder = Annotated[Path | None, typer.Option(help="the zoo's folder; default the zoo in use")]
+NEAREST_MISSES = 3
+UNITS = {"flash": "B of .tflite", "arena": "B of arena", "macs": "MACs"}
+
+
+def add_commands(main: typer.Typer) -> None:
+    """Put the commands of this module into the app."""
+    for command in (download, select, publish):
+        main.command()(command)
+    main.add_typer(app, name="zoo")
+
+
+def download(
+    name: ModelName,
+    asset: Annotated[list[str] | None, typer.Option(help="a file, e.g. model.tflite; repeat it; default all")] = None,
+    out: Annotated[Path | None, typer.Option(help="folder for the files; default one in the cache")] = None,
+    zoo: Annotated[
+        str | None, typer.Option(metavar="URL|FOLDER", help="where from; default HEARTZOO_ZOO, else the installed zoo")
+    ] = None,
+) -> None:
+    """Get a model's files, checked against the index's hashes; run again, it fetches what is missing."""
+    from heartzoo.zoo_download import download as get
+
+    folder = get(name, asset, out, zoo)
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and not path.name.startswith(".") and (not asset or path.name in asset):
+            print(f"{path}  {path.stat().st_size:,} B")
+
+
+def select(
+    task: Annotated[str | None, typer.Option(help="beat-2, beat-3, arrhythmia-5 or rhythm-3; default any")] = None,
+    flash: Annotated[str | None, typer.Option(help="most bytes of .tflite, e.g. 32k (k = 1024)")] = None,
+    arena: Annotated[str | None, typer.Option(help="most bytes of TFLite Micro's arena, e.g. 16k")] = None,
+    macs: Annotated[str | None, typer.Option(help="most multiply-accumulates an inference, e.g. 500k")] = None,
+    track: Annotated[
+        str | None, typer.Option(help="strict, extended, icentia, random or synthetic; default all but random")
+    ] = None,
+    sort: Annotated[str, typer.Option(help="macro_f1, flash, arena, macs or parameters")] = "macro_f1",
+    zoo: ZooFolder = None,
+) -> None:
+    """The models that a device can hold, best first, and what the nearest others exceed."""
+    from rich.table import Table
+
+    from heartzoo.data.splits import TRACKS
+    from heartzoo.errors import look_up
+    from heartzoo.selection import Limits, parse_size
+    from heartzoo.selection import select as choose
+    from heartzoo.tables import show
+    from heartzoo.tasks import get_task
+    from heartzoo.zoo import read_index, zoo_folder
+
+    if task:
+        get_task(task)
+    if track:
+        look_up(TRACKS, track, "track")
+    limits = Limits(
+        parse_size(flash) if flash else None,
+        parse_size(arena) if arena else None,
+        parse_size(macs, of_bytes=False) if macs else None,
+    )
+    fits, misses = choose(read_index(zoo or zoo_folder()), limits, task, track, sort)
+    table = Table("model", "task", "track, split", "macro-F1 (95 %)", ".tflite B", "arena B", "MACs", "parameters")
+    for entry in fits:
+        figure, cost = entry.headline, entry.cost
+        over = " N/S/V" if figure.metric == "macro_f1_nsv" else ""
+        table.add_row(
+            entry.label, entry.task, f"{entry.track}, {figure.split}",
+            f"{figure.value:.3f} ({figure.low:.3f}-{figure.high:.3f}){over}",
+            f"{cost.tflite_bytes:,}", "-" if cost.arena_bytes is None else f"{cost.arena_bytes:,}",
+            f"{cost.macs:,}", f"{cost.parameters:,}",
+        )  # fmt: skip
+    if fits:
+        show(table)
+    for miss in misses[:NEAREST_MISSES]:
+        over = ", ".join(f"{need:,} {UNITS[name]} of {most:,}" for name, (need, most) in miss.exceeded.items())
+        print(f"does not fit: {miss.entry.label} ({miss.entry.headline.value:.3f}) needs {over}")
+    if not fits:
+        raise UserError("no model fits", "allow more, or see heartzoo list")
+    print(f"next: heartzoo download {fits[0].label}")
+
+
+def publish(
+    folder: Annotated[Path, typer.Argument(help="a folder that a web server, object store or hub will serve")],
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME[@VERSION]]...", help="default all")] = None,
+    zoo: ZooFolder = None,
+) -> None:
+    """Put models, verified, into a folder to be served; what is there is never overwritten."""
+    from heartzoo.publishing import publish_to
+
+    if ":/" in str(folder):  # Path has made one slash of two
+        raise UserError(f"cannot write to {folder}", "publish into a folder, and upload that to the host")
+    new = publish_to(folder, names or (), zoo)
+    for label in new:
+        print(f"published {label}")
+    print(f"{len(new)} new in {folder}; who has its address takes them with heartzoo download NAME --zoo URL")
+
+
+@app.command()
+def verify(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME[@VERSION]]...", help="default all")] = None,
+    recompute: Annotated[
+        bool, typer.Option(help="also evaluate each .tflite file anew, and compare: needs the recordings")
+    ] = False,
+    present_only: Annotated[bool, typer.Option(help="with the recordings at hand, where it was published so")] = False,
+    zoo: ZooFolder = None,
+) -> None:
+    """Check files, hashes, schemas, and that figures follow from their confusion matrices."""
+    from heartzoo import verification
+    from heartzoo.zoo import choose, read_index, zoo_folder
+
+    source = zoo or zoo_folder()
+    found = verification.verify(source, names or ())
+    if not found:
+        raise UserError(f"{source} holds no model", "name a zoo with --zoo")
+    problems = [problem for each in found for problem in each.problems]
+    if recompute and not problems:
+        listed = read_index(source)
+        chosen = [choose(name, listed).label for name in names or ()] or [each.label for each in found]
+        for label in chosen:
+            problems += verification.recompute(source, label, present_only).problems
+    for problem in problems:
+        print(problem)
+    if problems:
+        raise UserError(f"{len(problems)} problems in {source}", "restore the files, or publish a new version")
+    again = ", and their figures come out again" if recompute else ""
+    print(f"{len(found)} versions: files, hashes, schemas and figures agree{again}")
+
+
+@app.command()
+def withdraw(
+    name: Annotated[str, typer.Argument(metavar="NAME@VERSION", help="a version of the zoo")],
+    reason: Annotated[str, typer.Option(help="why nobody should use it any more")],
+    zoo: ZooFolder = None,
+) -> None:
+    """Mark a version as withdrawn: it stays listed, with the reason, and nobody gets it unasked."""
+    from heartzoo import publishing
+    from heartzoo.zoo import zoo_folder
+
+    entry = publishing.withdraw(zoo or zoo_folder(), name, reason)
+    print(f"{entry.name}@{entry.version} is withdrawn: {entry.withdrawn}")

@@ -1,0 +1,180 @@
+"""Whether a zoo is what it says: files, hashes, schemas, and figures that agree with each other and with the index."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from heartzoo.errors import UserError
+from heartzoo.files import sha256
+from heartzoo.flatbuffer import inspect, require_shapes
+from heartzoo.progress import track
+from heartzoo.zoo import choose, read_index
+from heartzoo.zoo_index import IndexEntry, entry_on_disk
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was found out about a version: nothing wrong where ``problems`` is empty."""
+
+    label: str
+    problems: tuple[str, ...]
+
+
+def verify(zoo: Path, names: Sequence[str] = ()) -> list[Verified]:
+    """Check versions of a zoo.
+
+    Each file is there, of the listed size and hash, and no other; configuration and metrics follow their schemas, are
+    of this version and of these files; every figure follows from its own confusion matrix; the network's tensors and
+    costs are what is said; and the index says the same.
+
+    Args:
+        zoo: the zoo's folder.
+        names: ``NAME`` or ``NAME@VERSION``; default every version, and folders that the index does not know.
+
+    Raises:
+        UserError: no such model or version, or the index is damaged.
+    """
+    listed = read_index(zoo)
+    chosen = [choose(name, listed) for name in names] or listed
+    found = [
+        Verified(entry.label, tuple(f"{entry.label}: {problem}" for problem in _problems(zoo, entry)))
+        for entry in track(chosen, len(chosen), "verify")
+    ]
+    if not names:
+        known = {(entry.name, entry.version) for entry in listed}
+        for path in sorted(zoo.glob("*/*/configuration.json")):
+            if (path.parent.parent.name, path.parent.name) not in known:
+                label = f"{path.parent.parent.name}@{path.parent.name}"
+                found.append(Verified(label, (f"{label}: not in the index",)))
+    return found
+
+
+def _problems(zoo: Path, entry: IndexEntry) -> list[str]:
+    folder = zoo / entry.name / entry.version
+    problems = []
+    for file, facts in entry.files.items():
+        path = folder / file
+        if not path.is_file():
+            problems.append(f"{file} is missing")
+        elif path.stat().st_size != facts.bytes:
+            problems.append(f"{file} has {path.stat().st_size:,} bytes, the index says {facts.bytes:,}")
+        elif sha256(path) != facts.sha256:
+            problems.append(f"{file} has another SHA-256 than the index says")
+    if folder.is_dir():
+        others = {path.name for path in folder.iterdir()} - set(entry.files)
+        problems += [f"{file} is not in the index" for file in sorted(others)]
+    return problems or _contradictions(folder, entry)
+
+
+def _contradictions(folder: Path, entry: IndexEntry) -> list[str]:
+    """Of files that are the published ones."""
+    from heartzoo.config.file import parse_config
+    from heartzoo.tasks import get_task
+
+    problems = []
+    try:
+        derived = entry_on_disk(folder).model_copy(update={"withdrawn": entry.withdrawn})
+        problems += [
+            f"the index says {name} = {getattr(entry, name)}, the files {getattr(derived, name)}"
+            for name in type(entry).model_fields
+            if getattr(entry, name) != getattr(derived, name)
+        ]
+        configuration = json.loads((folder / "configuration.json").read_text())
+        config = parse_config(configuration["config"], "configuration.json")
+        facts = inspect((folder / "model.tflite").read_bytes())
+        require_shapes(facts, config.input.frame, len(config.input.beat_features), len(get_task(config.task).classes))
+        for name, found in (("macs", facts.macs), ("tflite_bytes", facts.tflite_bytes)):
+            if getattr(derived.cost, name) != found:
+                problems.append(f"{name} is {found:,}, metrics.json says {getattr(derived.cost, name):,}")
+        problems += _others_figures(folder, entry)
+    except UserError as error:
+        problems.append(error.problem)
+    except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
+        problems.append(f"configuration.json or metrics.json lacks what it should hold ({error!r})")
+    try:
+        check_keras(folder / "model.keras")
+    except UserError as error:
+        problems.append(f"model.keras: {error.problem}")
+    return problems
+
+
+def _others_figures(folder: Path, entry: IndexEntry) -> list[str]:
+    """Evaluations that are of other files than those published."""
+    from heartzoo import metrics_file
+
+    metrics = metrics_file.read(folder / "metrics.json")
+    configuration = json.loads((folder / "configuration.json").read_text())
+    own = {
+        "metrics.json": (metrics.model, metrics.version),
+        "configuration.json": (configuration["name"], configuration["version"]),
+    }
+    problems = [
+        f"{file} is of {name}@{version}"
+        for file, (name, version) in own.items()
+        if (name, version) != (entry.name, entry.version)
+    ]
+    for result in metrics.evaluations:
+        file = "model.tflite" if result.of_file else "model.keras"
+        if file in entry.files and result.file_sha256 != entry.files[file].sha256:
+            problems.append(f"the figures on {result.split} ({result.precision}) are of another {file}")
+    return problems
+
+
+def check_keras(path: Path) -> None:
+    """Refuse a ``.keras`` file that holds code.
+
+    Raises:
+        UserError: it does, or it is no such file.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            tree = json.loads(archive.read("config.json"))
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+        raise UserError("it is no Keras file", "take the .tflite file, or another version") from error
+    pending: list[Any] = [tree]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, dict):
+            if part.get("class_name") in ("Lambda", "__lambda__"):
+                raise UserError("it holds code (a Lambda layer)", "do not use it; tell whoever published it")
+            pending += part.values()
+        elif isinstance(part, list):
+            pending += part
+
+
+def recompute(zoo: Path, name: str, present_only: bool = False, jobs: int | None = None) -> Verified:
+    """Evaluate a version's ``.tflite`` file anew on its first test split, and compare the confusion matrices.
+
+    Args:
+        zoo: the zoo's folder.
+        name: ``NAME`` or ``NAME@VERSION``.
+        present_only: leave out records that are not in the cache, if the published evaluation did.
+        jobs: processes; default one a core.
+
+    Raises:
+        UserError: no such model, or records that cannot be had.
+    """
+    from heartzoo.data.splits import get_split
+    from heartzoo.evaluation import evaluate
+    from heartzoo.openings import log_openings
+    from heartzoo.predictors import tflite_subject
+    from heartzoo.zoo import find
+
+    entry = find(name, zoo)
+    label = f"{entry.name}@{entry.version}"
+    stated = next(e for e in entry.metrics.evaluations if e.of_file)
+    runtime = stated.runtime if stated.runtime in ("reference", "xnnpack") else None
+    subject = tflite_subject(entry.config, entry.path("model.tflite").read_bytes(), stated.seed, runtime, jobs)
+    results = evaluate(subject, get_split(stated.split), present_only)
+    log_openings(zoo, label, results)
+    again = next(e for e in results if e.split == stated.split)
+    if again.confusion_matrix == stated.confusion_matrix:
+        return Verified(label, ())
+    moved = sum(abs(a - b) for x, y in zip(again.confusion_matrix, stated.confusion_matrix, strict=True)
+                for a, b in zip(x, y, strict=True)) // 2  # fmt: skip
+    return Verified(label, (f"{label}: an evaluation on {stated.split} gives {moved:,} other decisions",))

@@ -1,0 +1,138 @@
+"""Getting published models from a folder or from any web server that serves one: checked, resumable, kept offline."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from heartzoo.data.sources import Fetch, FileError, open_source
+from heartzoo.errors import UserError, nearest
+from heartzoo.files import atomic_path, lock, sha256, write_json, writing
+from heartzoo.progress import track
+from heartzoo.verification import check_keras
+from heartzoo.zoo import choose, downloads, read_index, zoo_folder
+from heartzoo.zoo_index import MOST_INDEX_BYTES, FileFacts, Index, IndexEntry, parse, version_key
+
+OFFLINE = "check the connection, or name another zoo with --zoo or HEARTZOO_ZOO; running again resumes"
+
+
+def download(
+    name: str, assets: Sequence[str] | None = None, out: str | Path | None = None, zoo: str | Path | None = None
+) -> Path:
+    """Get files of a published model. What is there already, with the right hash, is not fetched again.
+
+    Args:
+        name: ``NAME`` (its newest version that is not withdrawn) or ``NAME@VERSION``.
+        assets: names of files, such as ``"model.tflite"``; default all of them.
+        out: folder for the files; default one in the cache, from where :func:`heartzoo.load` finds them.
+        zoo: URL (``http``, ``https``) or folder that holds ``index.json`` and ``NAME/VERSION/FILE``; default
+            ``HEARTZOO_ZOO``, else the zoo that is installed with heartzoo.
+
+    Returns:
+        The folder that holds the files.
+
+    Raises:
+        UserError: no such model, version or file; a source that cannot be reached, with nothing in the cache; a file
+            that is not the one that the index names, or that holds code. Nothing half-written is left under a file's
+            name then, and what came whole stays.
+    """
+    source = str(zoo or os.environ.get("HEARTZOO_ZOO") or zoo_folder())
+    with _opened(source) as fetch:
+        entry = choose(name, _index(source, fetch).models)
+        if entry.withdrawn is not None:
+            print(f"heartzoo: {entry.label} is withdrawn: {entry.withdrawn}", file=sys.stderr)
+        wanted = list(dict.fromkeys(assets or entry.files))
+        for asset in wanted:
+            if asset not in entry.files:
+                raise UserError(f"{entry.label} has no file {asset!r}", nearest(asset, entry.files))
+        target = Path(out) if out else downloads() / entry.name / entry.version
+        for asset in track(wanted, len(wanted), f"download {entry.label}"):
+            _get(entry, asset, target / asset, fetch)
+    if out is None:
+        _list(entry)
+    return target
+
+
+def _opened(source: str) -> Any:
+    if "://" not in source and not Path(source).is_dir():
+        raise UserError(f"no zoo {source}", "name a URL or a folder that holds index.json")
+    return open_source(source.rstrip("/"), workers=1, stop=Event())
+
+
+def _index(source: str, fetch: Fetch) -> Index:
+    """The source's index; of one that cannot be reached now the one it had the last time."""
+    place = f"{source.rstrip('/')}/index.json"
+    kept = downloads() / f"index-{hashlib.sha256(place.encode()).hexdigest()[:16]}.json"
+    try:
+        with atomic_path(kept) as temporary:
+            fetch("index.json", temporary, MOST_INDEX_BYTES)
+            found = parse(temporary.read_bytes(), place)
+    except FileError as error:
+        raise UserError(f"{place} cannot be had ({error})", "name a URL or a folder that holds index.json") from error
+    except UserError as error:
+        if not error.problem.startswith("cannot reach"):
+            raise
+        if not kept.is_file():
+            raise UserError(error.problem, OFFLINE) from error
+        print(f"heartzoo: {error.problem}: its index of the last time is used", file=sys.stderr)
+        return parse(kept.read_bytes(), str(kept))
+    return found
+
+
+def _get(entry: IndexEntry, asset: str, path: Path, fetch: Fetch) -> None:
+    facts = entry.files[asset]
+    below = Path(entry.name) / entry.version / asset
+    if _right(path, facts):
+        return
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    for known in (downloads() / below, zoo_folder() / below):
+        if _right(known, facts):
+            with atomic_path(path) as temporary:
+                shutil.copyfile(known, temporary)
+            return
+    # Named by its hash, so that another run, or one after a kill, goes on where this one ends.
+    partial = downloads() / ".partial" / facts.sha256
+    with lock(partial), writing(partial):
+        try:
+            fetch(below.as_posix(), partial, facts.bytes)
+        except FileError as error:
+            if partial.is_file() and partial.stat().st_size > facts.bytes:
+                partial.unlink()
+            raise UserError(f"{entry.label}: {asset} cannot be had ({error})", "run it again to resume") from error
+        except UserError as error:
+            raise UserError(error.problem, OFFLINE) from error
+        if not _right(partial, facts):
+            found = partial.stat().st_size
+            partial.unlink()
+            raise UserError(
+                f"{entry.label}: {asset} is not the file that the index names ({found:,} of {facts.bytes:,} bytes, "
+                "another SHA-256)",
+                "run it again; if it stays so, do not trust this source",
+            )
+        if asset.endswith(".keras"):
+            try:
+                check_keras(partial)
+            except UserError as error:
+                partial.unlink()
+                raise UserError(f"{entry.label}: {asset}: {error.problem}", error.remedy) from error
+        with atomic_path(path) as temporary:
+            shutil.move(partial, temporary)
+
+
+def _right(path: Path, facts: FileFacts) -> bool:
+    return path.is_file() and path.stat().st_size == facts.bytes and sha256(path) == facts.sha256
+
+
+def _list(entry: IndexEntry) -> None:
+    """Note in the cache what was downloaded into it, so that it is found by its name."""
+    with lock(downloads() / "index.json"):
+        others = [known for known in read_index(downloads()) if known.label != entry.label]
+        models = sorted([*others, entry], key=lambda model: (model.name, version_key(model.version)))
+        write_json(downloads() / "index.json", Index(models=models).model_dump(mode="json"))

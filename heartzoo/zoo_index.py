@@ -1,0 +1,219 @@
+"""``index.json``: what a zoo holds, one entry a version. Its schema, and reading it from bytes that nobody vouches for.
+
+``python -m heartzoo.zoo_index`` regenerates ``index.schema.json`` beside this module.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, ValidationError, model_validator
+
+from heartzoo.errors import UserError
+from heartzoo.files import sha256, write_bytes
+
+if TYPE_CHECKING:
+    from heartzoo.metrics_file import Evaluation, Metrics
+
+SCHEMA_VERSION = 2
+SCHEMA_PATH = Path(__file__).with_name("index.schema.json")
+VERSION = re.compile(r"^(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})$")
+MOST_FILE_BYTES, MOST_INDEX_BYTES = 2**28, 2**24
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+# A name, not a path: nothing in an index leads out of its entry's folder.
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+Count = Annotated[StrictInt, Field(ge=0, le=2**53)]
+Share = Annotated[StrictFloat, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FileFacts(_Entry):
+    """Size in bytes and hex SHA-256 of a published file."""
+
+    bytes: Annotated[StrictInt, Field(ge=0, le=MOST_FILE_BYTES)]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Headline(_Entry):
+    """The figure that ranks a model: of its ``.tflite`` file on its first test split, and its float parent's there.
+
+    ``low`` and ``high`` are the 95 % bootstrap interval over patients.
+    """
+
+    metric: Literal["macro_f1", "macro_f1_nsv"]
+    split: str
+    precision: Literal["int8", "int16x8"]
+    runtime: Literal["tflm", "reference", "xnnpack"]
+    value: Share
+    low: Share
+    high: Share
+    float32: Share
+
+
+class Costs(_Entry):
+    """Parameters, multiply-accumulates an inference, and bytes of ``.tflite`` and TFLite Micro's arena."""
+
+    parameters: Count
+    macs: Count
+    tflite_bytes: Count
+    arena_bytes: Count | None
+
+
+class IndexEntry(_Entry):
+    """One version of a model.
+
+    ``train`` and ``test`` are splits, ``track`` says how they relate, ``data_licences`` are of what it was trained on;
+    ``withdrawn`` is the reason why nobody should use the version any more.
+    """
+
+    name: Name
+    version: Annotated[str, Field(pattern=VERSION.pattern)]
+    task: str
+    architecture: str
+    summary: str
+    track: str
+    train: list[str]
+    test: list[str]
+    data_licences: list[str]
+    headline: Headline
+    cost: Costs
+    withdrawn: str | None = None
+    files: dict[FileName, FileFacts]
+
+    @property
+    def label(self) -> str:
+        """``NAME@VERSION``."""
+        return f"{self.name}@{self.version}"
+
+
+class Index(_Entry):
+    """The whole file, entries sorted by name and version."""
+
+    schema_version: Literal[2] = 2
+    models: list[IndexEntry]
+
+    @model_validator(mode="after")
+    def _each_version_once(self) -> Index:
+        labels = [model.label for model in self.models]
+        if twice := sorted({label for label in labels if labels.count(label) > 1}):
+            raise ValueError(f"{', '.join(twice)} listed twice")
+        return self
+
+
+def parse(content: bytes, source: str) -> Index:
+    """Read an index.
+
+    Args:
+        content: the bytes of ``index.json``.
+        source: where they come from, for errors.
+
+    Raises:
+        UserError: it is no index, or one of a newer schema.
+    """
+    try:
+        tree = json.loads(content)
+        found = tree["schema_version"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UserError(f"{source} is not a zoo index", "restore it, or name another zoo") from error
+    if isinstance(found, int) and found > SCHEMA_VERSION:
+        raise UserError(
+            f"{source} has schema_version {found}, this heartzoo reads {SCHEMA_VERSION}", "upgrade heartzoo"
+        )
+    try:
+        return Index.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise UserError(
+            f"{source} is not a zoo index: {place or 'it'}: {first['msg']}", "restore it, or name another zoo"
+        ) from error
+
+
+def headline(evaluation: Evaluation, task: str) -> tuple[float, tuple[float, float]]:
+    """The task's headline figure of an evaluation and its 95 % interval."""
+    from heartzoo.tasks import TASKS
+
+    name = TASKS[task].headline(evaluation.track)
+    return getattr(evaluation, name), getattr(evaluation, f"{name}_ci95")
+
+
+def describe(configuration: dict[str, Any], metrics: Metrics, files: dict[str, dict[str, Any]]) -> IndexEntry:
+    """The entry of a version, from its own files.
+
+    Args:
+        configuration: the content of ``configuration.json``.
+        metrics: the content of ``metrics.json``.
+        files: file name -> ``{"bytes": size, "sha256": hash}``.
+    """
+    from heartzoo.data.databases import get_database
+    from heartzoo.data.splits import get_split
+    from heartzoo.tasks import TASKS
+
+    first = next(e for e in metrics.evaluations if e.of_file)
+    parent = next(e for e in metrics.evaluations if not e.of_file and e.split == first.split)
+    value, (low, high) = headline(first, metrics.task)
+    data = configuration["config"]["data"]
+    return IndexEntry.model_validate(
+        {
+            "name": configuration["name"],
+            "version": configuration["version"],
+            "task": metrics.task,
+            "architecture": configuration["config"]["model"]["architecture"],
+            "summary": configuration["summary"],
+            "track": first.track,
+            "train": data["train"],
+            "test": data["test"],
+            "data_licences": sorted({get_database(get_split(name).database).license for name in data["train"]}),
+            "headline": {
+                "metric": TASKS[metrics.task].headline(first.track),
+                "split": first.split,
+                "precision": first.precision,
+                "runtime": first.runtime,
+                "value": value,
+                "low": low,
+                "high": high,
+                "float32": headline(parent, metrics.task)[0],
+            },
+            "cost": {name: getattr(metrics.cost, name) for name in Costs.model_fields},
+            "files": files,
+        }
+    )
+
+
+def entry_on_disk(folder: Path) -> IndexEntry:
+    """The entry of a version as its files say.
+
+    Raises:
+        UserError: ``metrics.json`` is absent or contradicts itself.
+    """
+    from heartzoo.metrics_file import read
+
+    files = {
+        file.name: {"bytes": file.stat().st_size, "sha256": sha256(file)}
+        for file in sorted(folder.iterdir())
+        if file.is_file() and not file.name.startswith(".")
+    }
+    configuration = json.loads((folder / "configuration.json").read_text())
+    configuration |= {"name": folder.parent.name, "version": folder.name}
+    return describe(configuration, read(folder / "metrics.json"), files)
+
+
+def version_key(version: str) -> tuple[int, ...]:
+    """Sorts versions: 1.10.0 after 1.9.0."""
+    return tuple(int(part) for part in version.split("."))
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of the file."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Index.model_json_schema()}
+
+
+if __name__ == "__main__":
+    write_bytes(SCHEMA_PATH, (json.dumps(schema(), indent=2) + "\n").encode())

@@ -1,0 +1,440 @@
+"""Download, publication, verification, withdrawal and selection of models, from honest servers and from others."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import heartzoo
+from heartzoo import metrics_file, publishing, zoo, zoo_index
+from heartzoo.errors import UserError
+from heartzoo.selection import Limits, parse_size, select
+from heartzoo.verification import check_keras, recompute, verify
+from heartzoo.zoo_download import download
+
+ROOT = Path(__file__).parents[1]
+FILES = ["README.md", "configuration.json", "metrics.json", "model.h", "model.keras", "model.tflite"]
+
+
+@pytest.fixture(autouse=True)
+def empty(tmp_path, monkeypatch) -> Path:
+    """No model in the cache, and none installed."""
+    monkeypatch.setenv("HEARTZOO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HEARTZOO_ZOO", str(tmp_path / "installed"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def copy(tiny_zoo, tmp_path) -> Path:
+    """A copy of the tiny zoo that a test may damage."""
+    return shutil.copytree(tiny_zoo, tmp_path / "zoo")
+
+
+@pytest.fixture
+def server(copy, serve) -> Any:
+    return serve(copy)
+
+
+def change_index(zoo_: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    tree = json.loads((zoo_ / "index.json").read_text())
+    change(tree["models"][0])
+    (zoo_ / "index.json").write_text(json.dumps(tree))
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+
+
+def listed(zoo_: Path) -> dict[str, str]:
+    return {name: facts.sha256 for name, facts in zoo.read_index(zoo_)[0].files.items()}
+
+
+# Download
+
+
+def test_a_model_comes_whole_from_a_server_once_and_loads_by_name(server, copy, empty):
+    folder = heartzoo.download("tiny", zoo=server.url)
+    assert hashes(folder) == listed(copy) and folder == empty / "zoo" / "tiny" / "1.0.0"
+    assert heartzoo.load_tflite("tiny").classes == ("NSR", "PAC", "PVC")
+    before = dict(server.hits)
+    heartzoo.download("tiny@1.0.0", zoo=server.url)
+    assert {name: server.hits[name] - hits for name, hits in before.items()} == {
+        name: int(name == "index.json") for name in before
+    }
+
+
+def test_only_what_is_asked_for_is_fetched_and_put_where_it_is_wanted(server, copy, tmp_path):
+    folder = download("tiny", ["model.tflite", "model.tflite"], tmp_path / "mine", server.url)
+    assert hashes(folder) == {"model.tflite": listed(copy)["model.tflite"]} and folder == tmp_path / "mine"
+    assert sum(server.hits.values()) == 2
+
+
+@pytest.mark.parametrize("of", ["folder", "HEARTZOO_ZOO"])
+def test_a_folder_is_a_source_too(of, copy, tmp_path, monkeypatch):
+    if of == "HEARTZOO_ZOO":
+        monkeypatch.setenv("HEARTZOO_ZOO", str(copy))
+    folder = download("tiny", out=tmp_path / "mine", zoo=None if of == "HEARTZOO_ZOO" else copy)
+    assert hashes(folder) == listed(copy)
+
+
+@pytest.mark.parametrize("fault", ["503", "429", "drop", "cut"])
+def test_a_passing_fault_is_overcome(fault, server, copy):
+    server.faults["model.tflite"] = [fault, fault]
+    assert hashes(download("tiny", zoo=server.url)) == listed(copy)
+
+
+def test_a_cut_download_goes_on_where_it_ended(server, copy, empty):
+    server.resumes = True
+    server.faults["model.keras"] = ["cut"]
+    assert hashes(download("tiny", zoo=server.url)) == listed(copy)
+    assert server.resumed["model.keras"] == 1
+    partial = empty / "zoo" / ".partial" / listed(copy)["model.h"]
+    shutil.rmtree(empty / "zoo" / "tiny")
+    content = (copy / "tiny/1.0.0/model.h").read_bytes()
+    partial.write_bytes(content[: len(content) // 3])
+    download("tiny", ["model.h"], zoo=server.url)
+    assert server.resumed["model.h"] == 1 and not partial.exists()
+
+
+def test_a_killed_download_leaves_nothing_under_a_files_name_and_resumes(server, copy, empty):
+    server.resumes = True
+    server.faults["model.keras"] = ["stall"]
+    command = [sys.executable, "-m", "heartzoo", "download", "tiny", "--zoo", server.url]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert server.stalled.wait(30)
+    time.sleep(0.2)
+    process.kill()
+    process.wait()
+    server.released.set()
+    folder = empty / "zoo" / "tiny" / "1.0.0"
+    assert "model.keras" not in hashes(folder) and hashes(folder).items() <= listed(copy).items()
+    assert hashes(download("tiny", zoo=server.url)) == listed(copy)
+    assert server.resumed["model.keras"] <= 1
+
+
+def test_without_a_network_what_is_in_the_cache_is_used(server, closed_port, copy, tmp_path, capsys):
+    url = server.url
+    download("tiny", zoo=url)
+    server.shutdown()
+    server.server_close()
+    folder = download("tiny", out=tmp_path / "again", zoo=url)
+    assert hashes(folder) == listed(copy) and "its index of the last time is used" in capsys.readouterr().err
+    (tmp_path / "cache/zoo/tiny/1.0.0/model.tflite").write_bytes(b"damaged")
+    with pytest.raises(UserError, match=r"cannot reach .*; check the connection, or name another zoo"):
+        download("tiny", ["model.tflite"], zoo=url)
+    with pytest.raises(UserError, match=r"cannot reach .*; check the connection, or name another zoo"):
+        download("tiny", zoo=closed_port)
+
+
+def test_a_damaged_file_in_the_cache_is_fetched_again(server, copy):
+    folder = download("tiny", zoo=server.url)
+    (folder / "model.tflite").write_bytes(b"damaged")
+    with pytest.raises(UserError, match="is not the file that was published"):
+        zoo.find("tiny").path("model.tflite")
+    assert hashes(download("tiny", zoo=server.url)) == listed(copy)
+
+
+@pytest.mark.parametrize(
+    ("name", "assets", "told"),
+    [
+        ("tinny", None, "unknown model 'tinny'; did you mean 'tiny'"),
+        ("tiny@1.0.1", None, "tiny has no version '1.0.1'; did you mean '1.0.0'"),
+        ("tiny", ["model.tflit"], "tiny@1.0.0 has no file 'model.tflit'; did you mean 'model.tflite'"),
+        ("tiny", ["../../../index.json"], "has no file"),
+    ],
+)
+def test_what_does_not_exist_names_the_nearest(name, assets, told, server, empty):
+    with pytest.raises(UserError, match=told):
+        download(name, assets, zoo=server.url)
+    assert not (empty / "zoo" / "tiny").exists()
+
+
+@pytest.mark.parametrize(
+    ("faults", "told"),
+    [
+        (["wrong"], "model.tflite is not the file that the index names"),
+        (["endless"], r"more than the [\d,]+ bytes expected"),
+        (["404"], "model.tflite cannot be had .*HTTP 404"),
+        (["to http://127.0.0.1:9/model.tflite"], "cannot reach"),
+        (["to ftp://127.0.0.1/model.tflite"], "cannot be had"),
+        (["to file:///etc/passwd"], "cannot be had"),
+    ],
+)
+def test_a_server_that_lies_is_found_out(faults, told, server, empty):
+    server.faults["model.tflite"] = faults * 9
+    with pytest.raises(UserError, match=told):
+        download("tiny", ["model.tflite"], zoo=server.url)
+    assert not (empty / "zoo" / "tiny" / "1.0.0" / "model.tflite").exists()
+    left = [path for path in (empty / "zoo" / ".partial").iterdir() if not path.name.startswith(".")]
+    assert all(path.stat().st_size <= 100_000 for path in left)
+
+
+HOSTILE: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
+    "a file outside": (lambda m: m["files"].update({"../../x": m["files"]["model.h"]}), "is not a zoo index"),
+    "an absolute file": (lambda m: m["files"].update({"/tmp/x": m["files"]["model.h"]}), "is not a zoo index"),
+    "a hidden file": (lambda m: m["files"].update({".bashrc": m["files"]["model.h"]}), "is not a zoo index"),
+    "a name outside": (lambda m: m.update(name="../tiny"), "is not a zoo index"),
+    "a version outside": (lambda m: m.update(version="../1.0.0"), "is not a zoo index"),
+    "a huge file": (lambda m: m["files"]["model.h"].update(bytes=2**40), "is not a zoo index"),
+    "no hash": (lambda m: m["files"]["model.h"].pop("sha256"), "is not a zoo index"),
+    "another hash": (lambda m: m["files"]["model.h"].update(sha256="0" * 64), "is not the file that the index names"),
+    "another size": (lambda m: m["files"]["model.h"].update(bytes=10), "more than the 10 bytes expected"),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_a_hostile_index_is_refused(case, server, copy, tmp_path):
+    change, told = HOSTILE[case]
+    change_index(copy, change)
+    with pytest.raises(UserError, match=told):
+        download("tiny", out=tmp_path / "a" / "b" / "mine", zoo=server.url)
+    mine = tmp_path / "a"
+    assert not mine.exists() or {path.name for path in mine.rglob("*") if path.is_file()} <= set(FILES) - {"model.h"}
+
+
+def keras_file(layer: str) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("config.json", json.dumps({"config": {"layers": [{"class_name": layer}]}}))
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("layer", ["Lambda", "__lambda__"])
+def test_a_keras_file_that_holds_code_is_refused(layer, server, copy, empty):
+    content = keras_file(layer)
+    (copy / "tiny/1.0.0/model.keras").write_bytes(content)
+    facts = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    change_index(copy, lambda model: model["files"].update({"model.keras": facts}))
+    with pytest.raises(UserError, match=r"tiny@1.0.0: model.keras: it holds code"):
+        download("tiny", ["model.keras"], zoo=server.url)
+    assert not list((empty / "zoo").rglob("model.keras"))
+
+
+def test_a_keras_file_without_code_passes_and_what_is_none_does_not(tmp_path):
+    (tmp_path / "good.keras").write_bytes(keras_file("Dense"))
+    check_keras(tmp_path / "good.keras")
+    (tmp_path / "bad.keras").write_bytes(b"text")
+    with pytest.raises(UserError, match="it is no Keras file"):
+        check_keras(tmp_path / "bad.keras")
+
+
+# Withdrawal
+
+
+def test_a_withdrawn_version_stays_listed_and_nobody_gets_it_unasked(copy, server, capsys):
+    files = {path.name: path.read_bytes() for path in (copy / "tiny/1.0.0").iterdir()}
+    publishing.publish(copy, "tiny", "1.1.0", files)
+    assert zoo.find("tiny", copy).version == "1.1.0"
+    publishing.withdraw(copy, "tiny@1.1.0", "trained on its own test patients")
+    assert [model.label for model in zoo.read_index(copy)] == ["tiny@1.0.0", "tiny@1.1.0"]
+    assert zoo.find("tiny", copy).version == "1.0.0" == download("tiny", zoo=server.url).name
+    download("tiny@1.1.0", ["model.h"], zoo=server.url)
+    assert "tiny@1.1.0 is withdrawn: trained on its own test patients" in capsys.readouterr().err
+    publishing.publish(copy, "tiny", "1.2.0", files)
+    assert zoo.find("tiny@1.1.0", copy).withdrawn == "trained on its own test patients"
+    for version in ("1.0.0", "1.2.0"):
+        publishing.withdraw(copy, f"tiny@{version}", "old")
+    with pytest.raises(UserError, match=r"every version of tiny is withdrawn, 1.2.0 because: old"):
+        zoo.find("tiny", copy)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason", "told"),
+    [("tiny", "old", "names no version"), ("tiny@2.0.0", "old", "has no version"), ("tiny@1.0.0", " ", "its reason")],
+)
+def test_a_withdrawal_needs_a_version_and_a_reason(name, reason, told, copy):
+    with pytest.raises(UserError, match=told):
+        publishing.withdraw(copy, name, reason)
+
+
+# Verification
+
+
+def problems(zoo_: Path, *names: str) -> str:
+    return "\n".join(problem for found in verify(zoo_, names) for problem in found.problems)
+
+
+def test_a_whole_zoo_verifies(tiny_zoo):
+    assert problems(tiny_zoo) == "" == problems(tiny_zoo, "tiny")
+
+
+def test_an_evaluation_gives_the_published_figures_again(synthetic_cache, tiny_zoo, copy, monkeypatch):
+    monkeypatch.setenv("HEARTZOO_CACHE", str(synthetic_cache))
+    assert recompute(tiny_zoo, "tiny").problems == ()
+    other = zoo.find("tiny", copy).metrics.evaluations[0]
+    moved = [row[::-1] for row in other.confusion_matrix]
+    monkeypatch.setattr(
+        "heartzoo.evaluation.evaluate", lambda *_: [other.model_copy(update={"confusion_matrix": moved})]
+    )
+    assert "other decisions" in recompute(copy, "tiny").problems[0]
+
+
+def write_metrics(copy: Path, tree: dict[str, Any]) -> None:
+    content = json.dumps(tree).encode()
+    (copy / "tiny/1.0.0/metrics.json").write_bytes(content)
+    facts = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    change_index(copy, lambda model: model["files"].update({"metrics.json": facts}))
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "a missing file": (lambda z: (z / "tiny/1.0.0/model.h").unlink(), "model.h is missing"),
+    "a longer file": (lambda z: (z / "tiny/1.0.0/model.h").write_bytes(b"x" * 10), "model.h has 10 bytes"),
+    "a file too many": (lambda z: (z / "tiny/1.0.0/notes").write_bytes(b""), "notes is not in the index"),
+    "a version too many": (lambda z: shutil.copytree(z / "tiny/1.0.0", z / "tiny/9.0.0"), "9.0.0: not in the index"),
+    "another figure": (
+        lambda z: change_index(z, lambda m: m["headline"].update(value=0.99)), "the index says headline = .*0.99",
+    ),
+    "another cost": (lambda z: change_index(z, lambda m: m["cost"].update(macs=1)), "the index says cost"),
+    "another licence": (
+        lambda z: change_index(z, lambda m: m.update(data_licences=["none"])), "the index says data_licences",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", DAMAGES)
+def test_what_is_wrong_is_named(case, copy):
+    damage, told = DAMAGES[case]
+    damage(copy)
+    found = problems(copy)
+    assert len(found.splitlines()) == 1 and re.search(told, found), found
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda tree: tree["evaluations"][0].update(accuracy=0.5), "accuracy is 0.5, but the figures it derives from"),
+        (lambda tree: tree["evaluations"][0].update(file_sha256="0" * 64), "are of another model.tflite"),
+        (lambda tree: tree.update(version="7.0.0"), "metrics.json is of tiny@7.0.0"),
+        (lambda tree: tree.pop("cost"), "cost"),
+    ],
+)
+def test_figures_that_do_not_follow_are_named(change, told, copy):
+    tree = json.loads((copy / "tiny/1.0.0/metrics.json").read_text())
+    change(tree)
+    write_metrics(copy, tree)
+    assert told in problems(copy)
+
+
+# Publication into a folder to be served
+
+
+def test_a_published_folder_serves_the_same_models(copy, tmp_path, serve):
+    target = tmp_path / "served"
+    assert publishing.publish_to(target, zoo=copy) == ["tiny@1.0.0"]
+    assert publishing.publish_to(target, ["tiny"], copy) == []
+    assert problems(target) == ""
+    assert hashes(download("tiny", out=tmp_path / "mine", zoo=serve(target).url)) == listed(copy)
+    publishing.withdraw(copy, "tiny@1.0.0", "old")
+    publishing.publish_to(target, zoo=copy)
+    assert zoo.find("tiny@1.0.0", target).withdrawn == "old"
+
+
+def test_what_does_not_verify_or_is_there_with_other_files_is_not_published(copy, tmp_path):
+    target = tmp_path / "served"
+    publishing.publish_to(target, zoo=copy)
+    before = (target / "index.json").read_bytes()
+    content = (copy / "tiny/1.0.0/README.md").read_bytes() + b"more"
+    (copy / "tiny/1.0.0/README.md").write_bytes(content)
+    with pytest.raises(UserError, match=r"1 problems, the first: tiny@1.0.0: README.md has"):
+        publishing.publish_to(target, zoo=copy)
+    facts = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    change_index(copy, lambda model: model["files"].update({"README.md": facts}))
+    with pytest.raises(UserError, match="with other files, and a version is never overwritten"):
+        publishing.publish_to(target, zoo=copy)
+    with pytest.raises(UserError, match="unknown model 'x'"):
+        publishing.publish_to(target, ["x"], copy)
+    assert (target / "index.json").read_bytes() == before
+
+
+# Selection
+
+
+@given(number=st.integers(0, 10**6), unit=st.sampled_from(["", "k", "K", "M", "kB", "KiB"]))
+def test_sizes_are_read_as_they_are_written(number, unit):
+    power = {"": 0, "k": 1, "m": 2}[unit[:1].lower()]
+    assert parse_size(f"{number}{unit}") == number * 1024**power
+    assert parse_size(f" {number} {unit}", of_bytes=False) == number * 1000**power
+
+
+@pytest.mark.parametrize("text", ["", "k", "-3", "1e3", "3G", "a lot"])
+def test_what_is_no_size_is_told(text):
+    with pytest.raises(UserError, match="is no size"):
+        parse_size(text)
+
+
+def entries(tiny_zoo: Path, **costs: tuple[int, int, float]) -> list[zoo_index.IndexEntry]:
+    """Name -> flash, arena, figure."""
+    (one,) = zoo.read_index(tiny_zoo)
+    return [
+        one.model_copy(
+            update={
+                "name": name,
+                "cost": one.cost.model_copy(update={"tflite_bytes": flash, "arena_bytes": arena}),
+                "headline": one.headline.model_copy(update={"value": value}),
+            }
+        )
+        for name, (flash, arena, value) in costs.items()
+    ]
+
+
+def test_what_fits_comes_best_first_and_the_nearest_misses_tell_what_they_exceed(tiny_zoo):
+    models = entries(tiny_zoo, a=(100, 50, 0.7), b=(90, 60, 0.8), c=(101, 50, 0.9), d=(500, 500, 0.95))
+    fits, misses = select(models, Limits(flash=100, arena=60))
+    assert [entry.name for entry in fits] == ["b", "a"]
+    assert [(miss.entry.name, miss.exceeded) for miss in misses] == [
+        ("c", {"flash": (101, 100)}), ("d", {"flash": (500, 100), "arena": (500, 60)}),
+    ]  # fmt: skip
+    assert [entry.name for entry in select(models, Limits(), sort="flash")[0]] == ["b", "a", "c", "d"]
+    assert select(models, Limits(), task="beat-2") == ([], [])
+    with pytest.raises(UserError, match="cannot sort by 'taste'"):
+        select(models, Limits(), sort="taste")
+
+
+def test_withdrawn_older_and_seen_patients_do_not_count(tiny_zoo):
+    (one,) = entries(tiny_zoo, a=(100, 50, 0.7))
+    newer = one.model_copy(update={"version": "1.10.0"})
+    gone = one.model_copy(update={"version": "2.0.0", "withdrawn": "wrong"})
+    seen = one.model_copy(update={"name": "b", "track": "random"})
+    unmeasured = one.model_copy(update={"name": "c", "cost": one.cost.model_copy(update={"arena_bytes": None})})
+    fits, misses = select([one, newer, gone, seen, unmeasured], Limits(arena=50))
+    assert [entry.label for entry in fits] == ["a@1.10.0"] and [miss.entry.name for miss in misses] == ["c"]
+    assert [entry.name for entry in select([one, seen], Limits(), track="random")[0]] == ["b"]
+
+
+# The index
+
+
+def test_the_schema_beside_the_module_is_that_of_the_index():
+    assert json.loads(zoo_index.SCHEMA_PATH.read_text()) == zoo_index.schema()
+
+
+def test_the_published_zoo_verifies():
+    assert problems(ROOT / "zoo") == ""
+
+
+def test_a_version_listed_twice_is_refused(tiny_zoo):
+    tree = json.loads((tiny_zoo / "index.json").read_text())
+    tree["models"] *= 2
+    with pytest.raises(UserError, match=r"tiny@1.0.0 listed twice"):
+        zoo_index.parse(json.dumps(tree).encode(), "it")
+
+
+def test_metrics_are_read_for_the_index_as_they_are(tiny_zoo):
+    (entry,) = zoo.read_index(tiny_zoo)
+    first = metrics_file.read(tiny_zoo / "tiny/1.0.0/metrics.json").evaluations[0]
+    assert (entry.headline.value, entry.headline.split) == (first.macro_f1, first.split)
+    assert (entry.headline.low, entry.headline.high) == first.macro_f1_ci95
