@@ -96,14 +96,16 @@ def run_stage(stage: Stage, data: TrainingSet, seed: int) -> None:
         done = len(history) * recipe.steps_per_epoch
         task = bar.add_task(f"train {stage.title}, seed {seed}", total=total, completed=done)
         keeper = StageKeeper(stage, network, seed, history, validation, bar, task)
+        feed = Batches(stage.batches, recipe.steps_per_epoch, len(history))
         model.fit(
-            Batches(stage.batches, recipe.steps_per_epoch, len(history)),
+            feed,
             initial_epoch=len(history),
             epochs=recipe.epochs,
             callbacks=[*stage.callbacks(network), keeper],
             shuffle=False,
             verbose=0,
         )
+        feed.close()
         bar.update(task, completed=total)
 
 
@@ -136,6 +138,10 @@ class Batches(keras.utils.PyDataset):
     def on_epoch_end(self) -> None:
         """The next batches are those of the next epoch."""
         self.epoch += 1
+
+    def close(self) -> None:
+        """Let go of the data. Keras keeps what it was fed with, and an experiment trains dozens of times."""
+        del self.batches
 
 
 class Validation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,7 +24,8 @@ from heartzoo.config import Config
 from heartzoo.config.file import load_config, parse_config
 from heartzoo.config.training import EarlyStoppingConfig, TrainingConfig
 from heartzoo.data import splits
-from heartzoo.data.training_set import load_training_set
+from heartzoo.data.template import TEMPLATE_FEATURES
+from heartzoo.data.training_set import TrainingSet, load_training_set
 from heartzoo.errors import UserError
 from heartzoo.runs import train
 from heartzoo.training import Validation
@@ -167,6 +170,30 @@ def test_a_run_with_copies_notes_its_records_once_and_goes_on(cache, tiny, tmp_p
     out = train(load_config(tiny, overrides), tmp_path / "run")
     assert list(json.loads((out / "records.json").read_text())) == ["synthetic-train"]
     assert train(load_config(tiny, overrides), out, resume=True) == out
+
+
+def test_a_training_lets_go_of_its_data(cache, tiny, tmp_path, monkeypatch):
+    made = []
+    batches = TrainingSet.batches
+
+    def watched(*arguments):
+        found = batches(*arguments)
+        made.append(weakref.ref(found))
+        return found
+
+    monkeypatch.setattr(TrainingSet, "batches", watched)
+    train(load_config(tiny, SHORT), tmp_path / "run")
+    gc.collect()
+    assert len(made) == 1 and made[0]() is None
+
+
+def test_a_network_on_features_alone_trains_on_other_rhythms(cache, tiny, tmp_path):
+    names = list(TEMPLATE_FEATURES)[:15]
+    own = ["input.cut=features", "input.frame=16", "input.rr_features=[pre_median]", f"input.template_features={names}"]
+    own += ["model.architecture=mlp", "model.sizes={units: [8]}", "training.augmentation={white_mv: 0.1}"]
+    own += ["training.copies=[{rhythm: premature}, {rhythm: fibrillation, draw: 1}]"]
+    out = train(load_config(tiny, [*SHORT, *own]), tmp_path / "run")
+    assert load_model(out / "seed-0" / "best.keras").input_shape == (None, 1, 16, 1)
 
 
 @pytest.mark.parametrize("loss", ["weighted", "focal"])
