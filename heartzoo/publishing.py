@@ -124,7 +124,7 @@ def publish_to(target: Path, names: Sequence[str] = (), zoo: Path | None = None)
     if problems := [
         problem for found in verify(source, [entry.label for entry in chosen]) for problem in found.problems
     ]:
-        raise UserError(f"{len(problems)} problems, the first: {problems[0]}", "see heartzoo zoo verify")
+        raise UserError(f"{problems[0]} (and {len(problems) - 1} other problems)", "see heartzoo zoo verify")
     with lock(target / "index.json"):
         there = {entry.label: entry for entry in read_index(target)}
         for entry in chosen:

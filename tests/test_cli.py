@@ -265,12 +265,12 @@ def test_a_model_is_selected_downloaded_verified_published_and_withdrawn(cli, ti
     code, text, _ = cli("publish", tmp_path / "served", "--zoo", tiny_zoo)
     assert code == 0 and "published tiny@1.0.0" in text
     code, text, _ = cli("zoo", "verify", "--zoo", tmp_path / "served")
-    assert code == 0 and "1 versions: files, hashes, schemas and figures agree" in text
+    assert code == 0 and "1 version: files, hashes, schemas and figures agree" in text
     code, text, _ = cli("zoo", "withdraw", "tiny@1.0.0", "--reason", "it is tiny", "--zoo", tmp_path / "served")
     assert code == 0 and "tiny@1.0.0 is withdrawn: it is tiny" in text
     (tmp_path / "served" / "tiny" / "1.0.0" / "model.h").write_text("no")
     code, text, errors = cli("zoo", "verify", "--zoo", tmp_path / "served")
-    assert code == 2 and "model.h has 2 bytes" in text and "1 problems in" in errors
+    assert code == 2 and "model.h has 2 bytes" in text and "1 problem in" in errors
 
 
 def test_cost_sums_to_what_is_published(cli, tiny_zoo):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -134,9 +135,13 @@ def verify(
     for problem in problems:
         print(problem)
     if problems:
-        raise UserError(f"{len(problems)} problems in {source}", "restore the files, or publish a new version")
+        raise UserError(f"{_count(problems, 'problem')} in {source}", "restore the files, or publish a new version")
     again = ", and their figures come out again" if recompute else ""
-    print(f"{len(found)} versions: files, hashes, schemas and figures agree{again}")
+    print(f"{_count(found, 'version')}: files, hashes, schemas and figures agree{again}")
+
+
+def _count(things: Sequence[object], word: str) -> str:
+    return f"{len(things):,} {word}{'' if len(things) == 1 else 's'}"
 
 
 @app.command()
