@@ -154,8 +154,11 @@ def prepared(path: Path, database: str, configuration: dict[str, Any]) -> tuple[
     x = wfdb.rdrecord(str(path), channel_names=[lead]).p_signal[:, 0]
     common = math.gcd(int(rule["fs"]), int(header.fs))
     x = scipy.signal.resample_poly(x, int(rule["fs"]) // common, int(header.fs) // common, padtype="edge")
-    sos = scipy.signal.butter(2, rule["highpass_hz"], "highpass", fs=rule["fs"], output="sos")
-    x = scipy.signal.sosfilt(sos, x, zi=scipy.signal.sosfilt_zi(sos) * x[0])[0].astype(np.float32)
+    for kind in ("highpass", "lowpass"):
+        if cutoff := rule[f"{kind}_hz"]:
+            sos = scipy.signal.butter(2, cutoff, kind, fs=rule["fs"], output="sos")
+            x = scipy.signal.sosfilt(sos, x, zi=scipy.signal.sosfilt_zi(sos) * x[0])[0]
+    x = x.astype(np.float32)
     annotation = wfdb.rdann(str(path), "atr")
     beats = [
         (s, symbol)
@@ -256,7 +259,7 @@ def test_the_configuration_alone_gives_features_as_the_only_input(entry, cache):
     rr += ["post_median", "pre_slow", "post_slow", "recurrence", "previous_pre"]
     names = [*shapes, "p_match_usual", *unusual]
     tree = entry.configuration["config"]
-    changes = {"cut": "features", "frame": 16, "rr_features": rr, "template_features": names}
+    changes = {"cut": "features", "frame": 16, "lowpass_hz": 25.0, "rr_features": rr, "template_features": names}
     config = parse_config({**tree, "input": {**tree["input"], **changes}, "training": {}}, "x")
     written = json.loads(json.dumps({"preprocessing": preprocessing(config, inspect(entry_bytes(entry)))}))
     text = " ".join(written["preprocessing"]["steps"])
