@@ -26,7 +26,7 @@ from heartzoo.interpreters import RUNTIMES
 from heartzoo.metrics_file import Evaluation, Metrics
 from heartzoo.tasks import TASKS
 from heartzoo.zoo import find, list_models, zoo_folder
-from heartzoo.zoo_index import headline
+from heartzoo.zoo_index import Headline, headline
 
 SECTION = "models"
 BEAT_LIMITS = (
@@ -37,7 +37,7 @@ RHYTHM_LIMITS = "Frames in which a rhythm begins or ends are not scored; a recor
 PRECISIONS = {"int8": "int8", "int16x8": "16x8", "float32": "float"}
 
 
-def manner(evaluation: Evaluation) -> str:
+def manner(evaluation: Evaluation | Headline) -> str:
     """What is to be said beside a figure of a file that is not int8 or was not run by TFLite Micro; else nothing."""
     said = [] if evaluation.precision == "int8" else [PRECISIONS[evaluation.precision]]
     said += [] if evaluation.runtime == "tflm" else [f"by {RUNTIMES[evaluation.runtime]}"]

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from heartzoo import zoo_index
 from heartzoo.errors import UserError, nearest
-from heartzoo.files import lock, write_bytes, write_json, writing
+from heartzoo.files import lock, write_bytes, writing
 from heartzoo.progress import track
 from heartzoo.verification import verify
 from heartzoo.zoo import Entry, choose, find, read_index, zoo_folder
-from heartzoo.zoo_index import VERSION, Index, IndexEntry, entry_on_disk, version_key
+from heartzoo.zoo_index import VERSION, IndexEntry, entry_on_disk, version_key
 
 
 def check_free(zoo: Path, name: str, version: str) -> None:
@@ -97,7 +98,7 @@ def withdraw(zoo: Path, name: str, reason: str) -> Entry:
             model.model_copy(update={"withdrawn": reason.strip()}) if model.label == name else model
             for model in read_index(zoo)
         ]
-        _write(zoo, entries)
+        zoo_index.write(zoo, entries)
     return find(name, zoo)
 
 
@@ -138,8 +139,14 @@ def publish_to(target: Path, names: Sequence[str] = (), zoo: Path | None = None)
             for file in entry.files:
                 content = (source / entry.name / entry.version / file).read_bytes()
                 write_bytes(target / entry.name / entry.version / file, content)
-        _write(target, list((there | {entry.label: entry for entry in chosen}).values()))
+        zoo_index.write(target, (there | {entry.label: _kept(entry, there) for entry in chosen}).values())
     return [entry.label for entry in new]
+
+
+def _kept(entry: IndexEntry, there: Mapping[str, IndexEntry]) -> IndexEntry:
+    """The entry, withdrawn if it is so in either place."""
+    reason = entry.withdrawn or (there[entry.label].withdrawn if entry.label in there else None)
+    return entry.model_copy(update={"withdrawn": reason})
 
 
 def _versions(name: str, listed: list[IndexEntry]) -> list[IndexEntry]:
@@ -166,10 +173,4 @@ def write_index(zoo: Path, known: Sequence[IndexEntry] = ()) -> None:
             models.append(model)
         elif VERSION.match(version):
             models.append(entry_on_disk(path.parent))
-    _write(zoo, models)
-
-
-def _write(zoo: Path, models: Sequence[IndexEntry]) -> None:
-    in_order = sorted(models, key=lambda model: (model.name, version_key(model.version)))
-    index = Index(models=in_order)
-    write_json(zoo / "index.json", index.model_dump(mode="json"))
+    zoo_index.write(zoo, models)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from heartzoo.errors import UserError
-from heartzoo.zoo_index import IndexEntry, version_key
+from heartzoo.zoo_index import IndexEntry, newest
 
 SORTS = ("macro_f1", "flash", "arena", "macs", "parameters")
 _SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*([kKmM]?)(?:i?[bB])?$")
@@ -69,16 +69,10 @@ def select(
     """
     if sort not in SORTS:
         raise UserError(f"cannot sort by {sort!r}", f"take one of {', '.join(SORTS)}")
-    newest: dict[str, IndexEntry] = {}
-    for entry in entries:
-        wanted = entry.withdrawn is None and task in (None, entry.task)
-        wanted = wanted and (entry.track == track if track else entry.track != "random")
-        if wanted and (
-            entry.name not in newest or version_key(entry.version) > version_key(newest[entry.name].version)
-        ):
-            newest[entry.name] = entry
     fits, misses = [], []
-    for entry in newest.values():
+    for entry in newest(entries).values():
+        if task not in (None, entry.task) or (entry.track != track if track else entry.track == "random"):
+            continue
         allowed = {name: getattr(limits, name) for name in needs(entry) if getattr(limits, name) is not None}
         exceeded = {
             name: (need or 0, allowed[name])

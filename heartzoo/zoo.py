@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from heartzoo.errors import UserError, nearest
 from heartzoo.files import cache_dir, sha256
-from heartzoo.zoo_index import IndexEntry, parse, version_key
+from heartzoo.zoo_index import IndexEntry, newest, parse, version_key
 
 if TYPE_CHECKING:
     import keras
@@ -94,13 +94,24 @@ class Entry:
 
 
 def list_models(pattern: str = "*", zoo: Path | None = None) -> list[str]:
-    """Names of the models of a zoo that match a shell pattern, sorted.
+    """Names of the models of a zoo that match a shell pattern and are not withdrawn, sorted.
 
     Args:
         pattern: such as ``"beat-*"``.
-        zoo: the zoo's folder; default :func:`zoo_folder`.
+        zoo: the zoo's folder; default :func:`zoo_folder`, and what was downloaded beside it.
     """
-    return sorted({model.name for model in read_index(zoo or zoo_folder()) if fnmatch(model.name, pattern)})
+    return [name for name in newest(entries(zoo)) if fnmatch(name, pattern)]
+
+
+def entries(zoo: Path | None = None) -> list[IndexEntry]:
+    """Every version of a zoo.
+
+    Args:
+        zoo: the zoo's folder; default :func:`zoo_folder`, and what was downloaded beside it.
+    """
+    listed = read_index(zoo or zoo_folder())
+    labels = {entry.label for entry in listed}
+    return listed + ([] if zoo else [entry for entry in read_index(downloads()) if entry.label not in labels])
 
 
 def find(name: str, zoo: Path | None = None) -> Entry:
@@ -113,35 +124,31 @@ def find(name: str, zoo: Path | None = None) -> Entry:
     Raises:
         UserError: no such model or version; the nearest is named. All versions are withdrawn.
     """
-    folder = zoo or zoo_folder()
-    listed = read_index(folder)
-    labels = {entry.label for entry in listed}
-    fetched = [] if zoo else [entry for entry in read_index(downloads()) if entry.label not in labels]
-    found = choose(name, listed + fetched)
-    if found in fetched:
-        folder = downloads()
+    found = choose(name, entries(zoo))
+    own = found in read_index(zoo or zoo_folder())
+    folder = (zoo or zoo_folder()) if own else downloads()
     files = {file: facts.model_dump() for file, facts in found.files.items()}
     return Entry(found.name, found.version, folder / found.name / found.version, files, found.withdrawn)
 
 
-def choose(name: str, entries: list[IndexEntry]) -> IndexEntry:
+def choose(name: str, listed: list[IndexEntry]) -> IndexEntry:
     """The entry that ``NAME`` or ``NAME@VERSION`` means; see :func:`find`."""
     model, _, version = name.partition("@")
-    versions = {entry.version: entry for entry in entries if entry.name == model}
+    versions = {entry.version: entry for entry in listed if entry.name == model}
     if not versions:
-        raise UserError(f"unknown model {model!r}", nearest(model, {entry.name for entry in entries}))
+        raise UserError(f"unknown model {model!r}", nearest(model, {entry.name for entry in listed}))
     if version:
         if version not in versions:
             raise UserError(f"{model} has no version {version!r}", nearest(version, versions))
         return versions[version]
-    usable = [number for number, entry in versions.items() if entry.withdrawn is None]
+    usable = newest(versions.values())
     if not usable:
-        newest = versions[max(versions, key=version_key)]
+        last = versions[max(versions, key=version_key)]
         raise UserError(
-            f"every version of {model} is withdrawn, {newest.version} because: {newest.withdrawn}",
-            f"take another model, or name the version: {newest.label}",
+            f"every version of {model} is withdrawn, {last.version} because: {last.withdrawn}",
+            f"take another model, or name the version: {last.label}",
         )
-    return versions[max(usable, key=version_key)]
+    return usable[model]
 
 
 def downloads() -> Path:

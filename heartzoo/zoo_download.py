@@ -13,11 +13,11 @@ from typing import Any
 
 from heartzoo.data.sources import Fetch, FileError, open_source
 from heartzoo.errors import UserError, nearest
-from heartzoo.files import atomic_path, lock, sha256, write_json, writing
+from heartzoo.files import atomic_path, lock, sha256, writing
 from heartzoo.progress import track
 from heartzoo.verification import check_keras
 from heartzoo.zoo import choose, downloads, read_index, zoo_folder
-from heartzoo.zoo_index import MOST_INDEX_BYTES, FileFacts, Index, IndexEntry, parse, version_key
+from heartzoo.zoo_index import MOST_INDEX_BYTES, FileFacts, Index, IndexEntry, parse, write
 
 OFFLINE = "check the connection, or name another zoo with --zoo or HEARTZOO_ZOO; running again resumes"
 
@@ -134,5 +134,4 @@ def _list(entry: IndexEntry) -> None:
     """Note in the cache what was downloaded into it, so that it is found by its name."""
     with lock(downloads() / "index.json"):
         others = [known for known in read_index(downloads()) if known.label != entry.label]
-        models = sorted([*others, entry], key=lambda model: (model.name, version_key(model.version)))
-        write_json(downloads() / "index.json", Index(models=models).model_dump(mode="json"))
+        write(downloads(), [*others, entry])

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, ValidationError, model_validator
 
 from heartzoo.errors import UserError
-from heartzoo.files import sha256, write_bytes
+from heartzoo.files import sha256, write_bytes, write_json
 
 if TYPE_CHECKING:
     from heartzoo.metrics_file import Evaluation, Metrics
@@ -203,6 +204,19 @@ def entry_on_disk(folder: Path) -> IndexEntry:
     configuration = json.loads((folder / "configuration.json").read_text())
     configuration |= {"name": folder.parent.name, "version": folder.name}
     return describe(configuration, read(folder / "metrics.json"), files)
+
+
+def write(folder: Path, entries: Iterable[IndexEntry]) -> None:
+    """Write a folder's ``index.json``, sorted."""
+    in_order = sorted(entries, key=lambda entry: (entry.name, version_key(entry.version)))
+    write_json(folder / "index.json", Index(models=in_order).model_dump(mode="json"))
+
+
+def newest(entries: Iterable[IndexEntry]) -> dict[str, IndexEntry]:
+    """Of each model the newest version that is not withdrawn, by name; models that have none are left out."""
+    usable = (entry for entry in entries if entry.withdrawn is None)
+    in_order = sorted(usable, key=lambda entry: (entry.name, version_key(entry.version)))
+    return {entry.name: entry for entry in in_order}
 
 
 def version_key(version: str) -> tuple[int, ...]:

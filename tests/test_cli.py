@@ -268,6 +268,9 @@ def test_a_model_is_selected_downloaded_verified_published_and_withdrawn(cli, ti
     assert code == 0 and "1 version: files, hashes, schemas and figures agree" in text
     code, text, _ = cli("zoo", "withdraw", "tiny@1.0.0", "--reason", "it is tiny", "--zoo", tmp_path / "served")
     assert code == 0 and "tiny@1.0.0 is withdrawn: it is tiny" in text
+    code, text, _ = cli("list", "--zoo", tmp_path / "served")
+    assert code == 0 and text.endswith("withdrawn: tiny@1.0.0: it is tiny\n")
+    assert "withdrawn: it is tiny" in cli("info", "tiny@1.0.0", "--zoo", tmp_path / "served")[1]
     (tmp_path / "served" / "tiny" / "1.0.0" / "model.h").write_text("no")
     code, text, errors = cli("zoo", "verify", "--zoo", tmp_path / "served")
     assert code == 2 and "model.h has 2 bytes" in text and "1 problem in" in errors

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +12,7 @@ import typer
 from heartzoo.errors import UserError
 
 if TYPE_CHECKING:
-    pass
+    from heartzoo.zoo_index import IndexEntry
 
 ModelName = Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="a model of the zoo")]
 
@@ -27,25 +29,32 @@ def list_models(
     zoo: Annotated[Path | None, typer.Option(help="the zoo's folder; default the zoo in use")] = None,
 ) -> None:
     """The models of the zoo with their files' figures and costs."""
+    from heartzoo.zoo import entries
+    from heartzoo.zoo_index import newest
+
+    listed = [entry for entry in entries(zoo) if fnmatch(entry.name, pattern)]
+    show_models(newest(listed).values())
+    for entry in listed:
+        if entry.withdrawn is not None:
+            print(f"withdrawn: {entry.label}: {entry.withdrawn}")
+
+
+def show_models(entries: Iterable[IndexEntry]) -> None:
+    """Print a table of versions with their headline figures and costs."""
     from rich.table import Table
 
     from heartzoo.cards import manner
     from heartzoo.tables import show
-    from heartzoo.zoo import find
-    from heartzoo.zoo import list_models as names
-    from heartzoo.zoo_index import headline
 
     table = Table("model", "task", "track, split", "macro-F1 int8 (95 %)", "parameters", "MACs", ".tflite B", "arena B")
-    for name in names(pattern, zoo):
-        entry = find(name, zoo)
-        metrics = entry.metrics
-        first = next(e for e in metrics.evaluations if e.of_file)
-        figure, (low, high) = headline(first, metrics.task)
-        cost = metrics.cost
+    for entry in entries:
+        figure, cost = entry.headline, entry.cost
+        over = " N/S/V" if figure.metric == "macro_f1_nsv" else ""
         table.add_row(
-            f"{name}@{entry.version}", metrics.task, f"{first.track}, {first.split}",
-            f"{figure:.3f} ({low:.3f}-{high:.3f}){manner(first)}",
-            f"{cost.parameters:,}", f"{cost.macs:,}", f"{cost.tflite_bytes:,}", f"{cost.arena_bytes or 0:,}",
+            entry.label, entry.task, f"{entry.track}, {figure.split}",
+            f"{figure.value:.3f} ({figure.low:.3f}-{figure.high:.3f}){over}{manner(figure)}",
+            f"{cost.parameters:,}", f"{cost.macs:,}", f"{cost.tflite_bytes:,}",
+            "-" if cost.arena_bytes is None else f"{cost.arena_bytes:,}",
         )  # fmt: skip
     show(table)
 
@@ -64,6 +73,8 @@ def info(
         f"{entry.name}@{entry.version}: {configuration['summary']}\n"
         f"{configuration['origin']}\n{configuration['notice']}"
     )
+    if entry.withdrawn is not None:
+        print(f"withdrawn: {entry.withdrawn}")
     print(f"task {metrics.task}: {', '.join(metrics.classes)}")
     for number, step in enumerate(configuration["preprocessing"]["steps"], start=1):
         print(f"{number}. {step}")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from heartzoo.cli.zoo import ModelName
+from heartzoo.cli.zoo import ModelName, show_models
 from heartzoo.errors import UserError
 
 app = typer.Typer(help="check and keep a zoo", no_args_is_help=True)
@@ -53,15 +53,12 @@ def select(
     zoo: ZooFolder = None,
 ) -> None:
     """The models that a device can hold, best first, and what the nearest others exceed."""
-    from rich.table import Table
-
     from heartzoo.data.splits import TRACKS
     from heartzoo.errors import look_up
     from heartzoo.selection import Limits, parse_size
     from heartzoo.selection import select as choose
-    from heartzoo.tables import show
     from heartzoo.tasks import get_task
-    from heartzoo.zoo import read_index, zoo_folder
+    from heartzoo.zoo import entries
 
     if task:
         get_task(task)
@@ -72,19 +69,9 @@ def select(
         parse_size(arena) if arena else None,
         parse_size(macs, of_bytes=False) if macs else None,
     )
-    fits, misses = choose(read_index(zoo or zoo_folder()), limits, task, track, sort)
-    table = Table("model", "task", "track, split", "macro-F1 (95 %)", ".tflite B", "arena B", "MACs", "parameters")
-    for entry in fits:
-        figure, cost = entry.headline, entry.cost
-        over = " N/S/V" if figure.metric == "macro_f1_nsv" else ""
-        table.add_row(
-            entry.label, entry.task, f"{entry.track}, {figure.split}",
-            f"{figure.value:.3f} ({figure.low:.3f}-{figure.high:.3f}){over}",
-            f"{cost.tflite_bytes:,}", "-" if cost.arena_bytes is None else f"{cost.arena_bytes:,}",
-            f"{cost.macs:,}", f"{cost.parameters:,}",
-        )  # fmt: skip
+    fits, misses = choose(entries(zoo), limits, task, track, sort)
     if fits:
-        show(table)
+        show_models(fits)
     for miss in misses[:NEAREST_MISSES]:
         over = ", ".join(f"{need:,} {UNITS[name]} of {most:,}" for name, (need, most) in miss.exceeded.items())
         print(f"does not fit: {miss.entry.label} ({miss.entry.headline.value:.3f}) needs {over}")
