@@ -74,7 +74,7 @@ def c_header(
             f"expected a model of at most {max_model_bytes:,} bytes for a C header, found {len(content):,}",
             "ask for a header of this size with --large-header",
         )
-    symbol = "heartzoo_" + re.sub(r"\W", "_", name, flags=re.ASCII)
+    symbol = c_name(name)
     macro = symbol.upper()
     parts = [
         _opening(name, version, macro, facts.logits.dtype),
@@ -86,6 +86,11 @@ def c_header(
         f"#endif /* {macro}_H */",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def c_name(name: str) -> str:
+    """What a model's names in C begin with; its macros in capitals."""
+    return "heartzoo_" + re.sub(r"\W", "_", name, flags=re.ASCII)
 
 
 def _opening(name: str, version: str, macro: str, dtype: str) -> str:

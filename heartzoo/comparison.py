@@ -11,9 +11,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from heartzoo.cards import manner
 from heartzoo.files import write_bytes
 from heartzoo.metrics_file import Evaluation, Metrics
+from heartzoo.models_table import manner
 from heartzoo.zoo import Entry, find, list_models, zoo_folder
 
 RANDOM_TRACK = "random"

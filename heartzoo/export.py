@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from heartzoo import cards, cheader, contract, publishing, zoo
+from heartzoo import cards, cheader, contract, publishing, zoo, zoo_index
 from heartzoo.candidates import (
     Candidate,
     convert_seed,
@@ -184,7 +184,6 @@ def _files(
         "metrics.json": to_bytes(metrics),
         "model.keras": shipped.keras_path.read_bytes(),
         "model.tflite": shipped.content,
-        "README.md": cards.card(configuration, metrics).encode(),
     }
     limit = len(shipped.content) if large_header else cheader.MAX_MODEL_BYTES
     if len(shipped.content) <= limit:
@@ -192,7 +191,8 @@ def _files(
         classes, arena = metrics.classes, metrics.cost.arena_bytes
         text = cheader.c_header(config.name, version, shipped.content, classes, facts, arena, golden, limit)
         files["model.h"] = text.encode("ascii")
-    return files
+    listed = {name: zoo_index.facts(content).model_dump() for name, content in files.items()}
+    return files | {zoo_index.CARD: cards.card(configuration, metrics, listed).encode()}
 
 
 def _seed_results(config: Config, results: dict[int, list[Evaluation]]) -> list[SeedResult]:

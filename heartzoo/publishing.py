@@ -13,7 +13,7 @@ from heartzoo.files import lock, write_bytes, writing
 from heartzoo.progress import track
 from heartzoo.verification import verify
 from heartzoo.zoo import Entry, choose, find, read_index, zoo_folder
-from heartzoo.zoo_index import VERSION, IndexEntry, entry_on_disk, version_key
+from heartzoo.zoo_index import CARD, VERSION, FileFacts, IndexEntry, entry_on_disk, version_key
 
 
 def check_free(zoo: Path, name: str, version: str) -> None:
@@ -129,18 +129,24 @@ def publish_to(target: Path, names: Sequence[str] = (), zoo: Path | None = None)
     with lock(target / "index.json"):
         there = {entry.label: entry for entry in read_index(target)}
         for entry in chosen:
-            if entry.label in there and there[entry.label].files != entry.files:
+            if entry.label in there and _immutable(there[entry.label]) != _immutable(entry):
                 raise UserError(
                     f"{target} holds {entry.label} with other files, and a version is never overwritten",
                     "publish it under another version",
                 )
         new = [entry for entry in chosen if entry.label not in there]
-        for entry in track(new, len(new), f"publish to {target}"):
+        changed = [entry for entry in chosen if entry.label not in there or there[entry.label].files != entry.files]
+        for entry in track(changed, len(changed), f"publish to {target}"):
             for file in entry.files:
                 content = (source / entry.name / entry.version / file).read_bytes()
                 write_bytes(target / entry.name / entry.version / file, content)
         zoo_index.write(target, (there | {entry.label: _kept(entry, there) for entry in chosen}).values())
     return [entry.label for entry in new]
+
+
+def _immutable(entry: IndexEntry) -> dict[str, FileFacts]:
+    """The files of a version that never change."""
+    return {name: facts for name, facts in entry.files.items() if name != CARD}
 
 
 def _kept(entry: IndexEntry, there: Mapping[str, IndexEntry]) -> IndexEntry:
@@ -174,3 +180,34 @@ def write_index(zoo: Path, known: Sequence[IndexEntry] = ()) -> None:
         elif VERSION.match(version):
             models.append(entry_on_disk(path.parent))
     zoo_index.write(zoo, models)
+
+
+def rewrite_cards(zoo: Path) -> list[str]:
+    """Make the card of every version anew. It is made from the version's other files, which never change.
+
+    Args:
+        zoo: the zoo's folder.
+
+    Returns:
+        The versions whose card is another one now.
+
+    Raises:
+        UserError: a file is missing or damaged.
+    """
+    from heartzoo.cards import card
+
+    changed, entries = [], []
+    with lock(zoo / "index.json"):
+        known = read_index(zoo)
+        for listed in track(known, len(known), "cards"):
+            entry = find(listed.label, zoo)
+            others = {name: facts.model_dump() for name, facts in _immutable(listed).items()}
+            content = card(entry.configuration, entry.metrics, others).encode()
+            facts = zoo_index.facts(content)
+            path = entry.folder / CARD
+            if not path.is_file() or path.read_bytes() != content:
+                write_bytes(path, content)
+                changed.append(listed.label)
+            entries.append(listed.model_copy(update={"files": dict(sorted({**listed.files, CARD: facts}.items()))}))
+        zoo_index.write(zoo, entries)
+    return changed

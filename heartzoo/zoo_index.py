@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 2
 SCHEMA_PATH = Path(__file__).with_name("index.schema.json")
 VERSION = re.compile(r"^(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})$")
+CARD = "README.md"  # made from the other files, so it may be made anew
 MOST_FILE_BYTES, MOST_INDEX_BYTES = 2**28, 2**24
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
@@ -40,6 +42,11 @@ class FileFacts(_Entry):
 
     bytes: Annotated[StrictInt, Field(ge=0, le=MOST_FILE_BYTES)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+def facts(content: bytes) -> FileFacts:
+    """Of a file with this content."""
+    return FileFacts(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
 
 
 class Headline(_Entry):

@@ -202,7 +202,7 @@ def _disturbed(
     """The model on recordings made worse, shown and logged."""
     from rich.table import Table
 
-    from heartzoo.card_tables import robustness_columns, robustness_rows
+    from heartzoo.cards.tables import robustness_columns, robustness_rows
     from heartzoo.evaluation import DISTURBANCES, evaluate_disturbed
     from heartzoo.openings import log_openings
     from heartzoo.progress import console

@@ -43,7 +43,7 @@ def show_models(entries: Iterable[IndexEntry]) -> None:
     """Print a table of versions with their headline figures and costs."""
     from rich.table import Table
 
-    from heartzoo.cards import manner
+    from heartzoo.models_table import manner
     from heartzoo.tables import show
 
     table = Table("model", "task", "track, split", "macro-F1 int8 (95 %)", "parameters", "MACs", ".tflite B", "arena B")

@@ -1,10 +1,12 @@
-"""The tables of a model card, in Markdown: one result each."""
+"""The tables of a model card, in Markdown: one result each; and a block of YAML."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+import yaml
 
 from heartzoo.metrics import FIVE_CLASS_ROWS, false_alarms_per_hour, pooled_figures
 from heartzoo.metrics_file import (
@@ -185,6 +187,11 @@ def robustness_table(results: Sequence[DisturbedResult], undisturbed: Evaluation
     columns = [name.replace("|", "\\|") for name in robustness_columns(undisturbed, task)]
     rows = [columns, ["---"] * len(columns), *robustness_rows(results, undisturbed, task)]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows) + f"\n\n{ROBUSTNESS_NOTE}"
+
+
+def yaml_block(tree: dict[str, Any]) -> str:
+    """Part of a configuration as it would stand in its file."""
+    return f"```yaml\n{yaml.safe_dump(tree, sort_keys=False, width=100, allow_unicode=True).strip()}\n```"
 
 
 def _escaped(e: Evaluation | PersonalisedResult) -> list[str]:

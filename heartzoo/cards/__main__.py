@@ -1,0 +1,8 @@
+"""``python -m heartzoo.cards``: see :mod:`heartzoo.cards`."""
+
+from heartzoo.publishing import rewrite_cards
+from heartzoo.zoo import zoo_folder
+
+if __name__ == "__main__":
+    for label in rewrite_cards(zoo_folder()):
+        print(f"{label}: its card is new")

@@ -1,0 +1,179 @@
+"""The sections of a card that tell where a model comes from, what it is for, and where it fails."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+from heartzoo.cards.front_matter import training_databases, weights_licence
+from heartzoo.cards.tables import yaml_block
+from heartzoo.config.file import parse_config
+from heartzoo.data.databases import DATABASES
+from heartzoo.data.splits import get_split
+from heartzoo.metrics_file import Evaluation, Metrics
+from heartzoo.tasks import TASKS
+
+TEXTS = {"name", "summary", "origin", "limits"}  # of a configuration; the card has them elsewhere
+FAILING_F1 = 0.8
+BEAT_LIMITS = (
+    "The figures are at annotated R peaks; a detector adds its own errors. Rare classes decide macro-F1: a model with "
+    "98 % accuracy may find half of the supraventricular beats."
+)
+RHYTHM_LIMITS = "Frames in which a rhythm begins or ends are not scored; a recording as it comes has such frames too."
+
+
+def intended_use(task: str) -> str:
+    """What the model is for, and what not."""
+    unit = TASKS[task].unit
+    return (
+        f"For firmware and machine-learning engineers who build wearables and want {unit} labelled on the device, and "
+        "for researchers and students who need a baseline that was measured on unseen patients.\n\n"
+        "Out of scope: diagnosis, monitoring or treatment of a person; alarms that somebody relies on; paced hearts; "
+        "children; leads, sensors and sampling rates other than below without a validation of your own; any other "
+        "illness of the heart than the classes name."
+    )
+
+
+def contract(configuration: dict[str, Any]) -> str:
+    """Sensor, lead, rate, frame, and the preprocessing step by step."""
+    preprocessing = configuration["preprocessing"]
+    fs, frame = preprocessing["fs"], preprocessing["frame"]
+    leads = ", ".join(
+        f"{' else '.join(preprocessing['leads'].get(database.name, database.leads))} ({database.name})"
+        for database in training_databases(configuration)
+    )
+    takes = (
+        f"{frame} features of each beat, no signal"
+        if parse_config(configuration["config"], "configuration.json").input.cut == "features"
+        else f"a frame of {frame} samples ({frame / fs:.2f} s)"
+    )
+    lines = [
+        f"Sensor: single-lead ECG, in mV, at any sampling rate; it is resampled to {fs:g} Hz. Lead: {leads}. The "
+        f"network takes {takes}.",
+        "\n".join(f"{n}. {step}" for n, step in enumerate(preprocessing["steps"], start=1)),
+    ]
+    if features := preprocessing["rr_features"]:
+        rows = "\n".join(f"| {f['name']} | {f['formula']} | {f['delay_beats']} |" for f in features)
+        lines.append(f"| R-R feature | formula | following beats needed |\n| --- | --- | --- |\n{rows}")
+    if shapes := preprocessing.get("template_features"):  # not in versions of before
+        cells = [(f["name"], f["formula"].replace("|", "\\|")) for f in shapes]  # a bar would end the cell
+        rows = "\n".join(f"| {name} | {formula} |" for name, formula in cells)
+        lines.append(f"| template feature | formula |\n| --- | --- |\n{rows}")
+    return "\n\n".join(lines)
+
+
+def data_and_splits(configuration: dict[str, Any], metrics: Metrics) -> str:
+    """Whose recordings trained, validated, calibrated and tested the model."""
+    splits = configuration["splits"]
+    opened = {e.split: len(e.records) for e in metrics.evaluations}
+    rows = [
+        f"| {use} | {DATABASES[get_split(name).database].title} | {name} | {len(records)} | "
+        f"{len(records) if use == 'train' else opened.get(name, 0)} |"
+        for use in ("train", "test")
+        for name, records in splits[use].items()
+    ]
+    calibration = sum(len(found) for records in configuration["calibration"].values() for found in records.values())
+    scored = next(e for e in metrics.evaluations if e.of_file)
+    same = "no patient is in two of them" if scored.track != "random" else "the same people are in all of them"
+    return "\n".join(
+        [
+            "| for | database | split | records | used |",
+            "| --- | --- | --- | --- | --- |",
+            *rows,
+            "",
+            f"{len(splits['training_patients'])} patients trained it, {len(splits['validation_patients'])} validated "
+            f"it, {len({r.patient for r in scored.by_record.values()})} of {scored.split} tested it; {same}. "
+            f"{calibration} training examples calibrated int8. `configuration.json` lists every record, patient and "
+            "calibration example, and the hashes of the recordings.",
+        ]
+    )
+
+
+def training(configuration: dict[str, Any]) -> str:
+    """The configuration and hyperparameters: what differs from the defaults."""
+    config = parse_config(configuration["config"], "configuration.json")
+    tree = config.model_dump(mode="json", exclude_defaults=True, exclude=TEXTS | {"compression"})
+    libraries = ", ".join(f"{name} {version}" for name, version in configuration["libraries"].items())
+    return (
+        f"What is not said here has its default:\n\n{yaml_block({'name': config.name, **tree})}\n\n"
+        f"Made with {libraries}; revision `{configuration['git_revision']}`."
+    )
+
+
+def risks(configuration: dict[str, Any], metrics: Metrics) -> str:
+    """What the model does badly, as its own figures tell, and what they cannot tell."""
+    first = next(e for e in metrics.evaluations if e.of_file)
+    lines = [configuration["limits"], *_failing_classes(first), _patients(first)]
+    if metrics.robustness:
+        lines.append(_worst_disturbance(metrics, first))
+    lines += [
+        _people(first),
+        "Trained on one lead of two-lead Holter recordings of a few dozen people, most of them ill; other leads, "
+        "electrodes, populations and noise may give other results.",
+        RHYTHM_LIMITS if TASKS[metrics.task].of_rhythm else BEAT_LIMITS,
+        "The design of heartzoo's networks was informed by published results on DS2.",
+    ]
+    return "\n".join(f"- {line}" for line in lines if line)
+
+
+def _failing_classes(e: Evaluation) -> list[str]:
+    poor = sorted(
+        ((name, c) for name, c in e.per_class.items() if c.support and c.f1 < FAILING_F1), key=lambda item: item[1].f1
+    )
+    return [
+        f"{name}: of {c.support:,} on {e.split} it finds {c.se:.1%}; of what it calls {name}, {c.ppv:.1%} is "
+        f"(F1 {c.f1:.2f})."
+        for name, c in poor
+    ]
+
+
+def _patients(e: Evaluation) -> str:
+    figures = {name: r.macro_f1 for name, r in e.by_record.items()}
+    worst = sorted(figures, key=figures.__getitem__)[:3]
+    return (
+        f"People differ: by record of {e.split}, macro-F1 over the classes that it has is {min(figures.values()):.2f} "
+        f"to {max(figures.values()):.2f}, in the middle {statistics.median(figures.values()):.2f}; lowest on "
+        f"{', '.join(worst)}."
+    )
+
+
+def _worst_disturbance(metrics: Metrics, e: Evaluation) -> str:
+    name = TASKS[metrics.task].headline(e.track)
+    worst = min(metrics.robustness, key=lambda result: getattr(result, name))
+    lost = 100 * (getattr(e, name) - getattr(worst, name))
+    return (
+        f"What harms it most of the changes tried: {worst.disturbance.kind}, {worst.disturbance.level}: {lost:.1f} "
+        "points of macro-F1."
+    )
+
+
+def _people(e: Evaluation) -> str:
+    people = {r.patient: r for r in e.by_record.values()}.values()
+    women, men = (sum(r.sex == sex for r in people) for sex in ("F", "M"))
+    ages = [r.age for r in people if r.age is not None]
+    if not ages:
+        return "Sex, age and ancestry of the people it was tested on are unknown."
+    return (
+        f"Tested on {women} women and {men} men of {min(ages)} to {max(ages)} years (where the recordings say it); too "
+        "few to tell whether it treats groups alike. Their ancestry is unknown."
+    )
+
+
+def licence(configuration: dict[str, Any]) -> str:
+    """Of code and weights, with the notice that the data ask for, and how to cite."""
+    name, version, weights = configuration["name"], configuration["version"], weights_licence(configuration)
+    databases = training_databases(configuration)
+    share_alike = any(database.share_alike for database in databases)
+    lines = [f"Code: Apache-2.0. Weights: {weights}." if share_alike else f"Weights and code: {weights}."]
+    lines += [
+        f"Trained on information from the {database.title} ({database.name} {database.version}), which is made "
+        f"available under {database.license}. {database.citation}"
+        for database in databases
+    ]
+    lines.append(
+        "To cite the model:\n\n```bibtex\n"
+        f"@misc{{heartzoo-{name},\n  title = {{{name} {version}: {configuration['summary']}}},\n"
+        "  author = {{The heartzoo authors}},\n"
+        f"  note = {{An ECG model for microcontrollers from heartzoo, version {version}}}\n}}\n```"
+    )
+    return "\n\n".join(lines)

@@ -1,0 +1,229 @@
+"""The card of one version: what it is and is for, what it takes, what it does and does badly, how to use and repeat it.
+
+The order of the sections is that of model cards: Mitchell et al. 2019, Model Cards for Model Reporting (FAT*).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from heartzoo.ablation import ablation_table
+from heartzoo.cards.about import contract, data_and_splits, intended_use, licence, risks, training
+from heartzoo.cards.front_matter import front_matter, is_part
+from heartzoo.cards.tables import (
+    alarm_table,
+    class_table,
+    confidence_tables,
+    group_table,
+    personalisation_table,
+    record_table,
+    robustness_table,
+    yaml_block,
+)
+from heartzoo.cards.usage import usage
+from heartzoo.data.splits import TRACKS
+from heartzoo.interpreters import RUNTIMES
+from heartzoo.metrics_file import Metrics
+from heartzoo.models_table import PRECISIONS, manner, size
+from heartzoo.tasks import TASKS
+from heartzoo.zoo_index import headline
+
+DISCLAIMER = "**Not a medical device.** For research and education; not for diagnosis, monitoring or treatment."
+
+
+def card(configuration: dict[str, Any], metrics: Metrics, files: Mapping[str, Mapping[str, Any]]) -> str:
+    """The card of one version.
+
+    Args:
+        configuration: the content of ``configuration.json``.
+        metrics: the content of ``metrics.json``.
+        files: the version's files but for the card: name -> ``{"bytes": size, "sha256": hash}``.
+
+    Returns:
+        Markdown with front matter for model hubs.
+    """
+    name, version = configuration["name"], configuration["version"]
+    steps = configuration["config"].get("compression") or []
+    sections = {
+        "Overview": _overview(configuration, metrics),
+        "Intended use": intended_use(metrics.task),
+        "Input contract": contract(configuration),
+        "Classes": _classes(configuration),
+        "Data and splits": data_and_splits(configuration, metrics),
+        "Training": f"{training(configuration)}\n\n{_seeds(configuration, metrics)}",
+        "Compression": _compression(steps, metrics),
+        "Results": _results(configuration, metrics),
+        **_robustness(metrics),
+        **_personalisation(metrics),
+        "Cost": _cost(metrics),
+        "Bias, risks and limitations": risks(configuration, metrics),
+        "Ethics": "**Not a medical device.** Nobody's treatment may depend on it. Who builds it into a product answers "
+        "for validation on the people, leads and devices of that product, and for the regulation that applies. An ECG "
+        "can identify a person and tell of illness: process recordings only with that person's consent, and keep "
+        "them where they arise.",
+        "Use it": usage(configuration, metrics, dict(files)),
+        "Repeat it": _repeat(configuration, metrics),
+        "Files": _files(files),
+        "Licence, data and citation": licence(configuration),
+    }
+    parts = [front_matter(configuration, metrics), f"# {name} {version}", _summary(configuration)]
+    parts += [f"## {title}\n\n{text}" for title, text in sections.items() if text]
+    return "\n\n".join(parts) + "\n"
+
+
+def _summary(configuration: dict[str, Any]) -> str:
+    said = f"{configuration['summary']}. {configuration['origin']}".strip(". ") + "."
+    return f"{said[:1].upper()}{said[1:]}\n\n{DISCLAIMER}"
+
+
+def _overview(configuration: dict[str, Any], metrics: Metrics) -> str:
+    cost, first = metrics.cost, next(e for e in metrics.evaluations if e.of_file)
+    figure, (low, high) = headline(first, metrics.task)
+    over = " over N, S, V" if TASKS[metrics.task].headline(first.track) == "macro_f1_nsv" else ""
+    preprocessing = configuration["preprocessing"]
+    facts = {
+        "task": f"{metrics.task}: {', '.join(metrics.classes)}",
+        "input": f"{preprocessing['fs']:g} Hz, one lead; {preprocessing['frame']} values a decision",
+        "architecture": configuration["config"]["model"]["architecture"],
+        "headline": f"macro-F1{over} {figure:.3f} ({low:.3f}-{high:.3f}) on {first.split}, {first.track} track"
+        f"{manner(first)}",
+        "flash": f"{cost.tflite_bytes:,} B of `.tflite`",
+        "arena": size(cost.arena_bytes),
+        "compute": f"{cost.macs:,} multiply-accumulates a decision, {cost.parameters:,} parameters",
+        "delay": _delay(configuration),
+    }
+    return "\n".join(["| | |", "| --- | --- |", *(f"| {name} | {_cell(text)} |" for name, text in facts.items())])
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _delay(configuration: dict[str, Any]) -> str:
+    delay = configuration["delay"]
+    if TASKS[configuration["task"]].of_rhythm:
+        return f"{delay['seconds']:g} s {delay['rule']}"
+    return f"{delay['seconds']:g} s after the R peak, or {delay['following_beats']} following beats ({delay['rule']})"
+
+
+def _classes(configuration: dict[str, Any]) -> str:
+    of_rhythm = TASKS[configuration["task"]].of_rhythm
+    rows = "\n".join(f"| {_cell(name)} | `{symbols}` |" for name, symbols in configuration["class_map"].items())
+    mapping = "" if of_rhythm else f" Beat mapping {configuration['config']['data']['mapping']}."
+    symbols = "symbols of frames" if of_rhythm else "WFDB symbols"
+    head = f"| class | {symbols} |\n| --- | --- |"
+    return f"The outputs in this order; what has none of these symbols is not scored.{mapping}\n\n{head}\n{rows}"
+
+
+def _compression(steps: list[dict[str, Any]], metrics: Metrics) -> str:
+    settings = yaml_block({"compression": steps}) if steps else "None before quantization to integers."
+    return "\n\n".join([settings, *([ablation_table(metrics)] if metrics.ablation else [])])
+
+
+def _results(configuration: dict[str, Any], metrics: Metrics) -> str:
+    track, unit = configuration["training"]["track"], TASKS[metrics.task].unit
+    lines = [
+        f"Track: {track} ({TRACKS[track]}). Full coverage, all scored {unit}, the published file. Intervals: 95 % "
+        "bootstrap over patients.",
+        "",
+        f"| split | file | runtime | {unit} | accuracy | macro-F1 (95 %) | mean over patients |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for e in metrics.evaluations:
+        figure, (low, high) = headline(e, metrics.task)
+        patients = getattr(e, f"patient_{TASKS[metrics.task].headline(e.track)}")
+        lines.append(
+            f"| {e.split} | {PRECISIONS[e.precision]} | {e.runtime} | {e.n:,} | {e.accuracy:.4f} | "
+            f"{figure:.4f} ({low:.3f}-{high:.3f}) | {patients:.4f} |"
+        )
+    if agreement := metrics.agreement:
+        lines.append(
+            f"\nThe figures of the file are by {RUNTIMES[agreement.runtime]}, not by TFLite Micro. On "
+            f"{agreement.examples:,} calibration examples both give the same class {agreement.same_class:,} times, and "
+            f"logits that differ by at most {agreement.largest_difference} integer steps. `heartzoo evaluate` runs "
+            "TFLite Micro unless told otherwise; that may take hours, and goes on where it was interrupted."
+        )
+    if TASKS[metrics.task].headline(metrics.evaluations[0].track) == "macro_f1_nsv":
+        lines.append(
+            "\nMacro-F1 over N, S and V; true F and Q beats are left out, a scored beat called F or Q is an error."
+        )
+    return "\n\n".join(["\n".join(lines), *_details(metrics)])
+
+
+def _details(metrics: Metrics) -> list[str]:
+    """Tables of the ``.tflite`` file on each whole test split."""
+    found = []
+    for e in metrics.evaluations:
+        if not e.of_file or is_part(e):
+            continue
+        unit = TASKS[metrics.task].unit
+        tables = {"by class": class_table(e, unit), "by record": record_table(e, unit)}
+        if e.false_alarms_per_hour:
+            tables["false alarms"] = alarm_table(e)
+        if e.confidence:
+            tables["confidence"] = confidence_tables(e.confidence, TASKS[metrics.task].headline(e.track))
+        if any(r.sex or r.age is not None for r in e.by_record.values()):
+            tables["by sex and age"] = group_table(e, metrics.task)
+        for what, table in tables.items():
+            found += [f"### {e.split}, {PRECISIONS[e.precision]}, {what}", table]
+    return found
+
+
+def _robustness(metrics: Metrics) -> dict[str, str]:
+    if not metrics.robustness:
+        return {}
+    first = metrics.robustness[0]
+    whole = next(e for e in metrics.evaluations if e.of_file and e.split == first.split)
+    return {f"Robustness ({first.split})": robustness_table(metrics.robustness, whole, metrics.task)}
+
+
+def _personalisation(metrics: Metrics) -> dict[str, str]:
+    results = metrics.personalisation
+    return {f"Personalisation ({results[0].split})": personalisation_table(results, metrics.task)} if results else {}
+
+
+def _seeds(configuration: dict[str, Any], metrics: Metrics) -> str:
+    stated = configuration["training"]
+    rule = (
+        f"chosen by {stated['chosen_by']} on validation {'beats' if stated['track'] == 'random' else 'patients'}"
+        if stated["chosen_by"]
+        else "the first one: everybody trained, nobody was left to choose on"
+    )
+    lines = [
+        f"Shipped: seed {stated['shipped_seed']}, {rule}.",
+        "",
+        "| figure | split | file | mean | spread | each |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for s in metrics.seeds:
+        each = ", ".join(f"{value:.4f}" for value in s.each.values())
+        lines.append(
+            f"| {_cell(s.metric)} | {s.split} | {PRECISIONS[s.precision]} | {s.mean:.4f} | {s.spread:.4f} | {each} |"
+        )
+    return "\n".join(lines if metrics.seeds else lines[:1])
+
+
+def _cost(metrics: Metrics) -> str:
+    cost = metrics.cost
+    operators = ", ".join(f"{count} x {name}" for name, count in cost.operators.items())
+    return (
+        f"{cost.parameters:,} parameters, {cost.macs:,} multiply-accumulates an inference, "
+        f"{cost.tflite_bytes:,} bytes of `.tflite`, {size(cost.arena_bytes)} of arena (TFLite Micro's allocator on a "
+        f"64-bit host; a 32-bit core needs 10-15 % less), {sum(cost.operators.values())} operators: {operators}."
+    )
+
+
+def _repeat(configuration: dict[str, Any], metrics: Metrics) -> str:
+    name, version = configuration["name"], configuration["version"]
+    runtime = f" --runtime {metrics.agreement.runtime}" if metrics.agreement else ""
+    return (
+        f"The figures:\n\n```\nheartzoo evaluate {name}@{version}{runtime}\n```\n\nThe training, from the "
+        f"configuration above (of heartzoo's own models it is `configs/{name}.yaml`):\n\n```\nheartzoo train "
+        f"{name}.yaml --out runs/{name}\nheartzoo export runs/{name} --zoo my-zoo\n```"
+    )
+
+
+def _files(files: Mapping[str, Mapping[str, Any]]) -> str:
+    rows = [f"| {name} | {facts['bytes']:,} | `{facts['sha256']}` |" for name, facts in sorted(files.items())]
+    return "\n".join(["| file | bytes | SHA-256 |", "| --- | --- | --- |", *rows])

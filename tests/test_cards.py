@@ -1,0 +1,133 @@
+"""Model cards say what the files say, and what they show runs as printed."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+from huggingface_hub import ModelCard
+
+from heartzoo import metrics_file, publishing, zoo, zoo_index
+from heartzoo.cards import card
+from heartzoo.errors import UserError
+from heartzoo.zoo_index import CARD, headline
+
+PUBLISHED = zoo.entries()
+KINDS = ["arr-5-rr-sm", "beat-3-res-sm", "res-187", "cnn1", "dualpath-resnet"]
+SECTIONS = [
+    "Overview", "Intended use", "Input contract", "Classes", "Data and splits", "Training", "Compression", "Results",
+    "Cost", "Bias, risks and limitations", "Ethics", "Use it", "Repeat it", "Files", "Licence, data and citation",
+]  # fmt: skip
+
+
+def text(name: str) -> str:
+    return zoo.find(name).path(CARD).read_text()
+
+
+@pytest.mark.parametrize("label", [entry.label for entry in PUBLISHED])
+def test_every_published_card_follows_from_its_files(label):
+    entry = zoo.find(label)
+    others = {name: facts for name, facts in entry.files.items() if name != CARD}
+    assert text(label) == card(entry.configuration, entry.metrics, others), "run `python -m heartzoo.cards`"
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_hub_reads_the_front_matter(name):
+    data, metrics = ModelCard(text(name)).data, zoo.find(name).metrics
+    assert data.library_name == "heartzoo" and data.license == "apache-2.0" and metrics.task in data.tags
+    first = next(e for e in metrics.evaluations if e.of_file)
+    stated = data.eval_results[0]
+    assert (stated.dataset_type, stated.dataset_split) == (first.dataset, first.split)
+    assert stated.metric_value == round(headline(first, metrics.task)[0], 4)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_card_has_every_section_and_every_file(name):
+    content = text(name)
+    found = re.findall(r"^## (.*)$", content, re.M)
+    assert [title for title in found if title in SECTIONS] == SECTIONS
+    for file, facts in zoo.find(name).files.items():
+        assert file == CARD or f"| {file} | {facts['bytes']:,} | `{facts['sha256']}` |" in content
+
+
+@pytest.mark.parametrize("name", KINDS[:-1])
+def test_the_python_snippet_runs(name, cache, capsys):
+    (snippet,) = re.findall(r"```python\n(.*?)```", text(name), re.S)
+    exec(snippet, {})
+    labels = eval(capsys.readouterr().out)
+    assert labels and set(labels) <= set(zoo.find(name).metrics.classes)
+
+
+@pytest.mark.skipif(not shutil.which("gcc"), reason="needs gcc")
+@pytest.mark.parametrize("name", KINDS[:-1])
+def test_the_c_snippet_compiles_without_a_warning_and_finds_the_golden_vectors(name, tmp_path):
+    (snippet,) = re.findall(r"```c\n(.*?)```", text(name), re.S)
+    (tmp_path / "main.c").write_text(snippet)
+    header = tmp_path / "model.h"
+    header.write_bytes(zoo.find(name).path("model.h").read_bytes())
+    flags = [
+        "-std=c99",
+        "-O1",
+        "-Wall",
+        "-Wextra",
+        "-Wpedantic",
+        "-Werror",
+        "-Wno-unused-const-variable",
+        "-Wno-unused-variable",
+    ]
+    subprocess.run(["gcc", *flags, "main.c", "-o", "main", "-lm"], cwd=tmp_path, check=True, capture_output=True)
+    run = subprocess.run([str(tmp_path / "main")], capture_output=True, text=True, check=False)
+    assert run.returncode == 0 and run.stdout.startswith("0 values")
+    header.write_text(re.sub(r"(_SIGNAL_SCALE) (\S+)f", r"\1 1.1f * \2f", header.read_text()))
+    subprocess.run(["gcc", *flags, "main.c", "-o", "main", "-lm"], cwd=tmp_path, check=True, capture_output=True)
+    assert subprocess.run([str(tmp_path / "main")], capture_output=True, check=False).returncode == 1
+
+
+def test_a_model_without_a_header_says_so():
+    assert "```c\n" not in text("dualpath-resnet") and "too large for a C header" in text("dualpath-resnet")
+
+
+def test_it_says_what_the_model_does_badly():
+    part = text("arr-5-rr-sm").partition("## Bias, risks and limitations")[2].partition("## Ethics")[0]
+    first = zoo.find("arr-5-rr-sm").metrics.evaluations[0]
+    failing = [name for name, c in first.per_class.items() if c.support and c.f1 < 0.8]
+    assert failing and all(f"- {name}: of " in part for name in failing)
+    lowest = min(first.by_record, key=lambda name: first.by_record[name].macro_f1)
+    assert lowest in part and "muscle noise" in part
+
+
+def test_cards_are_made_anew_and_only_they_change(tiny_zoo, tmp_path):
+    copy = tmp_path / "zoo"
+    shutil.copytree(tiny_zoo, copy)
+    (entry,) = zoo.entries(copy)
+    folder = copy / entry.name / entry.version
+    (folder / CARD).write_text("an old card")
+    zoo_index.write(copy, [zoo_index.entry_on_disk(folder)])
+    target = tmp_path / "served"
+    publishing.publish_to(target, zoo=copy)
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    assert publishing.rewrite_cards(copy) == [entry.label] and publishing.rewrite_cards(copy) == []
+    after = {file.name: file.read_bytes() for file in folder.iterdir()}
+    assert [name for name in before if before[name] != after[name]] == [CARD] and zoo.entries(copy) == [entry]
+    publishing.publish_to(target, zoo=copy)  # a version published already gets the new card
+    assert (target / entry.name / entry.version / CARD).read_bytes() == after[CARD]
+    assert zoo.entries(target) == [entry]
+
+
+def test_metrics_that_lack_a_field_give_one_line_and_leave_the_card(tiny_zoo, tmp_path):
+    copy = tmp_path / "zoo"
+    shutil.copytree(tiny_zoo, copy)
+    (entry,) = zoo.entries(copy)
+    folder = copy / entry.name / entry.version
+    metrics = json.loads((folder / "metrics.json").read_text())
+    del metrics["cost"]["macs"]
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    card_before = (folder / CARD).read_bytes()
+    with pytest.raises(UserError, match=r"cost\.macs: Field required"):
+        metrics_file.read(folder / "metrics.json")
+    with pytest.raises(UserError, match=r"metrics\.json"):
+        publishing.rewrite_cards(copy)
+    assert (folder / CARD).read_bytes() == card_before
