@@ -350,12 +350,12 @@ def test_what_does_not_verify_or_is_there_with_other_files_is_not_published(copy
     target = tmp_path / "served"
     publishing.publish_to(target, zoo=copy)
     before = (target / "index.json").read_bytes()
-    content = (copy / "tiny/1.0.0/README.md").read_bytes() + b"more"
-    (copy / "tiny/1.0.0/README.md").write_bytes(content)
-    with pytest.raises(UserError, match=r"tiny@1.0.0: README.md has .* \(and 0 other problems\)"):
+    content = (copy / "tiny/1.0.0/model.h").read_bytes() + b"more"
+    (copy / "tiny/1.0.0/model.h").write_bytes(content)
+    with pytest.raises(UserError, match=r"tiny@1.0.0: model.h has .* \(and 0 other problems\)"):
         publishing.publish_to(target, zoo=copy)
     facts = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    change_index(copy, lambda model: model["files"].update({"README.md": facts}))
+    change_index(copy, lambda model: model["files"].update({"model.h": facts}))
     with pytest.raises(UserError, match="with other files, and a version is never overwritten"):
         publishing.publish_to(target, zoo=copy)
     with pytest.raises(UserError, match="unknown model 'x'"):
