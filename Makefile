@@ -50,11 +50,13 @@ types: setup ## types
 unit: setup ## tests
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
-docs: setup ## build the documentation into site/
+docs: setup ## build the documentation into site/, with the zoo for download
+	$(BIN)/python -m heartzoo.website docs
 	$(BIN)/mkdocs build --strict --quiet
+	$(BIN)/heartzoo publish site/zoo
 
-serve: setup ## show the documentation, rebuilt as it changes
-	$(BIN)/mkdocs serve
+serve: docs ## build the documentation and show it on port 8000 of this machine
+	$(BIN)/python -m http.server 8000 --bind 127.0.0.1 --directory site
 
 bench: setup ## time preparation, the input pipeline and the command line
 	$(BIN)/python benchmarks/prepare.py

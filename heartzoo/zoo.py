@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,20 +73,20 @@ class Entry:
             f"restore it, or fetch it: heartzoo download {self.name}@{self.version} --zoo URL",
         )
 
-    @property
+    @cached_property
     def configuration(self) -> dict[str, Any]:
         """The content of ``configuration.json``."""
         content: dict[str, Any] = json.loads(self.path("configuration.json").read_text())
         return content
 
-    @property
+    @cached_property
     def config(self) -> Config:
         """The configuration it was trained with."""
         from heartzoo.config.file import parse_config
 
         return parse_config(self.configuration["config"], str(self.folder / "configuration.json"))
 
-    @property
+    @cached_property
     def metrics(self) -> Metrics:
         """The content of ``metrics.json``."""
         from heartzoo import metrics_file

@@ -1,0 +1,143 @@
+"""A page for each task with a tab for each of its models, and a page for each model: its card."""
+
+from __future__ import annotations
+
+from textwrap import indent
+from typing import Any
+
+from heartzoo.cards.front_matter import is_part
+from heartzoo.data.databases import get_database
+from heartzoo.data.splits import TRACKS, get_split
+from heartzoo.metrics_file import Evaluation
+from heartzoo.models_table import PRECISIONS, manner, size
+from heartzoo.tasks import TASKS
+from heartzoo.website.markup import data_block, file_link, placeholder, table
+from heartzoo.zoo import Entry
+from heartzoo.zoo_index import IndexEntry, headline
+
+TITLES = {
+    "beat-2": "beat-2: normal or ectopic",
+    "beat-3": "beat-3: normal, supraventricular, ventricular",
+    "arrhythmia-5": "arrhythmia-5: the five AAMI classes",
+    "rhythm-3": "rhythm-3: normal rhythm, atrial fibrillation or flutter, noise",
+}
+
+
+def task_page(name: str, models: list[Entry]) -> str:
+    """The page of a task.
+
+    Args:
+        name: the task's.
+        models: its models, newest versions.
+    """
+    task = TASKS[name]
+    best = sorted(models, key=_rank)
+    parts = [
+        f"# {TITLES[name]}",
+        f"Classes, by {'symbols of frames' if task.of_rhythm else 'WFDB symbols of beats (mapping A)'}:",
+        table(["class", "symbols"], [[c, f"`{s}`"] for c, s in zip(task.classes, task.symbols(), strict=True)]),
+        "Models measured on unseen patients first, those of the random split after them. Figures are of the int8 file "
+        "by TFLite Micro unless said otherwise; [how they are measured](../evaluation.md).",
+    ]
+    parts += [f'=== "{entry.name}"\n\n{indent(_tab(entry), "    ")}' for entry in best]
+    parts += [data_block(f"matrices-{entry.name}", _matrices(entry)) for entry in best]
+    return "\n\n".join(parts) + "\n"
+
+
+def _rank(entry: Entry) -> tuple[bool, float]:
+    first = next(e for e in entry.metrics.evaluations if e.of_file)
+    return first.track == "random", -headline(first, entry.metrics.task)[0]
+
+
+def _tab(entry: Entry) -> str:
+    metrics, configuration = entry.metrics, entry.configuration
+    track = configuration["training"]["track"]
+    first = next(e for e in metrics.evaluations if e.of_file)
+    databases = {split: get_database(get_split(split).database).title for split in configuration["splits"]["train"]}
+    summary = configuration["summary"]
+    parts = [
+        f"{summary[:1].upper()}{summary[1:]}. Version {entry.version}; [its card](../cards/{entry.name}.md).",
+        f"**Input.** {configuration['preprocessing']['fs']:g} Hz, one lead, {configuration['preprocessing']['frame']} "
+        f"values a decision. **Trained on** {', '.join(f'{title} ({split})' for split, title in databases.items())}. "
+        f"**Track:** {track} ({TRACKS[track]}).",
+        "**Performance**",
+        table(["split", "file", "accuracy", "macro-F1 (95 %)"], [_row(e, metrics.task) for e in metrics.evaluations]),
+        table(
+            ["class", "Se", "+P", "F1", TASKS[metrics.task].unit],
+            [[c, f"{f.se:.3f}", f"{f.ppv:.3f}", f"{f.f1:.3f}", f"{f.support:,}"] for c, f in first.per_class.items()],
+        ),
+        f"On {first.split}.",
+        placeholder("matrix", f"matrices-{entry.name}", f"confusion matrices of {entry.name}"),
+        "**Cost**",
+        table(
+            ["parameters", "MACs", "flash", "arena", "operators"],
+            [[
+                f"{metrics.cost.parameters:,}", f"{metrics.cost.macs:,}", size(metrics.cost.tflite_bytes),
+                size(metrics.cost.arena_bytes), str(sum(metrics.cost.operators.values())),
+            ]],
+        ),
+        "**Downloads**",
+        downloads(entry),
+        f"```\nheartzoo download {entry.name}@{entry.version}\n```",
+    ]  # fmt: skip
+    return "\n\n".join(parts)
+
+
+def _row(e: Evaluation, task: str) -> list[str]:
+    figure, (low, high) = headline(e, task)
+    over = " N/S/V" if TASKS[task].headline(e.track) == "macro_f1_nsv" else ""
+    said = f"{PRECISIONS[e.precision]}{manner(e) if e.of_file and e.runtime != 'tflm' else ''}"
+    return [e.split, said, f"{e.accuracy:.4f}", f"{figure:.3f} ({low:.3f}-{high:.3f}){over}"]
+
+
+def downloads(entry: Entry) -> str:
+    """The table of a version's files."""
+    rows = [
+        [file_link(entry, name), f"{facts['bytes']:,}", f"`{facts['sha256']}`"] for name, facts in entry.files.items()
+    ]
+    return table(["file", "bytes", "SHA-256"], rows)
+
+
+def _matrices(entry: Entry) -> dict[str, Any]:
+    """For the script that draws them: those of whole test splits, of the file and of its float parent."""
+    return {
+        "classes": entry.metrics.classes,
+        "matrices": [
+            {"split": e.split, "file": PRECISIONS[e.precision], "counts": e.confusion_matrix}
+            for e in entry.metrics.evaluations
+            if not is_part(e)
+        ],
+    }
+
+
+def card_page(entry: Entry, versions: list[IndexEntry]) -> str:
+    """A model's card as a page of the site, with its confusion matrices, files and versions.
+
+    Args:
+        entry: the newest version.
+        versions: all that the index lists.
+    """
+    text = entry.path("README.md").read_text()
+    body = text.split("---\n", 2)[2].strip()
+    title, _, rest = body.partition("\n")
+    rows = [
+        [
+            v.version,
+            f"{v.headline.value:.3f} on {v.headline.split}",
+            v.withdrawn or ("newest" if v.version == entry.version else ""),
+        ]
+        for v in reversed(versions)
+    ]
+    parts = [
+        "---\nsearch:\n  exclude: true\n---",
+        title,
+        rest.strip(),
+        "## Confusion matrices",
+        placeholder("matrix", f"matrices-{entry.name}", f"confusion matrices of {entry.name}"),
+        "## Downloads",
+        downloads(entry),
+        "## Versions",
+        table(["version", "macro-F1", ""], rows),
+        data_block(f"matrices-{entry.name}", _matrices(entry)),
+    ]
+    return "\n\n".join(parts) + "\n"
