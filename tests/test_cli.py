@@ -117,6 +117,7 @@ MISTAKES = {
         "evaluate tiny --zoo {zoo} --dataset svdb --split ds2", "split ds2 belongs to mitdb, not to svdb",
     ),
     "unknown runtime": ("evaluate tiny --zoo {zoo} --runtime tflmm", "'tflmm' is not one of 'tflm', 'reference'"),
+    "unknown format": ("evaluate tiny --zoo {zoo} --plots --format gif", "'gif' is not one of 'png', 'svg'"),
     "jobs out of range": ("evaluate tiny --zoo {zoo} --jobs 0", "Invalid value for '--jobs'"),
     "jobs no number": ("evaluate tiny --zoo {zoo} --jobs many", "Invalid value for '--jobs'"),
     "keras runtime for tflite": ("evaluate {int8} --runtime keras", "a .tflite file does not run in Keras"),
@@ -231,12 +232,14 @@ sys.argv = ["heartzoo", *sys.argv[1:]]
 try:
     main()
 except SystemExit as ended:
-    print("LOADED", ended.code, *sorted({"tensorflow", "keras", "jax", "torch"} & sys.modules.keys()))
+    print("LOADED", ended.code, *sorted({"tensorflow", "keras", "jax", "torch", "matplotlib"} & sys.modules.keys()))
 """
 
 
 @pytest.mark.parametrize("command", ["--help", "list", "info tiny", "data list"])
-def test_what_needs_no_network_loads_no_keras(command, cache, tiny_zoo, monkeypatch):
+def test_what_needs_no_network_loads_no_keras_and_what_does_not_draw_no_matplotlib(
+    command, cache, tiny_zoo, monkeypatch
+):
     monkeypatch.setenv("HEARTZOO_ZOO", str(tiny_zoo))
     run = subprocess.run([sys.executable, "-c", LOADED, *command.split()], capture_output=True, text=True)
     (line,) = (line for line in run.stdout.splitlines() if line.startswith("LOADED"))
@@ -352,6 +355,21 @@ def test_evaluate_writes_its_report_and_repeats_the_published_figures(cli, tiny_
     published = json.loads((tiny_zoo / "tiny" / "1.0.0" / "metrics.json").read_text())
     assert report["evaluations"] == [published["evaluations"][0]]
     assert not (tiny_zoo / "openings.jsonl").exists()
+
+
+def test_evaluate_draws_every_picture_in_the_format_asked_for(cli, tiny_zoo):
+    arguments = ("evaluate", "tiny", "--zoo", tiny_zoo, "--runtime", "reference", "--plots", "--format", "svg")
+    pictures = []
+    for folder in ("first", "second"):
+        code, text, errors = cli(*arguments, "--out", folder)
+        assert code == 0, errors
+        pictures.append({path.name: path.read_bytes() for path in Path(folder).glob("*.svg")})
+        assert {str(path) for path in Path(folder).iterdir()} == set(re.findall(r"wrote (\S+)", text))
+    assert pictures[0] == pictures[1]  # the same bytes
+    names = ("beats", "classes", "confusion", "reliability", "risk-coverage")  # no recordings were made worse
+    assert sorted(name.partition("-reference-")[2] for name in pictures[0]) == [f"{name}.svg" for name in names]
+    beats = next(content for name, content in pictures[0].items() if name.endswith("-beats.svg"))
+    assert b"heartzoo's own synthetic recordings, records syn" in beats and b"Apache-2.0" in beats
 
 
 @pytest.mark.parametrize("runtime", ["reference", "keras"])
