@@ -15,6 +15,8 @@ from heartzoo import quantization_report
 from heartzoo.cli import main
 from heartzoo.config.disturbance import Disturbance
 from heartzoo.errors import UserError
+from heartzoo.metrics_file import DisturbedResult
+from heartzoo.zoo import find
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -414,6 +416,33 @@ def test_evaluate_measures_robustness_and_logs_each_opening(cli, tiny_zoo, tmp_p
     assert report["robustness"][0]["n"] == report["evaluations"][0]["n"]
     lines = [json.loads(line) for line in (copy / "openings.jsonl").read_text().splitlines()]
     assert [line.get("disturbance") for line in lines] == [None, "inverted lead, x -1", "R peaks jittered, up to 40 ms"]
+
+
+def test_a_model_of_rhythms_has_every_picture_but_that_of_beats(cli, tmp_path):
+    root = Path(__file__).parents[1]
+    text = re.sub("rhythm-(train|test)", r"synthetic-\1", (root / "configs/cnn1.yaml").read_text())
+    config = tmp_path / "rhythm.yaml"
+    config.write_text(text.replace("drowned_share: 0.25", "drowned_share: 0.0"))  # nstdb is not here
+    model = root / "zoo/cnn1/1.0.0/model.tflite"
+    options = ("--config", config, "--runtime", "xnnpack", "--jobs", 1, "--plots", "--format", "svg", "--out", ".")
+    code, _, errors = cli("evaluate", model, *options)
+    assert code == 0, errors
+    pictures = sorted(path.name.partition("-xnnpack-")[2] for path in Path().glob("*.svg"))
+    assert pictures == ["classes.svg", "confusion.svg", "reliability.svg", "risk-coverage.svg"]
+
+
+def test_pictures_take_the_published_robustness_where_none_is_measured(cli, tiny_zoo, monkeypatch):
+    monkeypatch.setattr("heartzoo.evaluation.DISTURBANCES", (Disturbance(jitter_ms=40.0),))
+    arguments = ("evaluate", "tiny", "--zoo", tiny_zoo, "--jobs", 1, "--format", "svg", "--out")
+    assert cli(*arguments, "measured", "--robustness")[0] == 0
+    report = json.loads(next(Path("measured").glob("*.json")).read_text())
+    measured = [DisturbedResult(**row) for row in report["robustness"]]
+    published = find("tiny", tiny_zoo).metrics.model_copy(update={"robustness": measured})
+    monkeypatch.setattr("heartzoo.zoo.Entry.metrics", published)
+    assert cli(*arguments, "plain")[0] == 0 and not list(Path("plain").glob("*-robustness.svg"))
+    assert cli(*arguments, "all", "--plots")[0] == 0
+    pictures = [next(Path(folder).glob("*-robustness.svg")).read_bytes() for folder in ("measured", "all")]
+    assert pictures[0] == pictures[1]
 
 
 def test_a_model_is_adapted_to_each_patient_where_its_export_says_how(cli, tiny_run, tiny_zoo, tmp_path, monkeypatch):

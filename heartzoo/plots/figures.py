@@ -71,13 +71,8 @@ def class_bars(model: str, evaluation: Evaluation, task: str) -> Figure:
         values = [100 * getattr(figures, name) for figures in evaluation.per_class.values()]
         bars = axes.barh(rows + 0.27 * (place - 1), values, 0.25, color=colour, label=label)
         axes.bar_label(bars, fmt="%.1f", padding=2, fontsize=SMALL)
-    value, (low, high) = headline(evaluation, task)
     last = len(rows)
-    axes.barh(last, 100 * value, 0.3, color=GREY)
-    error = 100 * np.array([[max(value - low, 0.0)], [max(high - value, 0.0)]])
-    axes.errorbar(100 * value, last, xerr=error, color="black", capsize=3)
-    text = f"{percent(value)} (95 % interval {percent(low)} to {percent(high)})"
-    axes.text(0.5, last + 0.35, text, va="center", fontsize=SMALL)
+    _headline_bar(axes, last, evaluation, task)
     name = NAMES[TASKS[task].headline(evaluation.track)].replace(" ", "\n")
     axes.set_yticks([*rows, last], [*_counted(evaluation), name], parse_math=False)
     axes.set_ylim(last + 0.6, -0.6)
@@ -86,6 +81,15 @@ def class_bars(model: str, evaluation: Evaluation, task: str) -> Figure:
     axes.set_xlabel("%")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     return figure
+
+
+def _headline_bar(axes: Axes, place: int, evaluation: Evaluation, task: str) -> None:
+    value, (low, high) = headline(evaluation, task)
+    axes.barh(place, 100 * value, 0.3, color=GREY)
+    # A percentile interval need not hold the value, so it is drawn around its own middle.
+    axes.errorbar(50 * (low + high), place, xerr=50 * (high - low), color="black", capsize=3)
+    text = f"{percent(value)} (95 % interval {percent(low)} to {percent(high)})"
+    axes.text(0.5, place + 0.35, text, va="center", fontsize=SMALL)
 
 
 @styled

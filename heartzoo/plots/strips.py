@@ -37,10 +37,7 @@ def beat_strips(model: str, evaluation: Evaluation, beats: Sequence[ExampleBeat]
         for label in range(len(classes))
         for place in range(max(len(_column(beats, label, right)) for right in (True, False)))
     ]
-    title = (
-        *condition(model, evaluation),
-        "Beats drawn by chance, with their class. Left: called right. Right: wrong.",
-    )
+    title = (*condition(model, evaluation), "Beats drawn by chance. Left: called right. Right: called wrong.")
     figure = new_figure(WIDTH, 0.7 + 0.2 * len(title) + 0.85 * len(shown), *title)
     panels = figure.subplots(len(shown), 2, sharex=True, squeeze=False)
     for row, (label, place) in zip(panels, shown, strict=True):
