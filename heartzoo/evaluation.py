@@ -24,6 +24,7 @@ from heartzoo.data.noise import NAMES
 from heartzoo.data.splits import PARTS, RANDOM_TESTS, Split, get_split
 from heartzoo.data.store import Store, prepare
 from heartzoo.errors import UserError
+from heartzoo.example_beats import Verdicts
 from heartzoo.files import atomic_path, cache_dir, lock
 from heartzoo.metrics import confusion_matrix, false_alarms_per_hour, pooled_figures, score
 from heartzoo.metrics_file import DisturbedResult, Evaluation, PersonalisedResult
@@ -82,9 +83,16 @@ def evaluate(subject: Subject, split: Split, present_only: bool = False) -> list
     Raises:
         UserError: the model has trained on the split's people; data are missing or damaged.
     """
+    return evaluate_each_beat(subject, split, present_only)[0]
+
+
+def evaluate_each_beat(subject: Subject, split: Split, present_only: bool = False) -> tuple[list[Evaluation], Verdicts]:
+    """As :func:`evaluate`, and beside the results what the model said of each scored beat of the split."""
     parts = [split, *(get_split(name) for name in PARTS.get(split.name, ()))]
     with _answers(subject, split, present_only) as answers:
-        return [_result(subject, part, answers) for part in parts]
+        decisions = Decisions.of(answers.logits, answers.labels, subject.temperature)
+        verdicts = Verdicts(answers.store.records[answers.rows], answers.store.samples[answers.rows], decisions)
+        return [_result(subject, part, answers) for part in parts], verdicts
 
 
 def evaluate_disturbed(

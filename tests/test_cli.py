@@ -15,6 +15,8 @@ from heartzoo import quantization_report
 from heartzoo.cli import main
 from heartzoo.config.disturbance import Disturbance
 from heartzoo.errors import UserError
+from heartzoo.metrics_file import DisturbedResult
+from heartzoo.zoo import find
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -117,6 +119,7 @@ MISTAKES = {
         "evaluate tiny --zoo {zoo} --dataset svdb --split ds2", "split ds2 belongs to mitdb, not to svdb",
     ),
     "unknown runtime": ("evaluate tiny --zoo {zoo} --runtime tflmm", "'tflmm' is not one of 'tflm', 'reference'"),
+    "unknown format": ("evaluate tiny --zoo {zoo} --plots --format gif", "'gif' is not one of 'png', 'svg'"),
     "jobs out of range": ("evaluate tiny --zoo {zoo} --jobs 0", "Invalid value for '--jobs'"),
     "jobs no number": ("evaluate tiny --zoo {zoo} --jobs many", "Invalid value for '--jobs'"),
     "keras runtime for tflite": ("evaluate {int8} --runtime keras", "a .tflite file does not run in Keras"),
@@ -231,12 +234,14 @@ sys.argv = ["heartzoo", *sys.argv[1:]]
 try:
     main()
 except SystemExit as ended:
-    print("LOADED", ended.code, *sorted({"tensorflow", "keras", "jax", "torch"} & sys.modules.keys()))
+    print("LOADED", ended.code, *sorted({"tensorflow", "keras", "jax", "torch", "matplotlib"} & sys.modules.keys()))
 """
 
 
 @pytest.mark.parametrize("command", ["--help", "list", "info tiny", "data list"])
-def test_what_needs_no_network_loads_no_keras(command, cache, tiny_zoo, monkeypatch):
+def test_what_needs_no_network_loads_no_keras_and_what_does_not_draw_no_matplotlib(
+    command, cache, tiny_zoo, monkeypatch
+):
     monkeypatch.setenv("HEARTZOO_ZOO", str(tiny_zoo))
     run = subprocess.run([sys.executable, "-c", LOADED, *command.split()], capture_output=True, text=True)
     (line,) = (line for line in run.stdout.splitlines() if line.startswith("LOADED"))
@@ -354,6 +359,21 @@ def test_evaluate_writes_its_report_and_repeats_the_published_figures(cli, tiny_
     assert not (tiny_zoo / "openings.jsonl").exists()
 
 
+def test_evaluate_draws_every_picture_in_the_format_asked_for(cli, tiny_zoo):
+    arguments = ("evaluate", "tiny", "--zoo", tiny_zoo, "--runtime", "reference", "--plots", "--format", "svg")
+    pictures = []
+    for folder in ("first", "second"):
+        code, text, errors = cli(*arguments, "--out", folder)
+        assert code == 0, errors
+        pictures.append({path.name: path.read_bytes() for path in Path(folder).glob("*.svg")})
+        assert {str(path) for path in Path(folder).iterdir()} == set(re.findall(r"wrote (\S+)", text))
+    assert pictures[0] == pictures[1]  # the same bytes
+    names = ("beats", "classes", "confusion", "reliability", "risk-coverage")  # no recordings were made worse
+    assert sorted(name.partition("-reference-")[2] for name in pictures[0]) == [f"{name}.svg" for name in names]
+    beats = next(content for name, content in pictures[0].items() if name.endswith("-beats.svg"))
+    assert b"heartzoo's own synthetic recordings, records syn" in beats and b"Apache-2.0" in beats
+
+
 @pytest.mark.parametrize("runtime", ["reference", "keras"])
 def test_evaluate_runs_other_runtimes_and_loose_files(runtime, cli, tiny_zoo, tmp_path):
     file = "model.keras" if runtime == "keras" else "model.tflite"
@@ -396,6 +416,33 @@ def test_evaluate_measures_robustness_and_logs_each_opening(cli, tiny_zoo, tmp_p
     assert report["robustness"][0]["n"] == report["evaluations"][0]["n"]
     lines = [json.loads(line) for line in (copy / "openings.jsonl").read_text().splitlines()]
     assert [line.get("disturbance") for line in lines] == [None, "inverted lead, x -1", "R peaks jittered, up to 40 ms"]
+
+
+def test_a_model_of_rhythms_has_every_picture_but_that_of_beats(cli, tmp_path):
+    root = Path(__file__).parents[1]
+    text = re.sub("rhythm-(train|test)", r"synthetic-\1", (root / "configs/cnn1.yaml").read_text())
+    config = tmp_path / "rhythm.yaml"
+    config.write_text(text.replace("drowned_share: 0.25", "drowned_share: 0.0"))  # nstdb is not here
+    model = root / "zoo/cnn1/1.0.0/model.tflite"
+    options = ("--config", config, "--runtime", "xnnpack", "--jobs", 1, "--plots", "--format", "svg", "--out", ".")
+    code, _, errors = cli("evaluate", model, *options)
+    assert code == 0, errors
+    pictures = sorted(path.name.partition("-xnnpack-")[2] for path in Path().glob("*.svg"))
+    assert pictures == ["classes.svg", "confusion.svg", "reliability.svg", "risk-coverage.svg"]
+
+
+def test_pictures_take_the_published_robustness_where_none_is_measured(cli, tiny_zoo, monkeypatch):
+    monkeypatch.setattr("heartzoo.evaluation.DISTURBANCES", (Disturbance(jitter_ms=40.0),))
+    arguments = ("evaluate", "tiny", "--zoo", tiny_zoo, "--jobs", 1, "--format", "svg", "--out")
+    assert cli(*arguments, "measured", "--robustness")[0] == 0
+    report = json.loads(next(Path("measured").glob("*.json")).read_text())
+    measured = [DisturbedResult(**row) for row in report["robustness"]]
+    published = find("tiny", tiny_zoo).metrics.model_copy(update={"robustness": measured})
+    monkeypatch.setattr("heartzoo.zoo.Entry.metrics", published)
+    assert cli(*arguments, "plain")[0] == 0 and not list(Path("plain").glob("*-robustness.svg"))
+    assert cli(*arguments, "all", "--plots")[0] == 0
+    pictures = [next(Path(folder).glob("*-robustness.svg")).read_bytes() for folder in ("measured", "all")]
+    assert pictures[0] == pictures[1]
 
 
 def test_a_model_is_adapted_to_each_patient_where_its_export_says_how(cli, tiny_run, tiny_zoo, tmp_path, monkeypatch):

@@ -21,7 +21,7 @@ LAYERS = (
     "data",
     "models runtime interpreters",
     "checkpoints recipes recurrent training compression quantization",
-    "evaluation metrics_file openings predictors contract cheader cost",
+    "evaluation example_beats metrics_file openings predictors contract cheader cost",
     "zoo_index zoo verification zoo_download selection publishing "
     "plots tables ablation models_table cards comparison experiment_results",
     "runs quantization_report candidates export experiments",
@@ -136,6 +136,11 @@ def test_loads_neither_tensorflow_nor_unneeded_keras(module: str) -> None:
     heavy = ["tensorflow"] if inside(module, LOAD_KERAS) else ["tensorflow", "keras"]
     found = sorted(name for name in loaded_with(module, set()) if inside(name, heavy))
     assert not found, f"{module} loads {found}: import it inside the function that needs it"
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if not inside(module, ["heartzoo.plots"])])
+def test_loads_matplotlib_only_to_draw(module: str) -> None:
+    assert not [name for name in loaded_with(module, set()) if inside(name, ["matplotlib"])]
 
 
 def test_importing_heartzoo_is_cheap() -> None:

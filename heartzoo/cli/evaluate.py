@@ -13,13 +13,17 @@ from heartzoo.cli.backend import import_keras
 from heartzoo.errors import UserError
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from heartzoo.config import Config
     from heartzoo.data.splits import Split
     from heartzoo.evaluation import Subject
+    from heartzoo.example_beats import Verdicts
     from heartzoo.metrics_file import DisturbedResult, Evaluation, PersonalisedResult
     from heartzoo.zoo import Entry
 
 RuntimeName = Literal["tflm", "reference", "xnnpack", "keras"]
+PictureFormat = Literal["png", "svg"]
 DEFAULT_SPLITS = {
     "mitdb": "ds2",
     "svdb": "svdb-test",
@@ -52,18 +56,27 @@ def evaluate(
     personalised: Annotated[
         bool, typer.Option(help="also adapted to each patient by the first five minutes, without labels and with them")
     ] = False,
+    plots: Annotated[
+        bool,
+        typer.Option(
+            "--plots", help="every picture, not only the confusion matrix: by class, confidence, robustness, beats"
+        ),
+    ] = False,
+    picture_format: Annotated[
+        PictureFormat | None, typer.Option("--format", help="of the pictures; default both formats")
+    ] = None,
     jobs: Annotated[int | None, typer.Option(min=1, max=64, help="processes; default one a core")] = None,
-    out: Annotated[Path, typer.Option(help="folder for the report and the confusion matrix")] = Path("reports"),
+    out: Annotated[Path, typer.Option(help="folder for the report and the pictures")] = Path("reports"),
 ) -> None:
-    """Score a model on patients it has not seen; print, and write a report (JSON) and the confusion matrix."""
-    from heartzoo.evaluation import evaluate as score
+    """Score a model on patients it has not seen; print, and write a report (JSON) and pictures."""
+    from heartzoo.evaluation import evaluate_each_beat
     from heartzoo.openings import log_openings
     from heartzoo.tables import report_table, show
     from heartzoo.zoo import zoo_folder
 
     label, subject, entry = _subject(target, runtime, config, zoo, jobs)
     chosen = _split(subject.config, dataset, split)
-    results = score(subject, chosen, present_only)
+    results, verdicts = evaluate_each_beat(subject, chosen, present_only)
     log = log_openings(zoo or zoo_folder(), label, results)
     for result in results:
         show(report_table(label, result))
@@ -71,8 +84,10 @@ def evaluate(
         _compare(entry, results)
     disturbed = _disturbed(label, subject, chosen, present_only, zoo, results[0]) if robustness else []
     adapted = _adapted(label, entry, subject, chosen, present_only, zoo) if personalised else []
-    for path in _write_report(out, label, results, disturbed, adapted, subject.config.task):
-        print(f"wrote {path}")
+    stem = out / f"{label.replace('@', '-')}-{chosen.name}-{subject.runtime}"
+    _write_report(stem, label, results, disturbed, adapted)
+    figures = _pictures(label, subject, entry, results[0], disturbed, verdicts if plots else None)
+    _save(figures, stem, picture_format)
     if log:
         print(f"logged in {log}")
 
@@ -223,34 +238,61 @@ def _disturbed(
 
 
 def _write_report(
-    out: Path,
+    stem: Path,
     label: str,
     results: list[Evaluation],
     disturbed: list[DisturbedResult],
     adapted: list[PersonalisedResult],
-    task: str,
-) -> list[Path]:
+) -> None:
     from heartzoo.files import write_json
-    from heartzoo.plots import confusion_matrix, robustness_curves
-    from heartzoo.tasks import TASKS
 
-    written = []
-    stem = f"{label.replace('@', '-')}-{results[0].split}-{results[0].runtime}"
-    report = out / f"{stem}.json"
     evaluations = [result.model_dump(mode="json", exclude_none=True) for result in results]
     content = {"model": label, "evaluations": evaluations}
     for name, apart in (("robustness", disturbed), ("personalisation", adapted)):
         if apart:
             content[name] = [result.model_dump(mode="json", exclude_none=True) for result in apart]
-    write_json(report, content)
-    written.append(report)
-    import numpy as np
+    path = stem.with_name(f"{stem.name}.json")
+    write_json(path, content)
+    print(f"wrote {path}")
 
-    first = results[0]
-    title = f"{label}, {first.precision} by {first.runtime}, {first.split} ({first.track})"
-    written += confusion_matrix(np.array(first.confusion_matrix), list(first.per_class), title, out / stem)
-    if disturbed:
-        headline = TASKS[task].headline(first.track)
-        before = getattr(first, headline)
-        written += robustness_curves(disturbed, before, headline, title, out / f"{stem}-robustness")
-    return written
+
+def _pictures(
+    label: str,
+    subject: Subject,
+    entry: Entry | None,
+    result: Evaluation,
+    disturbed: list[DisturbedResult],
+    verdicts: Verdicts | None,
+) -> dict[str, Figure]:
+    """All pictures where there are verdicts; else the confusion matrix, and the curves that were measured just now."""
+    from heartzoo.plots import evaluation_pictures
+
+    task = subject.config.task
+    if verdicts is None:
+        drawn = evaluation_pictures(label, task, result, disturbed)
+        return {name: figure for name, figure in drawn.items() if name in ("confusion", "robustness")}
+    published = entry.metrics.robustness if entry else []
+    drawn = evaluation_pictures(label, task, result, disturbed or published)
+    return drawn | _example_beats(label, subject, result, verdicts)
+
+
+def _example_beats(label: str, subject: Subject, result: Evaluation, verdicts: Verdicts) -> dict[str, Figure]:
+    """The picture of example beats; none of a task of rhythms, or of beats that come without their recordings."""
+    from heartzoo.data.databases import get_database
+    from heartzoo.example_beats import example_beats
+    from heartzoo.plots.strips import beat_strips
+    from heartzoo.tasks import TASKS
+
+    database = get_database(result.dataset)
+    if TASKS[subject.config.task].of_rhythm or database.extensions == ("csv",):
+        return {}
+    beats = example_beats(verdicts, database, subject.config.data.leads)
+    return {"beats": beat_strips(label, result, beats, database)}
+
+
+def _save(figures: dict[str, Figure], stem: Path, chosen: PictureFormat | None) -> None:
+    from heartzoo.plots import FORMATS, save
+
+    for name, figure in figures.items():
+        for path in save(figure, stem.with_name(f"{stem.name}-{name}"), [chosen] if chosen else FORMATS):
+            print(f"wrote {path}")
