@@ -25,7 +25,7 @@ LAYERS = (
     "zoo_index zoo verification zoo_download selection publishing "
     "plots tables ablation models_table cards comparison experiment_results",
     "runs quantization_report candidates export experiments",
-    "cli demo __main__",
+    "cli demo website __main__",
 )
 RANK = {f"heartzoo.{name}": rank for rank, names in enumerate(LAYERS) for name in names.split()}
 RANK["heartzoo"] = len(LAYERS) - 1
@@ -138,7 +138,9 @@ def test_loads_neither_tensorflow_nor_unneeded_keras(module: str) -> None:
     assert not found, f"{module} loads {found}: import it inside the function that needs it"
 
 
-@pytest.mark.parametrize("module", [module for module in MODULES if not inside(module, ["heartzoo.plots"])])
+@pytest.mark.parametrize(
+    "module", [module for module in MODULES if not inside(module, ["heartzoo.plots", "heartzoo.website"])]
+)
 def test_loads_matplotlib_only_to_draw(module: str) -> None:
     assert not [name for name in loaded_with(module, set()) if inside(name, ["matplotlib"])]
 

@@ -7,12 +7,13 @@ from importlib.resources import files
 from pathlib import Path
 
 from heartzoo.files import write_bytes
+from heartzoo.plots import pictures, save
 from heartzoo.progress import track
 from heartzoo.tasks import TASKS
 from heartzoo.website.models_page import models_page
 from heartzoo.website.reference import citations_page, commands_page
 from heartzoo.website.task_page import card_page, task_page
-from heartzoo.zoo import find, read_index
+from heartzoo.zoo import Entry, find, read_index
 from heartzoo.zoo_index import newest
 
 GENERATED = ("models", "cards")  # folders that hold nothing else
@@ -37,8 +38,16 @@ def generate(docs: Path, zoo: Path) -> None:
         pages[f"models/{task}.md"] = task_page(task, [entry for entry in models if entry.metrics.task == task])
     for entry in track(models, len(models), "pages"):
         versions = [other for other in listed if other.name == entry.name]
-        pages[f"cards/{entry.name}.md"] = card_page(entry, versions)
+        pages[f"cards/{entry.name}.md"] = card_page(entry, versions, _draw(entry, docs / "cards" / "pictures"))
     for name, text in pages.items():
         write_bytes(docs / name, text.encode())
     plotly = files("plotly") / "package_data" / "plotly.min.js"
     write_bytes(docs / "assets" / "plotly.min.js", plotly.read_bytes())
+
+
+def _draw(entry: Entry, folder: Path) -> list[str]:
+    """Draw what a model's metrics give, but for the confusion matrices, which a script draws; the files' names."""
+    drawn = {name: figure for name, figure in pictures(entry.metrics).items() if not name.endswith("confusion")}
+    return [
+        path.name for name, figure in drawn.items() for path in save(figure, folder / f"{entry.name}-{name}", ["svg"])
+    ]

@@ -110,12 +110,13 @@ def _matrices(entry: Entry) -> dict[str, Any]:
     }
 
 
-def card_page(entry: Entry, versions: list[IndexEntry]) -> str:
+def card_page(entry: Entry, versions: list[IndexEntry], pictures: list[str]) -> str:
     """A model's card as a page of the site, with its confusion matrices, files and versions.
 
     Args:
         entry: the newest version.
         versions: all that the index lists.
+        pictures: files beside the page, under ``pictures``.
     """
     text = entry.path("README.md").read_text()
     body = text.split("---\n", 2)[2].strip()
@@ -134,6 +135,8 @@ def card_page(entry: Entry, versions: list[IndexEntry]) -> str:
         rest.strip(),
         "## Confusion matrices",
         placeholder("matrix", f"matrices-{entry.name}", f"confusion matrices of {entry.name}"),
+        "## Pictures",
+        *(f"![{name.removesuffix('.svg')}](pictures/{name})" for name in pictures),
         "## Downloads",
         downloads(entry),
         "## Versions",
