@@ -102,13 +102,17 @@ def withdraw(zoo: Path, name: str, reason: str) -> Entry:
     return find(name, zoo)
 
 
-def publish_to(target: Path, names: Sequence[str] = (), zoo: Path | None = None) -> list[str]:
+def publish_to(
+    target: Path, names: Sequence[str] = (), zoo: Path | None = None, served: Sequence[IndexEntry] = ()
+) -> list[str]:
     """Put versions of a zoo into a folder that any static host can serve, beside what it holds already.
 
     Args:
         target: the folder; made if absent.
         names: ``NAME`` (all its versions) or ``NAME@VERSION``; default everything.
         zoo: the zoo's folder; default :func:`heartzoo.zoo.zoo_folder`.
+        served: what a host serves already, if the folder is to be copied over what is there: it gets the files of new
+            versions alone, and an index of all.
 
     Returns:
         The versions that are new there.
@@ -127,7 +131,7 @@ def publish_to(target: Path, names: Sequence[str] = (), zoo: Path | None = None)
     ]:
         raise UserError(f"{problems[0]} (and {len(problems) - 1} other problems)", "see heartzoo zoo verify")
     with lock(target / "index.json"):
-        there = {entry.label: entry for entry in read_index(target)}
+        there = {entry.label: entry for entry in [*served, *read_index(target)]}
         for entry in chosen:
             if entry.label in there and _immutable(there[entry.label]) != _immutable(entry):
                 raise UserError(

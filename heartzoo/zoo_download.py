@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Event
 from typing import Any
 
@@ -57,6 +58,21 @@ def download(
     if out is None:
         _list(entry)
     return target
+
+
+def index_of(source: str) -> Index:
+    """The index that a URL or folder serves now.
+
+    Raises:
+        UserError: there is none, or it cannot be reached.
+    """
+    with _opened(source) as fetch, TemporaryDirectory() as folder:
+        place = f"{source.rstrip('/')}/index.json"
+        try:
+            fetch("index.json", Path(folder) / "index.json", MOST_INDEX_BYTES)
+        except FileError as error:
+            raise UserError(f"{place} cannot be had ({error})", "publish into a folder, and copy it there") from error
+        return parse((Path(folder) / "index.json").read_bytes(), place)
 
 
 def _opened(source: str) -> Any:

@@ -109,7 +109,7 @@ MISTAKES = {
     "verify no zoo": ("zoo verify --zoo {absent}", "holds no model; name a zoo"),
     "withdraw no version": ("zoo withdraw tiny --reason old --zoo {zoo}", "names no version"),
     "withdraw without a reason": ("zoo withdraw tiny@1.0.0 --zoo {zoo}", "Missing option '--reason'"),
-    "publish to a URL": ("publish https://example.org/zoo --zoo {zoo}", "publish into a folder, and upload"),
+    "publish to another kind of URL": ("publish ftp://x/zoo --zoo {zoo}", "cannot use 'ftp://x/zoo'"),
     "publish nothing": ("publish {folder}/served --zoo {absent}", "holds no model"),
     "unknown version": ("info tiny@9.0.0 --zoo {zoo}", "tiny has no version '9.0.0'"),
     "unknown dataset": ("evaluate tiny --zoo {zoo} --dataset mitbd", "unknown database 'mitbd'; did you mean 'mitdb'"),

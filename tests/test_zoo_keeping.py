@@ -24,7 +24,7 @@ from heartzoo import metrics_file, publishing, zoo, zoo_index
 from heartzoo.errors import UserError
 from heartzoo.selection import Limits, parse_size, select
 from heartzoo.verification import check_keras, recompute, verify
-from heartzoo.zoo_download import download
+from heartzoo.zoo_download import download, index_of
 
 ROOT = Path(__file__).parents[1]
 FILES = ["README.md", "configuration.json", "metrics.json", "model.h", "model.keras", "model.tflite"]
@@ -361,6 +361,21 @@ def test_what_does_not_verify_or_is_there_with_other_files_is_not_published(copy
     with pytest.raises(UserError, match="unknown model 'x'"):
         publishing.publish_to(target, ["x"], copy)
     assert (target / "index.json").read_bytes() == before
+
+
+def test_a_served_zoo_gets_what_is_new_and_an_index_of_all(copy, server, tmp_path):
+    shutil.copytree(copy / "tiny/1.0.0", copy / "tiny/1.2.0")
+    for file in ("configuration.json", "metrics.json"):
+        path = copy / "tiny/1.2.0" / file
+        path.write_text(path.read_text().replace('"version": "1.0.0"', '"version": "1.2.0"'))
+    served = index_of(server.url).models
+    publishing.write_index(copy)
+    upload = tmp_path / "upload"
+    assert publishing.publish_to(upload, zoo=copy, served=served) == ["tiny@1.2.0"]
+    assert [path.name for path in (upload / "tiny").iterdir()] == ["1.2.0"]
+    assert zoo.read_index(upload) == zoo.read_index(copy) and len(zoo.read_index(upload)) == 2
+    with pytest.raises(UserError, match=r"nowhere/index.json cannot be had .* publish into a folder"):
+        index_of(f"{server.url}/nowhere")
 
 
 # Selection

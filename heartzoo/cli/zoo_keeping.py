@@ -81,19 +81,24 @@ def select(
 
 
 def publish(
-    folder: Annotated[Path, typer.Argument(help="a folder that a web server, object store or hub will serve")],
+    target: Annotated[str, typer.Argument(help="a folder that a host will serve, or the URL of a zoo that is served")],
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME[@VERSION]]...", help="default all")] = None,
     zoo: ZooFolder = None,
+    out: Annotated[Path, typer.Option(help="for a URL: folder for what is to be copied there")] = Path("upload"),
 ) -> None:
     """Put models, verified, into a folder to be served; what is there is never overwritten."""
     from heartzoo.publishing import publish_to
+    from heartzoo.zoo_download import index_of
 
-    if ":/" in str(folder):  # Path has made one slash of two
-        raise UserError(f"cannot write to {folder}", "publish into a folder, and upload that to the host")
-    new = publish_to(folder, names or (), zoo)
+    remote = "://" in target
+    folder = out if remote else Path(target)
+    new = publish_to(folder, names or (), zoo, index_of(target).models if remote else ())
     for label in new:
         print(f"published {label}")
-    print(f"{len(new)} new in {folder}; who has its address takes them with heartzoo download NAME --zoo URL")
+    if remote:
+        print(f"{len(new)} new in {folder}: copy its content over that of {target}, index.json last")
+    else:
+        print(f"{len(new)} new in {folder}; who has its address takes them with heartzoo download NAME --zoo URL")
 
 
 @app.command()
