@@ -1,4 +1,4 @@
-"""Download, publication, verification, withdrawal and selection of models, from honest servers and from others."""
+"""Download, publication, verification, and withdrawal of models, from honest servers and from others."""
 
 from __future__ import annotations
 
@@ -16,13 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import heartzoo
 from heartzoo import metrics_file, publishing, zoo, zoo_index
 from heartzoo.errors import UserError
-from heartzoo.selection import Limits, parse_size, select
 from heartzoo.verification import check_keras, recompute, verify
 from heartzoo.zoo_download import download, index_of
 
@@ -376,61 +373,6 @@ def test_a_served_zoo_gets_what_is_new_and_an_index_of_all(copy, server, tmp_pat
     assert zoo.read_index(upload) == zoo.read_index(copy) and len(zoo.read_index(upload)) == 2
     with pytest.raises(UserError, match=r"nowhere/index.json cannot be had .* publish into a folder"):
         index_of(f"{server.url}/nowhere")
-
-
-# Selection
-
-
-@given(number=st.integers(0, 10**6), unit=st.sampled_from(["", "k", "K", "M", "kB", "KiB"]))
-def test_sizes_are_read_as_they_are_written(number, unit):
-    power = {"": 0, "k": 1, "m": 2}[unit[:1].lower()]
-    assert parse_size(f"{number}{unit}") == number * 1024**power
-    assert parse_size(f" {number} {unit}", of_bytes=False) == number * 1000**power
-
-
-@pytest.mark.parametrize("text", ["", "k", "-3", "1e3", "3G", "a lot"])
-def test_what_is_no_size_is_told(text):
-    with pytest.raises(UserError, match="is no size"):
-        parse_size(text)
-
-
-def entries(tiny_zoo: Path, **costs: tuple[int, int, float]) -> list[zoo_index.IndexEntry]:
-    """Name -> flash, arena, figure."""
-    (one,) = zoo.read_index(tiny_zoo)
-    return [
-        one.model_copy(
-            update={
-                "name": name,
-                "cost": one.cost.model_copy(update={"tflite_bytes": flash, "arena_bytes": arena}),
-                "headline": one.headline.model_copy(update={"value": value}),
-            }
-        )
-        for name, (flash, arena, value) in costs.items()
-    ]
-
-
-def test_what_fits_comes_best_first_and_the_nearest_misses_tell_what_they_exceed(tiny_zoo):
-    models = entries(tiny_zoo, a=(100, 50, 0.7), b=(90, 60, 0.8), c=(101, 50, 0.9), d=(500, 500, 0.95))
-    fits, misses = select(models, Limits(flash=100, arena=60))
-    assert [entry.name for entry in fits] == ["b", "a"]
-    assert [(miss.entry.name, miss.exceeded) for miss in misses] == [
-        ("c", {"flash": (101, 100)}), ("d", {"flash": (500, 100), "arena": (500, 60)}),
-    ]  # fmt: skip
-    assert [entry.name for entry in select(models, Limits(), sort="flash")[0]] == ["b", "a", "c", "d"]
-    assert select(models, Limits(), task="beat-2") == ([], [])
-    with pytest.raises(UserError, match="cannot sort by 'taste'"):
-        select(models, Limits(), sort="taste")
-
-
-def test_withdrawn_older_and_seen_patients_do_not_count(tiny_zoo):
-    (one,) = entries(tiny_zoo, a=(100, 50, 0.7))
-    newer = one.model_copy(update={"version": "1.10.0"})
-    gone = one.model_copy(update={"version": "2.0.0", "withdrawn": "wrong"})
-    seen = one.model_copy(update={"name": "b", "track": "random"})
-    unmeasured = one.model_copy(update={"name": "c", "cost": one.cost.model_copy(update={"arena_bytes": None})})
-    fits, misses = select([one, newer, gone, seen, unmeasured], Limits(arena=50))
-    assert [entry.label for entry in fits] == ["a@1.10.0"] and [miss.entry.name for miss in misses] == ["c"]
-    assert [entry.name for entry in select([one, seen], Limits(), track="random")[0]] == ["b"]
 
 
 # The index
