@@ -10,6 +10,8 @@ from keras import ops
 
 from heartzoo.config.training import TrainingConfig
 
+SMALLEST_LIKELIHOOD = 1e-6  # below it the generalised loss's slope would be without bounds
+
 
 def optimizer(training: TrainingConfig) -> keras.optimizers.Optimizer:
     """The optimizer of a recipe, with its learning-rate schedule."""
@@ -45,6 +47,10 @@ def loss(training: TrainingConfig, drawn: np.ndarray) -> Any:
     Args:
         training: the recipe.
         drawn: share of each class in the batches, shape (classes,).
+
+    References:
+        Zhang and Sabuncu 2018, Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy Labels
+        (NeurIPS).
     """
     weights = (1 / drawn) / (1 / drawn).mean()
     if training.loss == "focal":
@@ -60,4 +66,12 @@ def loss(training: TrainingConfig, drawn: np.ndarray) -> Any:
             return ops.sum(losses * weight) / ops.sum(weight)
 
         return weighted_cross_entropy
+    if training.loss == "generalised":
+        q = training.generalised_q
+
+        def generalised_cross_entropy(labels: Any, logits: Any) -> Any:
+            likelihood = ops.exp(ops.sum(labels * ops.log_softmax(logits), axis=-1))
+            return ops.mean((1 - ops.maximum(likelihood, SMALLEST_LIKELIHOOD) ** q) / q)
+
+        return generalised_cross_entropy
     return keras.losses.CategoricalCrossentropy(from_logits=True)

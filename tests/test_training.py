@@ -196,7 +196,7 @@ def test_a_network_on_features_alone_trains_on_other_rhythms(cache, tiny, tmp_pa
     assert load_model(out / "seed-0" / "best.keras").input_shape == (None, 1, 16, 1)
 
 
-@pytest.mark.parametrize("loss", ["weighted", "focal"])
+@pytest.mark.parametrize("loss", ["weighted", "focal", "generalised"])
 def test_other_losses_train(loss, cache, tiny, tmp_path):
     overrides = [*SHORT, f"training.loss={loss}", "training.sampling={by: patient, shares: [5, 1, 1]}"]
     train(load_config(tiny, overrides), tmp_path)
@@ -208,6 +208,18 @@ def test_other_losses_train(loss, cache, tiny, tmp_path):
         "val_mean_recall",
         "val_macro_f1",
     }
+
+
+def test_the_generalised_loss_lies_between_cross_entropy_and_the_absolute_error():
+    labels, logits = np.eye(3)[[0, 1, 2]], np.array([[3.0, 0, 0], [0, 1, 0], [0, 9.0, -9.0]])
+    likelihood = (np.exp(logits) / np.exp(logits).sum(1, keepdims=True))[np.arange(3), [0, 1, 2]]
+
+    def of(q: float) -> float:
+        return float(recipes.loss(TrainingConfig(loss="generalised", generalised_q=q), np.ones(3) / 3)(labels, logits))
+
+    assert of(1.0) == pytest.approx((1 - np.maximum(likelihood, 1e-6)).mean(), rel=1e-5)
+    assert of(0.3) == pytest.approx(((1 - np.maximum(likelihood, 1e-6) ** 0.3) / 0.3).mean(), rel=1e-5)
+    assert of(1e-3) == pytest.approx(-np.log(np.maximum(likelihood, 1e-6)).mean(), rel=1e-2)
 
 
 def test_a_loss_that_is_not_finite_ends_the_training_in_one_line(cache, tiny, tmp_path):

@@ -108,11 +108,16 @@ class TrainingConfig(Section):
     epochs: Count = Field(default=50, description="most epochs")
     steps_per_epoch: Count = Field(default=50, description="batches in an epoch")
     batch_size: Count = Field(default=256, description="examples in a batch")
-    loss: Literal["cross-entropy", "weighted", "focal"] = Field(
+    loss: Literal["cross-entropy", "weighted", "focal", "generalised"] = Field(
         default="cross-entropy",
-        description="weighted and focal weigh classes inversely to how often they are drawn",
+        description="weighted and focal weigh classes inversely to how often they are drawn; generalised, after Zhang "
+        "and Sabuncu 2018, (1 - p^generalised_q) / generalised_q of the true class's probability p: examples that look "
+        "wrongly labelled pull less",
     )
     focal_gamma: NonNegative = Field(default=2.0, description="focusing exponent of the focal loss")
+    generalised_q: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        default=0.3, description="of the generalised loss; near 0 it is cross-entropy, at 1 the mean absolute error"
+    )
     optimizer: Literal["adam", "adamw"] = Field(default="adam", description="adamw decays weights, adam does not")
     weight_decay: NonNegative = Field(default=0.0, description="decoupled weight decay (adamw)")
     learning_rate: Positive = Field(default=1e-3, description="first learning rate")
