@@ -27,7 +27,7 @@ class GoldenVectors:
     """Examples with the answers that a correct port gives, ``n`` of each.
 
     Attributes:
-        raw_frames: float32 ``(n, samples)``, before normalisation, in mV.
+        raw_frames: float32 ``(n, samples)``, before normalisation, in mV; of a network on features alone these.
         rr: float32 ``(n, features)``, R-R features before quantization; None without R-R input.
         signal_quantized: int8 (int16) ``(n, samples)``, the frame normalised and quantized.
         rr_quantized: int8 (int16) ``(n, features)``; None without R-R input.
@@ -197,7 +197,7 @@ def _model_bytes(symbol: str, content: bytes) -> str:
 def _golden_vectors(symbol: str, golden: GoldenVectors) -> str:
     macro, dtype = symbol.upper(), golden.logits_quantized.dtype
     fields = [
-        (f"float raw_frame[{macro}_SAMPLES]; /* mV, before normalisation */", golden.raw_frames),
+        (f"float raw_frame[{macro}_SAMPLES]; /* mV before normalisation, or the features */", golden.raw_frames),
         (f"float rr[{macro}_RR_FEATURES];", golden.rr),
         (
             f"{dtype}_t signal_{dtype}[{macro}_SAMPLES]; /* after normalisation and quantization */",

@@ -129,7 +129,10 @@ def publish_to(
     if problems := [
         problem for found in verify(source, [entry.label for entry in chosen]) for problem in found.problems
     ]:
-        raise UserError(f"{problems[0]} (and {len(problems) - 1} other problems)", "see heartzoo zoo verify")
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise UserError(f"{problems[0]}{more}", "see heartzoo zoo verify")
+    if not (target / "index.json").is_file() and any(target.glob("*/*/configuration.json")):
+        raise UserError(f"{target} holds models, but its index.json is gone", "restore it, or name another folder")
     with lock(target / "index.json"):
         there = {entry.label: entry for entry in [*served, *read_index(target)]}
         for entry in chosen:

@@ -109,7 +109,17 @@ def entries(zoo: Path | None = None) -> list[IndexEntry]:
 
     Args:
         zoo: the zoo's folder; default :func:`zoo_folder`, and what was downloaded beside it.
+
+    Raises:
+        UserError: the folder is none of a zoo, or its index is damaged or of a newer schema.
     """
+    if zoo and not (zoo / "index.json").is_file():
+        a_url = ":/" in str(zoo)  # Path has made one slash of two
+        raise UserError(
+            f"no zoo {zoo}: expected a folder with index.json{', found a URL' if a_url else ''}",
+            "get models from a URL with heartzoo download NAME --zoo URL; then their names are known" if a_url
+            else "name such a folder, or leave --zoo out",
+        )  # fmt: skip
     listed = read_index(zoo or zoo_folder())
     labels = {entry.label for entry in listed}
     return listed + ([] if zoo else [entry for entry in read_index(downloads()) if entry.label not in labels])

@@ -54,7 +54,7 @@ def download(
                 raise UserError(f"{entry.label} has no file {asset!r}", nearest(asset, entry.files))
         target = Path(out) if out else downloads() / entry.name / entry.version
         for asset in track(wanted, len(wanted), f"download {entry.label}"):
-            _get(entry, asset, target / asset, fetch)
+            _get(entry, asset, target / asset, fetch, [downloads()] if zoo else [downloads(), zoo_folder()])
     if out is None:
         _list(entry)
     return target
@@ -72,6 +72,8 @@ def index_of(source: str) -> Index:
             fetch("index.json", Path(folder) / "index.json", MOST_INDEX_BYTES)
         except FileError as error:
             raise UserError(f"{place} cannot be had ({error})", "publish into a folder, and copy it there") from error
+        except UserError as error:
+            raise UserError(error.problem, OFFLINE) from error
         return parse((Path(folder) / "index.json").read_bytes(), place)
 
 
@@ -101,14 +103,14 @@ def _index(source: str, fetch: Fetch) -> Index:
     return found
 
 
-def _get(entry: IndexEntry, asset: str, path: Path, fetch: Fetch) -> None:
+def _get(entry: IndexEntry, asset: str, path: Path, fetch: Fetch, near: Sequence[Path]) -> None:
     facts = entry.files[asset]
     below = Path(entry.name) / entry.version / asset
     if _right(path, facts):
         return
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    for known in (downloads() / below, zoo_folder() / below):
+    for known in (folder / below for folder in near):
         if _right(known, facts):
             with atomic_path(path) as temporary:
                 shutil.copyfile(known, temporary)
@@ -119,11 +121,13 @@ def _get(entry: IndexEntry, asset: str, path: Path, fetch: Fetch) -> None:
         try:
             fetch(below.as_posix(), partial, facts.bytes)
         except FileError as error:
+            remedy = "run it again to resume"
             if partial.is_file() and partial.stat().st_size > facts.bytes:
                 partial.unlink()
-            raise UserError(f"{entry.label}: {asset} cannot be had ({error})", "run it again to resume") from error
+                remedy = "do not trust this source"
+            raise UserError(f"{entry.label}: {asset} cannot be had ({error})", remedy) from error
         except UserError as error:
-            raise UserError(error.problem, OFFLINE) from error
+            raise UserError(f"{entry.label}: {asset}: {error.problem}", OFFLINE) from error
         if not _right(partial, facts):
             found = partial.stat().st_size
             partial.unlink()

@@ -41,9 +41,15 @@ def files_of(entry: zoo.Entry) -> dict[str, bytes]:
     return {name: (entry.folder / name).read_bytes() for name in entry.files}
 
 
-def test_models_are_listed_by_pattern(tiny_zoo, tmp_path):
+def test_models_are_listed_by_pattern(tiny_zoo):
     assert heartzoo.list_models(zoo=tiny_zoo) == ["tiny"] == heartzoo.list_models("t?n*", tiny_zoo)
-    assert heartzoo.list_models("beat-*", tiny_zoo) == [] == heartzoo.list_models(zoo=tmp_path / "none")
+    assert heartzoo.list_models("beat-*", tiny_zoo) == []
+
+
+@pytest.mark.parametrize(("place", "told"), [("none", "index.json; name such a folder"), ("http://x/y", "found a URL")])
+def test_what_is_no_zoo_is_told(place, told, tmp_path):
+    with pytest.raises(UserError, match=f"no zoo .*{told}"):
+        heartzoo.list_models(zoo=tmp_path / place)
 
 
 @pytest.mark.parametrize(

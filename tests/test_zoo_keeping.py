@@ -349,7 +349,7 @@ def test_what_does_not_verify_or_is_there_with_other_files_is_not_published(copy
     before = (target / "index.json").read_bytes()
     content = (copy / "tiny/1.0.0/model.h").read_bytes() + b"more"
     (copy / "tiny/1.0.0/model.h").write_bytes(content)
-    with pytest.raises(UserError, match=r"tiny@1.0.0: model.h has .* \(and 0 other problems\)"):
+    with pytest.raises(UserError, match=r"tiny@1.0.0: model.h has "):
         publishing.publish_to(target, zoo=copy)
     facts = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     change_index(copy, lambda model: model["files"].update({"model.h": facts}))

@@ -84,6 +84,7 @@ function drawMatrix(element) {
   const file = choice(choices, "file", unique("file"), draw);
   const unit = choice(choices, "show", [["counts", "counts"], ["percent", "percent of the true class"]], draw);
   const plot = add(element, "span", { className: "plot" });
+  add(element, "small", { textContent: "The darker, the larger the share of the true class." });
   draw();
   return draw;
 }
@@ -169,7 +170,7 @@ function setUpTable(table) {
     for (const row of table.tBodies[0].rows) {
       const { dataset } = row;
       row.hidden = !(
-        row.textContent.toLowerCase().includes(text.trim().toLowerCase()) &&
+        dataset.name.includes(text.trim().toLowerCase()) &&
         (!task || dataset.task === task) &&
         (!track || dataset.track === track) &&
         within(flash, dataset.flash) &&
@@ -180,6 +181,7 @@ function setUpTable(table) {
     form.elements.count.value = `${shown} of ${table.tBodies[0].rows.length} models`;
   };
   form.oninput = filter;
+  window.addEventListener("pageshow", filter); // a browser that goes back fills in what was chosen
   filter();
   table.querySelector("th:nth-child(3) button").click(); // the best first
 }

@@ -74,7 +74,8 @@ def data_and_splits(configuration: dict[str, Any], metrics: Metrics) -> str:
     ]
     calibration = sum(len(found) for records in configuration["calibration"].values() for found in records.values())
     scored = next(e for e in metrics.evaluations if e.of_file)
-    same = "no patient is in two of them" if scored.track != "random" else "the same people are in all of them"
+    partial = [f"Of {name} only the {n} records at hand were scored." for name, n in opened.items()
+               if n < len(splits["test"].get(name, ()))]  # fmt: skip
     return "\n".join(
         [
             "| for | database | split | records | used |",
@@ -82,10 +83,27 @@ def data_and_splits(configuration: dict[str, Any], metrics: Metrics) -> str:
             *rows,
             "",
             f"{len(splits['training_patients'])} patients trained it, {len(splits['validation_patients'])} validated "
-            f"it, {len({r.patient for r in scored.by_record.values()})} of {scored.split} tested it; {same}. "
+            f"it, {len({r.patient for r in scored.by_record.values()})} of {scored.split} tested it; "
+            f"{_shared(splits, metrics)}. "
             f"{calibration} training examples calibrated int8. `configuration.json` lists every record, patient and "
             "calibration example, and the hashes of the recordings.",
+            *partial,
         ]
+    )
+
+
+def _shared(splits: dict[str, Any], metrics: Metrics) -> str:
+    """Whether somebody is on both sides."""
+    scored = next(e for e in metrics.evaluations if e.of_file)
+    if scored.track == "random":
+        return "the same people are in all of them"
+    known = {*splits["training_patients"], *splits["validation_patients"]}
+    both = [name for name, r in scored.by_record.items() if f"{scored.dataset}/{r.patient}" in known]
+    if not both:
+        return "nobody is in two of them"
+    return (
+        f"nobody is in two of them but the person of record {', '.join(both)}, of whom another record is among the "
+        f"training records of the field's usual split (`{scored.split}-no202` leaves {', '.join(both)} out)"
     )
 
 

@@ -48,6 +48,7 @@ def card(configuration: dict[str, Any], metrics: Metrics, files: Mapping[str, Ma
     sections = {
         "Overview": _overview(configuration, metrics),
         "Intended use": intended_use(metrics.task),
+        "Bias, risks and limitations": risks(configuration, metrics),
         "Input contract": contract(configuration),
         "Classes": _classes(configuration),
         "Data and splits": data_and_splits(configuration, metrics),
@@ -57,7 +58,6 @@ def card(configuration: dict[str, Any], metrics: Metrics, files: Mapping[str, Ma
         **_robustness(metrics),
         **_personalisation(metrics),
         "Cost": _cost(metrics),
-        "Bias, risks and limitations": risks(configuration, metrics),
         "Ethics": "**Not a medical device.** Nobody's treatment may depend on it. Who builds it into a product answers "
         "for validation on the people, leads and devices of that product, and for the regulation that applies. An ECG "
         "can identify a person and tell of illness: process recordings only with that person's consent, and keep "
@@ -109,7 +109,9 @@ def _delay(configuration: dict[str, Any]) -> str:
 
 def _classes(configuration: dict[str, Any]) -> str:
     of_rhythm = TASKS[configuration["task"]].of_rhythm
-    rows = "\n".join(f"| {_cell(name)} | `{symbols}` |" for name, symbols in configuration["class_map"].items())
+    rows = "\n".join(
+        f"| {_cell(name)} | `{' '.join(symbols)}` |" for name, symbols in configuration["class_map"].items()
+    )
     mapping = "" if of_rhythm else f" Beat mapping {configuration['config']['data']['mapping']}."
     symbols = "symbols of frames" if of_rhythm else "WFDB symbols"
     head = f"| class | {symbols} |\n| --- | --- |"

@@ -91,7 +91,7 @@ def confidence_tables(confidence: Confidence, headline: str) -> str:
     )
     lines = [
         f"{chosen}. Expected calibration error {confidence.ece:.4f} (at temperature 1 "
-        f"{confidence.ece_uncalibrated:.4f}).",
+        f"{confidence.ece_uncalibrated:.4f}{_verdict(confidence)}).",
         "",
         "| confidence | decisions | mean confidence | right |",
         "| --- | --- | --- | --- |",
@@ -107,10 +107,15 @@ def confidence_tables(confidence: Confidence, headline: str) -> str:
     if confidence.at_threshold:
         points.append((" (chosen on validation patients)", confidence.at_threshold))
     lines += [
-        f"| {p.threshold:.3f}{note} | {p.coverage:.3f} | {1 - p.accuracy:.4f} | {getattr(p, headline):.4f} |"
+        f"| {p.threshold:.4f}{note} | {p.coverage:.3f} | {1 - p.accuracy:.4f} | {getattr(p, headline):.4f} |"
         for note, p in points
     ]
     return "\n".join(lines)
+
+
+def _verdict(confidence: Confidence) -> str:
+    harmed = confidence.at_threshold and confidence.ece > confidence.ece_uncalibrated
+    return ": here the temperature made it worse" if harmed else ""
 
 
 def group_table(e: Evaluation, task: str) -> str:

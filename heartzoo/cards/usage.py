@@ -27,7 +27,7 @@ heartzoo zoo verify {label}
 heartzoo evaluate {label}{runtime}
 ```"""
 C = """`model.h` holds the model, its scales, what to register with TFLite Micro, and golden vectors. This C99 program
-checks a port's normalisation and quantization against them, on a computer or on a board:
+checks a port's normalisation and quantization against them, on a computer (`cc -std=c99 main.c -lm`) or on a board:
 
 ```c
 #include <math.h>

@@ -72,6 +72,9 @@ def select(
     fits, misses = choose(entries(zoo), limits, task, track, sort)
     if fits:
         show_models(fits)
+        print("Flash is the model's alone: the interpreter, its kernels and your own code come on top.")
+        if len({entry.task for entry in fits}) > 1:
+            print("Figures of different tasks do not compare: choose one with --task.")
     for miss in misses[:NEAREST_MISSES]:
         over = ", ".join(f"{need:,} {UNITS[name]} of {most:,}" for name, (need, most) in miss.exceeded.items())
         print(f"does not fit: {miss.entry.label} ({miss.entry.headline.value:.3f}) needs {over}")

@@ -93,7 +93,7 @@ def _row(entry: Entry) -> str:
     none = ("", "-")
     cells: list[tuple[Any, str]] = [
         (entry.name, f'<a href="{metrics.task}.html#{entry.name}">{entry.name}</a>'),
-        (metrics.task, metrics.task),
+        (metrics.task, f"{metrics.task}<small>{first.track}</small>"),
         none if random else figures,
         *(none if count is None else (count, f"{count:,}") for count in _costs(entry).values()),
         figures if random else none,
@@ -113,7 +113,7 @@ def _row(entry: Entry) -> str:
 def _figure(entry: Entry) -> tuple[float, str]:
     first = _first(entry)
     figure, (low, high) = headline(first, entry.metrics.task)
-    return figure, f"{figure:.3f}<br><small>{low:.3f}-{high:.3f}, {first.split}{manner(first)}</small>"
+    return figure, f"{figure:.3f}<small>{low:.3f}-{high:.3f}, {first.split}{manner(first)}</small>"
 
 
 def _costs(entry: Entry) -> dict[str, int | None]:

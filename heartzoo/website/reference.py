@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from heartzoo.data.databases import DATABASES
 
 
@@ -14,7 +17,16 @@ def commands_page() -> str:
 
     command = typer.main.get_command(app)
     text = get_docs_for_click(obj=command, ctx=typer.Context(command), name="heartzoo", title="Commands")
+    for short, whole in _summaries(command):
+        text = text.replace(short, whole)
     return f"{text.strip()}\n"
+
+
+def _summaries(command: Any) -> Iterator[tuple[str, str]]:
+    """Lines of the lists of commands, as they are cut and whole."""
+    for name, part in getattr(command, "commands", {}).items():
+        yield f"* `{name}`: {part.get_short_help_str()}\n", f"* `{name}`: {(part.help or '').splitlines()[0]}\n"
+        yield from _summaries(part)
 
 
 def citations_page() -> str:

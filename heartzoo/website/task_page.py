@@ -35,7 +35,9 @@ def task_page(name: str, models: list[Entry]) -> str:
     parts = [
         f"# {TITLES[name]}",
         f"Classes, by {'symbols of frames' if task.of_rhythm else 'WFDB symbols of beats (mapping A)'}:",
-        table(["class", "symbols"], [[c, f"`{s}`"] for c, s in zip(task.classes, task.symbols(), strict=True)]),
+        table(
+            ["class", "symbols"], [[c, f"`{' '.join(s)}`"] for c, s in zip(task.classes, task.symbols(), strict=True)]
+        ),
         "Models measured on unseen patients first, those of the random split after them. Figures are of the int8 file "
         "by TFLite Micro unless said otherwise; [how they are measured](../evaluation.md).",
     ]
@@ -63,10 +65,9 @@ def _tab(entry: Entry) -> str:
         "**Performance**",
         table(["split", "file", "accuracy", "macro-F1 (95 %)"], [_row(e, metrics.task) for e in metrics.evaluations]),
         table(
-            ["class", "Se", "+P", "F1", TASKS[metrics.task].unit],
+            [f"class, on {first.split}", "Se", "+P", "F1", TASKS[metrics.task].unit],
             [[c, f"{f.se:.3f}", f"{f.ppv:.3f}", f"{f.f1:.3f}", f"{f.support:,}"] for c, f in first.per_class.items()],
         ),
-        f"On {first.split}.",
         placeholder("matrix", f"matrices-{entry.name}", f"confusion matrices of {entry.name}"),
         "**Cost**",
         table(
@@ -130,8 +131,9 @@ def card_page(entry: Entry, versions: list[IndexEntry], pictures: list[str]) -> 
         for v in reversed(versions)
     ]
     parts = [
-        "---\nsearch:\n  exclude: true\n---",
+        "---\nsearch:\n  boost: 2\n---",
         title,
+        f"[All models of {entry.metrics.task}](../models/{entry.metrics.task}.md) · [model zoo](../models/index.md)",
         rest.strip(),
         "## Confusion matrices",
         placeholder("matrix", f"matrices-{entry.name}", f"confusion matrices of {entry.name}"),
