@@ -47,6 +47,12 @@ class BeatStream:
         self._earlier = np.zeros(0, np.int64)  # the last ones that were cut, at the contract's sampling rate
         self._count = 0
 
+    @property
+    def longest_wait_s(self) -> float:
+        """How long after an R peak, at most, a beat can be cut, once signal and peaks are there in time."""
+        window = self._window if self._contract.cut == "r-peak" else 0
+        return max((window + self._after) / self._contract.fs, LONGEST_S if self._delay else 0.0)
+
     def push(self, x: np.ndarray, peaks: np.ndarray, settled: int) -> Examples:
         """Take what is new.
 
