@@ -187,9 +187,18 @@ def _needed_fs(path: Path, fs: float | None, unit: str) -> tuple[float, float]:
     """The sampling rate and mV per unit of a file that tells neither."""
     if fs is None:
         raise UserError(f"{path} does not tell its sampling rate", "give it in Hz with --fs")
+    return fs, millivolts_per(unit)
+
+
+def millivolts_per(unit: str) -> float:
+    """What a unit is in mV.
+
+    Raises:
+        UserError: it is unknown.
+    """
     if unit.lower() not in PER_MV:
         raise UserError(f"unknown unit {unit!r}", "take V, mV, uV or nV")
-    return fs, PER_MV[unit.lower()]
+    return PER_MV[unit.lower()]
 
 
 def _column(path: Path, names: Sequence[str], leads: Sequence[str], lead: str | None) -> int:
