@@ -21,9 +21,9 @@ LAYERS = (
     "data",
     "models runtime interpreters",
     "checkpoints recipes recurrent training compression quantization",
-    "evaluation example_beats metrics_file openings predictors contract cheader cost",
+    "evaluation end_to_end example_beats metrics_file openings predictors contract cheader cost",
     "zoo_index zoo verification zoo_download selection publishing "
-    "plots tables ablation models_table cards comparison experiment_results",
+    "plots tables ablation models_table cards comparison experiment_results classification",
     "runs quantization_report candidates export experiments",
     "cli demo website __main__",
 )

@@ -15,6 +15,7 @@ from heartzoo.cards.tables import (
     alarm_table,
     class_table,
     confidence_tables,
+    end_to_end_table,
     group_table,
     personalisation_table,
     record_table,
@@ -57,6 +58,7 @@ def card(configuration: dict[str, Any], metrics: Metrics, files: Mapping[str, Ma
         "Results": _results(configuration, metrics),
         **_robustness(metrics),
         **_personalisation(metrics),
+        **_end_to_end(metrics),
         "Cost": _cost(metrics),
         "Ethics": "**Not a medical device.** Nobody's treatment may depend on it. Who builds it into a product answers "
         "for validation on the people, leads and devices of that product, and for the regulation that applies. An ECG "
@@ -183,6 +185,13 @@ def _robustness(metrics: Metrics) -> dict[str, str]:
 def _personalisation(metrics: Metrics) -> dict[str, str]:
     results = metrics.personalisation
     return {f"Personalisation ({results[0].split})": personalisation_table(results, metrics.task)} if results else {}
+
+
+def _end_to_end(metrics: Metrics) -> dict[str, str]:
+    wholes = {e.split: e for e in metrics.evaluations if e.of_file}
+    return {
+        f"End to end ({result.split})": end_to_end_table(result, wholes[result.split]) for result in metrics.end_to_end
+    }
 
 
 def _seeds(configuration: dict[str, Any], metrics: Metrics) -> str:

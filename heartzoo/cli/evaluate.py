@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from heartzoo.data.splits import Split
     from heartzoo.evaluation import Subject
     from heartzoo.example_beats import Verdicts
-    from heartzoo.metrics_file import DisturbedResult, Evaluation, PersonalisedResult
+    from heartzoo.metrics_file import Condition, DisturbedResult, EndToEndResult, Evaluation, PersonalisedResult
     from heartzoo.zoo import Entry
 
 RuntimeName = Literal["tflm", "reference", "xnnpack", "keras"]
@@ -65,6 +66,9 @@ def evaluate(
     picture_format: Annotated[
         PictureFormat | None, typer.Option("--format", help="of the pictures; default both formats")
     ] = None,
+    end_to_end: Annotated[
+        bool, typer.Option("--end-to-end", help="also with the beats found by the detector instead of given")
+    ] = False,
     jobs: Annotated[int | None, typer.Option(min=1, max=64, help="processes; default one a core")] = None,
     out: Annotated[Path, typer.Option(help="folder for the report and the pictures")] = Path("reports"),
 ) -> None:
@@ -84,8 +88,14 @@ def evaluate(
         _compare(entry, results)
     disturbed = _disturbed(label, subject, chosen, present_only, zoo, results[0]) if robustness else []
     adapted = _adapted(label, entry, subject, chosen, present_only, zoo) if personalised else []
+    together = _end_to_end(label, subject, chosen, present_only, zoo, results[0]) if end_to_end else []
     stem = out / f"{label.replace('@', '-')}-{chosen.name}-{subject.runtime}"
-    _write_report(stem, label, results, disturbed, adapted)
+    apart: dict[str, Sequence[Condition]] = {
+        "robustness": disturbed,
+        "personalisation": adapted,
+        "end_to_end": together,
+    }
+    _write_report(stem, label, results, apart)
     figures = _pictures(label, subject, entry, results[0], disturbed, verdicts if plots else None)
     _save(figures, stem, picture_format)
     if log:
@@ -237,20 +247,34 @@ def _disturbed(
     return results
 
 
+def _end_to_end(
+    label: str, subject: Subject, split: Split, present_only: bool, zoo: Path | None, annotated: Evaluation
+) -> list[EndToEndResult]:
+    """Detector and model together, shown and logged."""
+    from heartzoo.end_to_end import evaluate_end_to_end
+    from heartzoo.openings import log_openings
+    from heartzoo.tables import end_to_end_table, show
+    from heartzoo.zoo import zoo_folder
+
+    result = evaluate_end_to_end(subject, split, present_only)
+    log_openings(zoo or zoo_folder(), label, [result])
+    show(end_to_end_table(result, annotated))
+    return [result]
+
+
 def _write_report(
     stem: Path,
     label: str,
     results: list[Evaluation],
-    disturbed: list[DisturbedResult],
-    adapted: list[PersonalisedResult],
+    apart: Mapping[str, Sequence[Condition]],
 ) -> None:
     from heartzoo.files import write_json
 
     evaluations = [result.model_dump(mode="json", exclude_none=True) for result in results]
     content = {"model": label, "evaluations": evaluations}
-    for name, apart in (("robustness", disturbed), ("personalisation", adapted)):
-        if apart:
-            content[name] = [result.model_dump(mode="json", exclude_none=True) for result in apart]
+    for name, found in apart.items():
+        if found:
+            content[name] = [result.model_dump(mode="json", exclude_none=True) for result in found]
     path = stem.with_name(f"{stem.name}.json")
     write_json(path, content)
     print(f"wrote {path}")

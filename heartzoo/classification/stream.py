@@ -1,0 +1,152 @@
+"""A signal that comes in pieces -> labelled beats."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from heartzoo.data.beats import Examples
+from heartzoo.data.front_end import FrontEnd
+from heartzoo.data.quality import Gaps, Quality, Stretch
+from heartzoo.errors import UserError
+from heartzoo.zoo import PublishedModel, load_tflite
+
+DEFAULT_MODEL = "arr-5-rr-sm"
+LOWEST_FS, HIGHEST_FS = 100.0, 1000.0
+BLOCK_S = 600.0  # a longer piece is taken in blocks, so that memory stays bounded
+
+
+@dataclass(frozen=True)
+class Beat:
+    """A labelled beat.
+
+    Attributes:
+        sample: its R peak, in samples from the start of the recording.
+        time_s: the same in seconds.
+        label: the model's class.
+        confidence: that class's probability.
+        abstained: the confidence is below the model's threshold: better not to rely on the label.
+    """
+
+    sample: int
+    time_s: float
+    label: str
+    confidence: float
+    abstained: bool
+
+
+class Stream:
+    """Takes a signal in pieces of any size and gives beats as they are decided; the same ones whatever the pieces.
+
+    A beat is decided when the next one is found or can only come more than 3 s later (a model without features of the
+    following interval does not wait for it), and the signal that the model looks at is there.
+
+    Args:
+        model: ``NAME`` or ``NAME@VERSION`` of the zoo, or what :func:`heartzoo.load_tflite` gave.
+        fs: sampling rate of the signal in Hz, 100 to 1,000.
+        r_peaks: R peaks that are known already, in samples of the signal, ascending, shape (n,); by default they are
+            found, see :mod:`heartzoo.data.detection`.
+
+    Attributes:
+        model: the model.
+        longest_delay_s: no beat is given later than this after its R peak, if the pieces come in time; usually it is
+            the next R-R interval and .3 s.
+
+    Raises:
+        UserError: no such model, or one that labels frames by rhythm; a sampling rate out of range; R peaks that do not
+            ascend.
+
+    Example:
+        >>> stream = Stream("arr-5-rr-sm", fs=250.0)
+        >>> for piece in pieces:  # doctest: +SKIP
+        ...     for beat in stream.push(piece):
+        ...         print(beat.time_s, beat.label)
+        >>> rest = stream.finish()
+    """
+
+    def __init__(self, model: str | PublishedModel, fs: float, r_peaks: np.ndarray | None = None) -> None:
+        self.model = load_tflite(model) if isinstance(model, str) else model
+        contract = self.model.config.input
+        if contract.cut == "rhythm":
+            raise UserError(f"{self.model.entry.name} labels frames by rhythm, not beats", f"take {DEFAULT_MODEL}")
+        require_fs(fs)
+        self._fs = float(fs)
+        self._gaps, self._quality = Gaps(), Quality(fs)
+        self._front_end = FrontEnd(contract, self._fs, r_peaks)
+        confidence = self.model.entry.configuration.get("confidence", {})
+        self._threshold = confidence.get("threshold") or 0.0
+        self.longest_delay_s = self._front_end.longest_delay_s
+
+    @property
+    def quality(self) -> list[Stretch]:
+        """The stretches of poor signal so far."""
+        return list(self._quality.stretches)
+
+    @property
+    def missing(self) -> int:
+        """How many samples so far were NaN or infinite; each was taken as the one before it."""
+        return self._gaps.missing
+
+    def push(self, signal: np.ndarray) -> list[Beat]:
+        """Take the next samples.
+
+        Args:
+            signal: in mV, NaN where missing, shape (any,).
+
+        Returns:
+            The beats that are decided now, in order of time.
+
+        Raises:
+            UserError: not one row of numbers.
+        """
+        x = _numbers(signal)
+        step = round(BLOCK_S * self._fs)
+        return [beat for start in range(0, len(x), step) for beat in self._push(x[start : start + step])]
+
+    def _push(self, x: np.ndarray) -> list[Beat]:
+        self._quality.push(x)
+        return self._labelled(self._front_end.push(self._gaps.push(x)))
+
+    def finish(self) -> list[Beat]:
+        """The beats that are left when the signal ends. Nothing may be pushed after that."""
+        self._quality.finish()
+        first = self._labelled(self._front_end.push(self._gaps.finish()))
+        return first + self._labelled(self._front_end.finish())
+
+    def _labelled(self, examples: Examples) -> list[Beat]:
+        if not len(examples.samples):
+            return []
+        rr = examples.rr if self.model.config.input.beat_features else None
+        probabilities = self.model.probabilities(examples.frames, rr)
+        return [
+            Beat(sample, sample / self._fs, self.model.classes[called], confidence, confidence < self._threshold)
+            for sample, called, confidence in zip(
+                examples.samples.tolist(),
+                probabilities.argmax(axis=1).tolist(),
+                probabilities.max(axis=1).tolist(),
+                strict=True,
+            )
+        ]
+
+
+def require_fs(fs: float) -> None:
+    """Refuse a sampling rate out of range.
+
+    Raises:
+        UserError: it is below 100 or above 1,000 Hz.
+    """
+    if not (math.isfinite(fs) and LOWEST_FS <= fs <= HIGHEST_FS):
+        raise UserError(
+            f"expected a sampling rate of {LOWEST_FS:g} to {HIGHEST_FS:g} Hz, found {fs:g}", "resample the recording"
+        )
+
+
+def _numbers(signal: np.ndarray) -> np.ndarray:
+    x = np.asarray(signal)
+    if x.ndim != 1 or x.dtype.kind not in "fiu":
+        raise UserError(
+            f"expected one row of numbers in mV, found shape {x.shape} of {x.dtype}", "choose one lead of the recording"
+        )
+    return x.astype(np.float64)
