@@ -146,7 +146,7 @@ def _constants(
 def _quantization(prefix: str, tensor: TensorFacts, index: int) -> list[str]:
     return [
         f"#define {prefix}_INDEX {index}",
-        f"#define {prefix}_SCALE {_float(tensor.scale)}",
+        f"#define {prefix}_SCALE {float_literal(tensor.scale)}",
         f"#define {prefix}_ZERO_POINT ({tensor.zero_point})",
     ]
 
@@ -203,7 +203,7 @@ def _golden_vectors(symbol: str, golden: GoldenVectors) -> str:
     ]
     present = [(field, values) for field, values in fields if values is not None]
     rows = (
-        "{" + ",\n".join(_array(values[row]) for _, values in present) + "}," for row in range(len(golden.raw_frames))
+        "{" + ",\n".join(wrapped_array(values[row]) for _, values in present) + "}," for row in range(len(golden.raw_frames))
     )
     return "\n".join(
         [
@@ -219,16 +219,16 @@ def _golden_vectors(symbol: str, golden: GoldenVectors) -> str:
     )
 
 
-def _array(values: np.ndarray) -> str:
+def wrapped_array(values: np.ndarray) -> str:
     is_float = np.issubdtype(values.dtype, np.floating)
-    return "{" + ",".join(_wrapped([_float(v) if is_float else str(v) for v in values.tolist()])) + "}"
+    return "{" + ",".join(_wrapped([float_literal(v) if is_float else str(v) for v in values.tolist()])) + "}"
 
 
 def _wrapped(words: list[str]) -> Iterable[str]:
     return (word if index % 12 else "\n" + word for index, word in enumerate(words))
 
 
-def _float(value: float) -> str:
+def float_literal(value: float) -> str:
     """A C float literal that reads back as the same float32."""
     text = f"{value:.9g}"
     return (text if set(text) & set(".e") else text + ".0") + "f"

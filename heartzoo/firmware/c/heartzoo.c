@@ -1,0 +1,178 @@
+#include "heartzoo.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
+void heartzoo_start(heartzoo_state *state) {
+  memset(state, 0, sizeof *state);
+#if HEARTZOO_RESAMPLES
+  heartzoo_resampler_start(&state->resampler);
+#endif
+#if HEARTZOO_HISTORY
+  heartzoo_rr_start(&state->rr);
+#endif
+#if HEARTZOO_TEMPLATE
+  heartzoo_template_start(&state->template);
+#endif
+}
+
+/* A sample at the model's rate. */
+static void take(heartzoo_state *state, float sample) {
+#if HEARTZOO_SECTIONS
+  for (int i = 0; i < HEARTZOO_SECTIONS; i++) {
+    if (state->signal.count == 0) heartzoo_section_start(&state->sections[i], sample);
+    sample = heartzoo_section_next(&state->sections[i], &heartzoo_sections[i], sample);
+  }
+#endif
+  heartzoo_signal_add(&state->signal, sample);
+}
+
+void heartzoo_push(heartzoo_state *state, float millivolts) {
+  state->samples++;
+  state->latest = millivolts;
+#if HEARTZOO_RESAMPLES
+  float sample;
+  heartzoo_resampler_push(&state->resampler, millivolts);
+  while (heartzoo_resampler_take(&state->resampler, &sample)) take(state, sample);
+#else
+  take(state, millivolts);
+#endif
+}
+
+void heartzoo_finish(heartzoo_state *state) {
+#if HEARTZOO_RESAMPLES
+  /* After its end the signal stays as it was there. */
+  const uint64_t steps = (uint64_t)state->samples * HEARTZOO_UP;
+  const uint32_t outputs = (uint32_t)((steps + HEARTZOO_DOWN - 1) / HEARTZOO_DOWN);
+  while (state->signal.count < outputs) {
+    float sample;
+    heartzoo_resampler_push(&state->resampler, state->latest);
+    while (state->signal.count < outputs && heartzoo_resampler_take(&state->resampler, &sample)) take(state, sample);
+  }
+#endif
+  state->ended = 1;
+}
+
+#if HEARTZOO_Z_SCORE
+/* The frame from a position on: less its mean, by its standard deviation. */
+static void standardise(heartzoo_state *state, int32_t start) {
+  float sum = 0.0f, square = 0.0f;
+  for (int i = 0; i < HEARTZOO_FRAME; i++) sum += heartzoo_signal_at(&state->signal, start + i);
+  const float mean = sum / HEARTZOO_FRAME;
+  for (int i = 0; i < HEARTZOO_FRAME; i++) {
+    const float away = heartzoo_signal_at(&state->signal, start + i) - mean;
+    square += away * away;
+  }
+  const float deviation = sqrtf(square / HEARTZOO_FRAME) + HEARTZOO_EPSILON_MV;
+  for (int i = 0; i < HEARTZOO_FRAME; i++) {
+    const float value = (heartzoo_signal_at(&state->signal, start + i) - mean) / deviation;
+    state->beat.signal[i] = heartzoo_quantize(value, HEARTZOO_SIGNAL_SCALE, HEARTZOO_SIGNAL_ZERO_POINT);
+  }
+}
+#endif
+
+#if HEARTZOO_OF_BEATS
+void heartzoo_add_peak(heartzoo_state *state, uint32_t sample) {
+  if (state->pending == HEARTZOO_PENDING) return; /* only where peaks follow each other faster than hearts beat */
+  state->peaks[(state->first + state->pending) % HEARTZOO_PENDING] = sample;
+  state->pending++;
+}
+
+#if HEARTZOO_FEATURES
+/* Put the feature of that number into the input that takes features. */
+static void put_feature(heartzoo_state *state, int number, float value) {
+#if HEARTZOO_SECOND_INPUT
+  state->beat.rr[number] = heartzoo_quantize(value, HEARTZOO_RR_SCALE, HEARTZOO_RR_ZERO_POINT);
+#else
+  state->beat.signal[number] = heartzoo_quantize(value, HEARTZOO_SIGNAL_SCALE, HEARTZOO_SIGNAL_ZERO_POINT);
+#endif
+}
+#endif
+
+#if HEARTZOO_TEMPLATE
+static void compare(heartzoo_state *state, int32_t position) {
+  heartzoo_comparison comparison;
+  const int32_t start = position - HEARTZOO_BEFORE - HEARTZOO_SHIFT;
+  heartzoo_signal_cut(&state->signal, start, HEARTZOO_WIDE, comparison.wide);
+  heartzoo_template_compare(&state->template, &comparison);
+#if HEARTZOO_TEMPLATE_FEATURES
+  for (int i = 0; i < HEARTZOO_TEMPLATE_FEATURES; i++) {
+    const float value = heartzoo_template_feature(&state->template, &comparison, heartzoo_template_order[i]);
+    put_feature(state, HEARTZOO_RR_FEATURES + i, value);
+  }
+#endif
+#if HEARTZOO_DIFFERENCE
+  for (int i = 0; i < HEARTZOO_FRAME; i++) {
+    const float value = heartzoo_template_difference(&state->template, &comparison, i);
+    state->beat.signal[i] = heartzoo_quantize(value, HEARTZOO_SIGNAL_SCALE, HEARTZOO_SIGNAL_ZERO_POINT);
+  }
+#endif
+  if (state->given < HEARTZOO_FIRST_BEATS || heartzoo_rr_regular(&state->rr)) {
+    heartzoo_template_learn(&state->template, &comparison);
+  }
+}
+#endif
+
+/* What the beat's own part of the signal tells, once that is complete. */
+static int cut(heartzoo_state *state) {
+  if (!state->pending) return 0;
+  const uint32_t sample = state->peaks[state->first];
+  const uint32_t position = heartzoo_resampled_position(sample);
+  if (!state->ended && state->signal.count < position + HEARTZOO_NEEDED_AFTER) return 0;
+  state->beat.sample = sample;
+#if HEARTZOO_HISTORY
+  /* The first beat has no interval before it: the one after it stands in, and is known when that beat is given. */
+  if (state->given > 1) heartzoo_rr_add(&state->rr, heartzoo_interval(sample - state->before));
+#endif
+#if HEARTZOO_Z_SCORE
+  standardise(state, (int32_t)position - HEARTZOO_FRAME / 2);
+#endif
+#if HEARTZOO_TEMPLATE
+  compare(state, (int32_t)position);
+#endif
+  return 1;
+}
+
+#if HEARTZOO_HISTORY
+/* The interval after the beat; where none follows, the one before it. */
+static uint16_t interval_after(const heartzoo_state *state) {
+  if (state->pending > 1) {
+    const uint32_t next = state->peaks[(state->first + 1) % HEARTZOO_PENDING];
+    return heartzoo_interval(next - state->beat.sample);
+  }
+  return state->given ? state->rr.pre : 4u * HEARTZOO_RECORDING_HZ; /* 0.8 s for a lone beat */
+}
+#endif
+
+const heartzoo_beat *heartzoo_next(heartzoo_state *state) {
+  if (!state->cut) state->cut = (uint8_t)cut(state);
+  if (!state->cut) return NULL;
+#if HEARTZOO_HISTORY
+  const int waits = HEARTZOO_FOLLOWING_BEATS || state->given == 0;
+  if (waits && state->pending < 2 && !state->ended) return NULL;
+  const uint16_t post = interval_after(state);
+  if (state->given == 0) heartzoo_rr_add(&state->rr, post);
+#if HEARTZOO_RR_FEATURES
+  for (int i = 0; i < HEARTZOO_RR_FEATURES; i++) {
+    put_feature(state, i, heartzoo_rr_feature(&state->rr, heartzoo_rr_order[i], post));
+  }
+#endif
+#endif
+  state->before = state->beat.sample;
+  state->first = (uint8_t)((state->first + 1) % HEARTZOO_PENDING);
+  state->pending--;
+  state->given++;
+  state->cut = 0;
+  return &state->beat;
+}
+#else
+const heartzoo_beat *heartzoo_next(heartzoo_state *state) {
+  const uint32_t start = state->given * HEARTZOO_FRAME;
+  if (state->signal.count < start + HEARTZOO_FRAME) return NULL;
+  standardise(state, (int32_t)start);
+  state->beat.sample = (uint32_t)((uint64_t)start * HEARTZOO_DOWN / HEARTZOO_UP);
+  state->given++;
+  return &state->beat;
+}
+#endif

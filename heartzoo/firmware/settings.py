@@ -1,0 +1,296 @@
+"""What the C sources are configured with: sizes, coefficients and taps, as ``heartzoo_config.h`` and ``.c``."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from scipy import signal as dsp
+
+from heartzoo.cheader import float_literal, wrapped_array
+from heartzoo.config import InputConfig
+from heartzoo.contract import delay
+from heartzoo.data import template
+from heartzoo.data.rr import ENTROPY_EDGES, FEATURES
+from heartzoo.errors import UserError
+from heartzoo.flatbuffer import ModelFacts, TensorFacts
+
+SLOWEST_HZ, FASTEST_HZ = 100, 1000
+HALF_TAPS = 10  # scipy.signal.resample_poly's, times the larger of up and down
+KAISER_BETA = 5.0
+SHORTEST_S = 0.2  # nearest beats, for which places are kept
+SLACK = 4  # samples that may come before a beat is asked for
+LONG_HISTORY = ("pre_quantile70", "pre_slow", "post_slow")
+SHAPES = list(template.TEMPLATE_FEATURES)[:9]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a firmware folder is made for.
+
+    Attributes:
+        name: the model's name.
+        version: its version.
+        contract: its preprocessing.
+        facts: of its file.
+        classes: class names in the order of the logits.
+        temperature: of its confidence.
+        threshold: below which it had better abstain; 0 where it has none.
+        recording_hz: the recording's sampling rate.
+    """
+
+    name: str
+    version: str
+    contract: InputConfig
+    facts: ModelFacts
+    classes: tuple[str, ...]
+    temperature: float
+    threshold: float
+    recording_hz: int
+
+    @property
+    def ratio(self) -> Fraction:
+        """The model's sampling rate divided by the recording's."""
+        return Fraction(self.contract.fs) / self.recording_hz
+
+    @property
+    def takes_template(self) -> bool:
+        """Whether beats are compared with the template."""
+        return bool(self.contract.template_features) or self.contract.cut == "difference"
+
+
+def check(contract: InputConfig, name: str, recording_hz: float | None) -> int:
+    """The sampling rate to resample from.
+
+    Args:
+        contract: the model's preprocessing.
+        name: the model's name, for errors.
+        recording_hz: what the user asks for; None for the model's own.
+
+    Raises:
+        UserError: a rate out of range, or a model whose input is not made as the samples come.
+    """
+    if contract.cut == "r-peak":
+        raise UserError(
+            f"{name} scales each frame by the whole 10 s window around it and takes the median interval of the record "
+            "where a window has none: that is not done sample by sample",
+            "take a model with another cut, such as those named -rr- or -res-",
+        )
+    hz = contract.fs if recording_hz is None else recording_hz
+    if not (SLOWEST_HZ <= hz <= FASTEST_HZ and hz == int(hz)):
+        raise UserError(
+            f"a sampling rate of {hz:g} Hz; expected {SLOWEST_HZ} to {FASTEST_HZ}, a whole number",
+            "resample the recording",
+        )
+    return int(hz)
+
+
+def taps(ratio: Fraction) -> np.ndarray:
+    """The filter of ``scipy.signal.resample_poly``, one row for each phase, newest sample first.
+
+    Returns:
+        float64, shape (up, taps of a phase).
+    """
+    up, down = ratio.numerator, ratio.denominator
+    half = HALF_TAPS * max(up, down)
+    whole = dsp.firwin(2 * half + 1, 1 / max(up, down), window=("kaiser", KAISER_BETA)) * up
+    each = 2 * half // up + 1
+    return np.pad(whole, (0, each * up - len(whole))).reshape(each, up).T
+
+
+def sections(contract: InputConfig) -> np.ndarray:
+    """The contract's filters as the C sources take them: see :func:`section`; shape (filters, 6)."""
+    kinds = (("highpass", contract.highpass_hz), ("lowpass", contract.lowpass_hz))
+    return np.array([section(contract.fs, cutoff, kind) for kind, cutoff in kinds if cutoff]).reshape(-1, 6)
+
+
+def section(fs: float, cutoff_hz: float, kind: str) -> list[float]:
+    """A second-order Butterworth filter in powers of ``d = z - 1``.
+
+    Returns:
+        Numerator (d^2, d, 1), denominator (d, 1), and the gain at 0 Hz.
+    """
+    (b0, b1, b2, _, a1, a2), *_ = dsp.butter(2, cutoff_hz, kind, fs=fs, output="sos").tolist()
+    if kind == "highpass":  # (z - 1)^2: what rounding leaves of the rest would let the baseline through
+        return [b0, 0.0, 0.0, 2 + a1, 1 + a1 + a2, 0.0]
+    return [b0, 2 * b0 + b1, b0 + b1 + b2, 2 + a1, 1 + a1 + a2, 1.0]
+
+
+def config_header(settings: Settings) -> str:
+    """The text of ``heartzoo_config.h``."""
+    lines = [
+        f"/* {settings.name} {settings.version} on a recording of {settings.recording_hz} Hz: generated, not to edit. */",
+        "#ifndef HEARTZOO_CONFIG_H",
+        "#define HEARTZOO_CONFIG_H",
+        "",
+        "#include <stdint.h>",
+        "",
+        *(f"#define {name} {value}" for name, value in _macros(settings).items()),
+        "",
+        f"typedef {settings.facts.signal.dtype}_t heartzoo_value; /* of the network's inputs and outputs */",
+        "",
+        *_declarations(settings),
+        "",
+        "#endif",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _macros(settings: Settings) -> dict[str, object]:
+    contract, ratio = settings.contract, settings.ratio
+    up, down = ratio.numerator, ratio.denominator
+    half = HALF_TAPS * max(up, down)
+    rr, of_template = contract.rr_features, contract.template_features
+    found: dict[str, object] = {
+        "HEARTZOO_RECORDING_HZ": f"{settings.recording_hz}u",
+        "HEARTZOO_HZ": float_literal(contract.fs),
+        "HEARTZOO_RESAMPLES": int(ratio != 1),
+        "HEARTZOO_UP": up,
+        "HEARTZOO_DOWN": down,
+    }
+    if ratio != 1:
+        found |= {"HEARTZOO_REACH": half, "HEARTZOO_TAPS": 2 * half // up + 1}
+    found |= {
+        "HEARTZOO_SECTIONS": len(sections(contract)),
+        "HEARTZOO_OF_BEATS": int(contract.cut != "rhythm"),
+        "HEARTZOO_Z_SCORE": int(contract.cut in ("centred", "rhythm")),
+        "HEARTZOO_DIFFERENCE": int(contract.cut == "difference"),
+        "HEARTZOO_EPSILON_MV": float_literal(contract.epsilon),
+        "HEARTZOO_FRAME": contract.frame,
+        "HEARTZOO_RR_FEATURES": len(rr),
+        "HEARTZOO_TEMPLATE_FEATURES": len(of_template),
+        "HEARTZOO_FEATURES": len(contract.features),
+        "HEARTZOO_SECOND_INPUT": int(bool(contract.beat_features)),
+        "HEARTZOO_FOLLOWING_BEATS": delay(contract)["following_beats"],
+        "HEARTZOO_HISTORY": _history(settings),
+        "HEARTZOO_NEEDED_AFTER": _needed(settings)[1],
+        "HEARTZOO_SIGNAL": _signal_samples(settings),
+        "HEARTZOO_PENDING": 24,
+    }
+    found |= {f"HEARTZOO_{name.upper()}": number for number, name in enumerate(FEATURES)}
+    found |= _template_macros(settings)
+    found |= _tensor_macros(settings)
+    return found
+
+
+def _history(settings: Settings) -> int:
+    """How many intervals are kept: those of the longest H of the features, none where nothing needs one."""
+    contract = settings.contract
+    late = settings.takes_template and contract.regular_beats == "late"
+    if late or any(name in LONG_HISTORY for name in contract.rr_features):
+        return 128
+    return 64 if contract.rr_features or settings.takes_template else 0
+
+
+def _needed(settings: Settings) -> tuple[int, int]:
+    """Samples before a beat and from it on that its input is cut from."""
+    contract = settings.contract
+    needed = [(0, 0)]
+    if contract.cut == "centred":
+        needed.append((contract.frame // 2, contract.frame - contract.frame // 2))
+    if settings.takes_template:
+        needed.append(template.reach(contract.fs))
+    before, after = zip(*needed, strict=True)
+    return max(before), max(after)
+
+
+def _signal_samples(settings: Settings) -> int:
+    """How many samples are kept: a recording's end brings several at once."""
+    up, down = settings.ratio.numerator, settings.ratio.denominator
+    at_once = HALF_TAPS * max(up, down) // down + SLACK
+    if settings.contract.cut == "rhythm":
+        return settings.contract.frame + at_once
+    before, after = _needed(settings)
+    return before + after + at_once
+
+
+def _template_macros(settings: Settings) -> dict[str, object]:
+    if not settings.takes_template:
+        return {"HEARTZOO_TEMPLATE": 0}
+    contract = settings.contract
+    waves = {"QRS": "QRS", "P": "P", "T": "T-wave", "SLOPE": "slope"}
+    parts = {short: template.wave(name, contract.fs) for short, name in waves.items()}
+    samples = {"BEFORE": template.BEFORE_S, "AFTER": template.AFTER_S, "SHIFT": template.SHIFT_S}
+    numbers = {name: number for number, name in enumerate(SHAPES)}
+    others = [name for name in template.TEMPLATE_FEATURES if name not in SHAPES and not name.endswith("_unusual")]
+    numbers |= {"unusual": len(SHAPES)} | {name: 2 * len(SHAPES) + place for place, name in enumerate(others)}
+    return {
+        "HEARTZOO_TEMPLATE": 1,
+        **{f"HEARTZOO_{name}": round(seconds * contract.fs) for name, seconds in samples.items()},
+        **{f"HEARTZOO_{name}_FROM": part.start for name, part in parts.items()},
+        **{f"HEARTZOO_{name}_TO": part.stop for name, part in parts.items()},
+        "HEARTZOO_FIRST_BEATS": template.FIRST_BEATS,
+        "HEARTZOO_REGULAR_LATE": int(contract.regular_beats == "late"),
+        "HEARTZOO_REGULAR_OCTAVES": float_literal(template.REGULAR_OCTAVES),
+        "HEARTZOO_LATE_OCTAVES": f"({float_literal(template.LATE_OCTAVES)})",
+        **{f"HEARTZOO_{name.upper()}": number for name, number in numbers.items()},
+    }
+
+
+def _tensor_macros(settings: Settings) -> dict[str, object]:
+    facts = settings.facts
+    ends = np.iinfo(facts.signal.dtype)
+    tensors: dict[str, TensorFacts | None] = {"SIGNAL": facts.signal, "RR": facts.rr, "LOGITS": facts.logits}
+    found: dict[str, object] = {
+        "HEARTZOO_LOWEST": f"({float_literal(float(ends.min))})",
+        "HEARTZOO_HIGHEST": float_literal(float(ends.max)),
+    }
+    for name, tensor in tensors.items():
+        if tensor is not None:
+            found |= {f"HEARTZOO_{name}_SCALE": float_literal(tensor.scale)}
+            found |= {f"HEARTZOO_{name}_ZERO_POINT": f"({tensor.zero_point})"}
+    return found | {
+        "HEARTZOO_CLASSES": len(settings.classes),
+        "HEARTZOO_TEMPERATURE": float_literal(settings.temperature),
+        "HEARTZOO_THRESHOLD": float_literal(settings.threshold),
+    }
+
+
+def _declarations(settings: Settings) -> list[str]:
+    declared = []
+    if settings.ratio != 1:
+        declared.append("extern const float heartzoo_taps[HEARTZOO_UP][HEARTZOO_TAPS];")
+    if settings.contract.rr_features:
+        declared.append("extern const uint8_t heartzoo_rr_order[HEARTZOO_RR_FEATURES];")
+    if settings.contract.template_features:
+        declared.append("extern const uint8_t heartzoo_template_order[HEARTZOO_TEMPLATE_FEATURES];")
+    if _history(settings):
+        declared.append(f"extern const float heartzoo_entropy_edges[{len(ENTROPY_EDGES)}];")
+    return declared
+
+
+def config_source(settings: Settings) -> str:
+    """The text of ``heartzoo_config.c``."""
+    contract = settings.contract
+    parts = ['#include "heartzoo_config.h"', '#include "filter.h"', '#include "quantize.h"', ""]
+    if settings.ratio != 1:
+        rows = ",\n".join(wrapped_array(row) for row in taps(settings.ratio).astype(np.float32))
+        parts.append(f"const float heartzoo_taps[HEARTZOO_UP][HEARTZOO_TAPS] = {{\n{rows}}};")
+    if len(sections(contract)):
+        rows = ",\n".join(_section_literal(row) for row in sections(contract).tolist())
+        parts.append(f"const heartzoo_section heartzoo_sections[HEARTZOO_SECTIONS] = {{\n{rows}}};")
+    if contract.rr_features:
+        names = ", ".join(f"HEARTZOO_{name.upper()}" for name in contract.rr_features)
+        parts.append(f"const uint8_t heartzoo_rr_order[HEARTZOO_RR_FEATURES] = {{{names}}};")
+    if contract.template_features:
+        names = ", ".join(_template_number(name) for name in contract.template_features)
+        parts.append(f"const uint8_t heartzoo_template_order[HEARTZOO_TEMPLATE_FEATURES] = {{{names}}};")
+    if _history(settings):
+        edges = wrapped_array(ENTROPY_EDGES.astype(np.float32))
+        parts.append(f"const float heartzoo_entropy_edges[{len(ENTROPY_EDGES)}] = {edges};")
+    names = ", ".join(f'"{name}"' for name in settings.classes)
+    parts.append(f"const char *const heartzoo_class_names[HEARTZOO_CLASSES] = {{{names}}};")
+    return "\n".join(parts) + "\n"
+
+
+def _section_literal(row: list[float]) -> str:
+    *filters, rest = (float_literal(value) for value in row)
+    return f"{{{{{', '.join(filters[:3])}}}, {{{', '.join(filters[3:])}}}, {rest}}}"
+
+
+def _template_number(name: str) -> str:
+    if name.endswith("_unusual"):
+        return f"HEARTZOO_UNUSUAL + HEARTZOO_{name.removesuffix('_unusual').upper()}"
+    return f"HEARTZOO_{name.upper()}"
