@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -68,18 +68,35 @@ def highpass(x: np.ndarray, fs: float, cutoff_hz: float) -> np.ndarray:
     Returns:
         float64, shape (samples,).
     """
-    return _butterworth(x, fs, cutoff_hz, "highpass")
+    return Butterworth(fs, cutoff_hz, "highpass").push(x)
 
 
 def lowpass(x: np.ndarray, fs: float, cutoff_hz: float) -> np.ndarray:
     """The low-pass of the same kind: see :func:`highpass`."""
-    return _butterworth(x, fs, cutoff_hz, "lowpass")
+    return Butterworth(fs, cutoff_hz, "lowpass").push(x)
 
 
-def _butterworth(x: np.ndarray, fs: float, cutoff_hz: float, kind: str) -> np.ndarray:
-    sos = dsp.butter(2, cutoff_hz, kind, fs=fs, output="sos")
-    y, _ = dsp.sosfilt(sos, x, zi=dsp.sosfilt_zi(sos) * x[0])
-    return np.asarray(y)
+class Butterworth:
+    """A causal Butterworth filter of second order that takes a signal in pieces, started in the first sample's state.
+
+    Args:
+        fs: sampling rate in Hz.
+        cutoff_hz: -3 dB frequency in Hz, below ``fs / 2``.
+        kind: which side of it passes.
+    """
+
+    def __init__(self, fs: float, cutoff_hz: float, kind: Literal["highpass", "lowpass"]) -> None:
+        self._sos = dsp.butter(2, cutoff_hz, kind, fs=fs, output="sos")
+        self._state: np.ndarray | None = None
+
+    def push(self, x: np.ndarray) -> np.ndarray:
+        """Filter the next samples; float64, as many. The same whatever pieces the signal comes in."""
+        if len(x) == 0:
+            return np.zeros(0)
+        if self._state is None:
+            self._state = dsp.sosfilt_zi(self._sos) * x[0]
+        y, self._state = dsp.sosfilt(self._sos, x, zi=self._state)
+        return np.asarray(y)
 
 
 def frames(x: np.ndarray, centres: np.ndarray, before: int, after: int) -> np.ndarray:
