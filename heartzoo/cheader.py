@@ -74,7 +74,7 @@ def c_header(
             f"expected a model of at most {max_model_bytes:,} bytes for a C header, found {len(content):,}",
             "ask for a header of this size with --large-header",
         )
-    symbol = "heartzoo_" + re.sub(r"\W", "_", name, flags=re.ASCII)
+    symbol = symbol_of(name)
     macro = symbol.upper()
     parts = [
         _opening(name, version, macro, facts.logits.dtype),
@@ -86,6 +86,11 @@ def c_header(
         f"#endif /* {macro}_H */",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def symbol_of(name: str) -> str:
+    """What the names in a model's header begin with."""
+    return "heartzoo_" + re.sub(r"\W", "_", name, flags=re.ASCII)
 
 
 def _opening(name: str, version: str, macro: str, dtype: str) -> str:
@@ -154,7 +159,7 @@ def _quantization(prefix: str, tensor: TensorFacts, index: int) -> list[str]:
 def _operators(macro: str, facts: ModelFacts) -> str:
     kinds = sorted(facts.operators)
     stateful = " * Call interpreter.Reset() before each frame: an LSTM goes on from the state it was left in."
-    calls = [f" *   resolver.Add{_resolver_name(kind)}();  // {facts.operators[kind]} times" for kind in kinds]
+    calls = [f" *   resolver.Add{resolver_name(kind)}();  // {facts.operators[kind]} times" for kind in kinds]
     return "\n".join(
         [
             f"#define {macro}_OPERATORS {len(kinds)}",
@@ -167,7 +172,8 @@ def _operators(macro: str, facts: ModelFacts) -> str:
     )
 
 
-def _resolver_name(operator: str) -> str:
+def resolver_name(operator: str) -> str:
+    """TFLite Micro's name for an operator, as in ``resolver.AddConv2D()``."""
     words = (word if word[0].isdigit() else word.capitalize() for word in operator.split("_"))
     return _RESOLVER_NAMES.get(operator) or "".join(words)
 
@@ -220,6 +226,7 @@ def _golden_vectors(symbol: str, golden: GoldenVectors) -> str:
 
 
 def wrapped_array(values: np.ndarray) -> str:
+    """A C initialiser of a one-dimensional array."""
     is_float = np.issubdtype(values.dtype, np.floating)
     return "{" + ",".join(_wrapped([float_literal(v) if is_float else str(v) for v in values.tolist()])) + "}"
 

@@ -12,7 +12,7 @@ unsigned heartzoo_run(const float *samples, unsigned count, const uint32_t *peak
   for (unsigned i = 0; i <= count; i++) {
     if (i < count) heartzoo_push(&state, samples[i]);
     while (next_peak < peak_count && (i == count || peaks[next_peak] <= i)) {
-#if HEARTZOO_OF_BEATS
+#if HEARTZOO_OF_BEATS && !HEARTZOO_DETECTS
       heartzoo_add_peak(&state, peaks[next_peak]);
 #endif
       next_peak++;

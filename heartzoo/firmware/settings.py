@@ -12,7 +12,8 @@ from scipy import signal as dsp
 from heartzoo.cheader import float_literal, wrapped_array
 from heartzoo.config import InputConfig
 from heartzoo.contract import delay
-from heartzoo.data import template
+from heartzoo.data import detection, template
+from heartzoo.data.detection import BAND_HZ, LEARNING_S, LOOK_AHEAD_S, REFRACTORY_S
 from heartzoo.data.rr import ENTROPY_EDGES, FEATURES
 from heartzoo.errors import UserError
 from heartzoo.flatbuffer import ModelFacts, TensorFacts
@@ -39,6 +40,7 @@ class Settings:
         temperature: of its confidence.
         threshold: below which it had better abstain; 0 where it has none.
         recording_hz: the recording's sampling rate.
+        detects: whether R peaks are found, not given.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Settings:
     temperature: float
     threshold: float
     recording_hz: int
+    detects: bool
 
     @property
     def ratio(self) -> Fraction:
@@ -88,16 +91,15 @@ def check(contract: InputConfig, name: str, recording_hz: float | None) -> int:
 
 
 def taps(ratio: Fraction) -> np.ndarray:
-    """The filter of ``scipy.signal.resample_poly``, one row for each phase, newest sample first.
+    """The filter of ``scipy.signal.resample_poly`` from its middle on, of which the other half is the mirror image.
 
     Returns:
-        float64, shape (up, taps of a phase).
+        float64, shape (1 + 10 times the larger of up and down,).
     """
-    up, down = ratio.numerator, ratio.denominator
-    half = HALF_TAPS * max(up, down)
-    whole = dsp.firwin(2 * half + 1, 1 / max(up, down), window=("kaiser", KAISER_BETA)) * up
-    each = 2 * half // up + 1
-    return np.pad(whole, (0, each * up - len(whole))).reshape(each, up).T
+    longest = max(ratio.numerator, ratio.denominator)
+    half = HALF_TAPS * longest
+    whole = dsp.firwin(2 * half + 1, 1 / longest, window=("kaiser", KAISER_BETA)) * ratio.numerator
+    return np.asarray(whole[half:])
 
 
 def sections(contract: InputConfig) -> np.ndarray:
@@ -151,7 +153,7 @@ def _macros(settings: Settings) -> dict[str, object]:
         "HEARTZOO_DOWN": down,
     }
     if ratio != 1:
-        found |= {"HEARTZOO_REACH": half, "HEARTZOO_TAPS": 2 * half // up + 1}
+        found |= {"HEARTZOO_REACH": half, "HEARTZOO_OUTPUTS": 2 * half // down + 1}
     found |= {
         "HEARTZOO_SECTIONS": len(sections(contract)),
         "HEARTZOO_OF_BEATS": int(contract.cut != "rhythm"),
@@ -167,9 +169,10 @@ def _macros(settings: Settings) -> dict[str, object]:
         "HEARTZOO_HISTORY": _history(settings),
         "HEARTZOO_NEEDED_AFTER": _needed(settings)[1],
         "HEARTZOO_SIGNAL": _signal_samples(settings),
-        "HEARTZOO_PENDING": 24,
+        "HEARTZOO_PENDING": math.ceil((LEARNING_S + _needed(settings)[1] / contract.fs) / REFRACTORY_S) + 3,
     }
     found |= {f"HEARTZOO_{name.upper()}": number for number, name in enumerate(FEATURES)}
+    found |= _detector_macros(settings)
     found |= _template_macros(settings)
     found |= _tensor_macros(settings)
     return found
@@ -203,7 +206,45 @@ def _signal_samples(settings: Settings) -> int:
     if settings.contract.cut == "rhythm":
         return settings.contract.frame + at_once
     before, after = _needed(settings)
-    return before + after + at_once
+    late = math.ceil(LOOK_AHEAD_S * settings.contract.fs) if settings.detects else 0
+    return before + max(after, late) + at_once
+
+
+def _detector_macros(settings: Settings) -> dict[str, object]:
+    if not settings.detects:
+        return {"HEARTZOO_DETECTS": 0}
+    fs = settings.contract.fs
+    lengths = {
+        "HEIGHT": detection.HEIGHT_S,
+        "SLOPE": detection.SLOPE_S,
+        "REFRACTORY": REFRACTORY_S,
+        "T_WAVE_AFTER": detection.T_WAVE_S,
+        "PEAK_BEFORE": detection.PEAK_BEFORE_S,
+        "PEAK_AFTER": detection.PEAK_AFTER_S,
+        "PAST_END": detection.END_S,
+    }
+    found = {name: _samples(seconds, fs) for name, seconds in lengths.items()}
+    intervals = {
+        "FIRST_INTERVAL": detection.FIRST_INTERVAL_S,
+        "SHORTEST_INTERVAL": detection.SHORTEST_S,
+        "LONGEST_INTERVAL": detection.LONGEST_S,
+    }
+    return {
+        "HEARTZOO_DETECTS": 1,
+        **{f"HEARTZOO_{name}": length for name, length in found.items()},
+        **{
+            f"HEARTZOO_{name}": float_literal(_samples(seconds, fs)) for name, seconds in intervals.items()
+        },
+        "HEARTZOO_BAND": max(found["SLOPE"] + 3, found["HEIGHT"]),
+        "HEARTZOO_LEARNING_S": LEARNING_S,
+        "HEARTZOO_LEARNING": math.ceil(LEARNING_S * fs / found["REFRACTORY"]),
+        "HEARTZOO_LAG": detection.lag_samples(settings.contract),
+    }
+
+
+def _samples(seconds: float, fs: float) -> int:
+    """The detector's durations in whole samples."""
+    return math.floor(seconds * fs + 0.5)
 
 
 def _template_macros(settings: Settings) -> dict[str, object]:
@@ -251,7 +292,7 @@ def _tensor_macros(settings: Settings) -> dict[str, object]:
 def _declarations(settings: Settings) -> list[str]:
     declared = []
     if settings.ratio != 1:
-        declared.append("extern const float heartzoo_taps[HEARTZOO_UP][HEARTZOO_TAPS];")
+        declared.append("extern const float heartzoo_taps[HEARTZOO_REACH + 1];")
     if settings.contract.rr_features:
         declared.append("extern const uint8_t heartzoo_rr_order[HEARTZOO_RR_FEATURES];")
     if settings.contract.template_features:
@@ -266,11 +307,15 @@ def config_source(settings: Settings) -> str:
     contract = settings.contract
     parts = ['#include "heartzoo_config.h"', '#include "filter.h"', '#include "quantize.h"', ""]
     if settings.ratio != 1:
-        rows = ",\n".join(wrapped_array(row) for row in taps(settings.ratio).astype(np.float32))
-        parts.append(f"const float heartzoo_taps[HEARTZOO_UP][HEARTZOO_TAPS] = {{\n{rows}}};")
+        values = wrapped_array(taps(settings.ratio).astype(np.float32))
+        parts.append(f"const float heartzoo_taps[HEARTZOO_REACH + 1] = {values};")
     if len(sections(contract)):
         rows = ",\n".join(_section_literal(row) for row in sections(contract).tolist())
         parts.append(f"const heartzoo_section heartzoo_sections[HEARTZOO_SECTIONS] = {{\n{rows}}};")
+    if settings.detects:
+        band = [section(contract.fs, BAND_HZ[0], "highpass"), section(contract.fs, BAND_HZ[1], "lowpass")]
+        rows = ",\n".join(map(_section_literal, band))
+        parts.append(f"const heartzoo_section heartzoo_band_sections[2] = {{\n{rows}}};")
     if contract.rr_features:
         names = ", ".join(f"HEARTZOO_{name.upper()}" for name in contract.rr_features)
         parts.append(f"const uint8_t heartzoo_rr_order[HEARTZOO_RR_FEATURES] = {{{names}}};")

@@ -23,5 +23,8 @@ float heartzoo_section_next(heartzoo_section_state *state, const heartzoo_sectio
 #if HEARTZOO_SECTIONS
 extern const heartzoo_section heartzoo_sections[HEARTZOO_SECTIONS];
 #endif
+#if HEARTZOO_DETECTS
+extern const heartzoo_section heartzoo_band_sections[2];
+#endif
 
 #endif

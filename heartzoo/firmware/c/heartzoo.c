@@ -9,6 +9,9 @@ void heartzoo_start(heartzoo_state *state) {
 #if HEARTZOO_RESAMPLES
   heartzoo_resampler_start(&state->resampler);
 #endif
+#if HEARTZOO_DETECTS
+  heartzoo_detector_start(&state->detector);
+#endif
 #if HEARTZOO_HISTORY
   heartzoo_rr_start(&state->rr);
 #endif
@@ -26,6 +29,9 @@ static void take(heartzoo_state *state, float sample) {
   }
 #endif
   heartzoo_signal_add(&state->signal, sample);
+#if HEARTZOO_DETECTS
+  heartzoo_detector_push(&state->detector, &state->signal, &state->peaks);
+#endif
 }
 
 void heartzoo_push(heartzoo_state *state, float millivolts) {
@@ -51,6 +57,9 @@ void heartzoo_finish(heartzoo_state *state) {
     while (state->signal.count < outputs && heartzoo_resampler_take(&state->resampler, &sample)) take(state, sample);
   }
 #endif
+#if HEARTZOO_DETECTS
+  heartzoo_detector_finish(&state->detector, &state->signal, &state->peaks);
+#endif
   state->ended = 1;
 }
 
@@ -73,11 +82,9 @@ static void standardise(heartzoo_state *state, int32_t start) {
 #endif
 
 #if HEARTZOO_OF_BEATS
-void heartzoo_add_peak(heartzoo_state *state, uint32_t sample) {
-  if (state->pending == HEARTZOO_PENDING) return; /* only where peaks follow each other faster than hearts beat */
-  state->peaks[(state->first + state->pending) % HEARTZOO_PENDING] = sample;
-  state->pending++;
-}
+#if !HEARTZOO_DETECTS
+void heartzoo_add_peak(heartzoo_state *state, uint32_t sample) { heartzoo_peaks_add(&state->peaks, sample); }
+#endif
 
 #if HEARTZOO_FEATURES
 /* Put the feature of that number into the input that takes features. */
@@ -116,8 +123,8 @@ static void compare(heartzoo_state *state, int32_t position) {
 
 /* What the beat's own part of the signal tells, once that is complete. */
 static int cut(heartzoo_state *state) {
-  if (!state->pending) return 0;
-  const uint32_t sample = state->peaks[state->first];
+  if (!state->peaks.count) return 0;
+  const uint32_t sample = heartzoo_peaks_at(&state->peaks, 0);
   const uint32_t position = heartzoo_resampled_position(sample);
   if (!state->ended && state->signal.count < position + HEARTZOO_NEEDED_AFTER) return 0;
   state->beat.sample = sample;
@@ -137,10 +144,7 @@ static int cut(heartzoo_state *state) {
 #if HEARTZOO_HISTORY
 /* The interval after the beat; where none follows, the one before it. */
 static uint16_t interval_after(const heartzoo_state *state) {
-  if (state->pending > 1) {
-    const uint32_t next = state->peaks[(state->first + 1) % HEARTZOO_PENDING];
-    return heartzoo_interval(next - state->beat.sample);
-  }
+  if (state->peaks.count > 1) return heartzoo_interval(heartzoo_peaks_at(&state->peaks, 1) - state->beat.sample);
   return state->given ? state->rr.pre : 4u * HEARTZOO_RECORDING_HZ; /* 0.8 s for a lone beat */
 }
 #endif
@@ -150,7 +154,7 @@ const heartzoo_beat *heartzoo_next(heartzoo_state *state) {
   if (!state->cut) return NULL;
 #if HEARTZOO_HISTORY
   const int waits = HEARTZOO_FOLLOWING_BEATS || state->given == 0;
-  if (waits && state->pending < 2 && !state->ended) return NULL;
+  if (waits && state->peaks.count < 2 && !state->ended) return NULL;
   const uint16_t post = interval_after(state);
   if (state->given == 0) heartzoo_rr_add(&state->rr, post);
 #if HEARTZOO_RR_FEATURES
@@ -160,8 +164,7 @@ const heartzoo_beat *heartzoo_next(heartzoo_state *state) {
 #endif
 #endif
   state->before = state->beat.sample;
-  state->first = (uint8_t)((state->first + 1) % HEARTZOO_PENDING);
-  state->pending--;
+  heartzoo_peaks_drop(&state->peaks);
   state->given++;
   state->cut = 0;
   return &state->beat;

@@ -17,8 +17,9 @@
 
 #include <stdint.h>
 
-#include "filter.h"
+#include "detector.h"
 #include "heartzoo_config.h"
+#include "peaks.h"
 #include "quantize.h"
 #include "resample.h"
 #include "rr.h"
@@ -50,11 +51,13 @@ typedef struct {
 #endif
   heartzoo_signal signal;
 #if HEARTZOO_OF_BEATS
-  uint32_t peaks[HEARTZOO_PENDING]; /* beats found and not yet given, in order of time, from `first` on */
-  uint8_t first, pending;
-  uint8_t cut;      /* whether the first of them is in `beat`, but for what the following beat tells */
-  uint32_t given;   /* beats before the first of them */
-  uint32_t before;  /* where the latest of those was */
+#if HEARTZOO_DETECTS
+  heartzoo_detector detector;
+#endif
+  heartzoo_peaks peaks;
+  uint8_t cut;     /* whether the first of them is in `beat`, but for what the following beat tells */
+  uint32_t given;  /* beats before the first of them */
+  uint32_t before; /* where the latest of those was */
 #else
   uint32_t given; /* frames */
 #endif
@@ -72,7 +75,7 @@ void heartzoo_start(heartzoo_state *state);
 /* Take one sample of the recording, in mV. */
 void heartzoo_push(heartzoo_state *state, float millivolts);
 
-#if HEARTZOO_OF_BEATS
+#if HEARTZOO_OF_BEATS && !HEARTZOO_DETECTS
 /* Add an R peak that another detector found, at a sample of the recording, after all peaks before it. */
 void heartzoo_add_peak(heartzoo_state *state, uint32_t sample);
 #endif

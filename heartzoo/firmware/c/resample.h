@@ -7,11 +7,13 @@
 #include "heartzoo_config.h"
 
 #if HEARTZOO_RESAMPLES
+/* A sample is added, times the tap that it meets there, to each of the outputs that it reaches: these sums are fewer
+ * than the samples that one output is made of. */
 typedef struct {
-  float recent[HEARTZOO_TAPS]; /* a ring of the latest samples */
-  uint16_t newest;             /* where in it the latest one is */
+  float sums[HEARTZOO_OUTPUTS]; /* a ring of the outputs that are being made */
+  uint8_t next;                 /* where in it the next one is */
   uint8_t begun;
-  int32_t ahead; /* how far the next output's last tap lies beyond the latest sample, in steps of 1 / UP sample */
+  int32_t tap; /* which one the latest sample meets in the next output */
 } heartzoo_resampler;
 
 void heartzoo_resampler_start(heartzoo_resampler *resampler);
@@ -25,5 +27,8 @@ int heartzoo_resampler_take(heartzoo_resampler *resampler, float *output);
 
 /* Where a sample of the recording lies after resampling: floor(sample * UP / DOWN + 1/2). */
 uint32_t heartzoo_resampled_position(uint32_t sample);
+
+/* Where a sample at the model's rate lies in the recording: floor(sample * DOWN / UP + 1/2). */
+uint32_t heartzoo_recorded_position(uint32_t sample);
 
 #endif
