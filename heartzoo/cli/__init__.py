@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import typer
 
-from heartzoo.cli import data, evaluate, runs, zoo, zoo_keeping
+from heartzoo.cli import data, evaluate, firmware, runs, zoo, zoo_keeping
 from heartzoo.errors import UserError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.add_typer(data.app, name="data")
 runs.add_commands(app)
 evaluate.add_commands(app)
 zoo.add_commands(app)
+firmware.add_commands(app)
 zoo_keeping.add_commands(app)
 
 
