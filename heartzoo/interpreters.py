@@ -22,6 +22,7 @@ RUNTIMES: dict[str, str] = {
     "reference": "LiteRT's reference kernels",
     "xnnpack": "LiteRT's XNNPACK kernels",
 }
+_ARENA_STEP = 16  # bytes
 _ARENA = 16 << 20  # bytes, of which the operating system provides only those that a model touches
 
 
@@ -71,6 +72,40 @@ def arena_bytes(content: bytes) -> int | None:
     if found is None:
         raise RuntimeError("tflite_micro's print_allocations() no longer prints 'Arena allocation total'")
     return int(found.group(1))
+
+
+def smallest_arena_bytes(content: bytes) -> int | None:
+    """The smallest arena in which TFLite Micro makes a model ready, or None where it is not installed.
+
+    That can be more than :func:`arena_bytes`: what it allocates in the end leaves out what it needs on the way.
+
+    Raises:
+        UserError: not a .tflite model, or TFLite Micro cannot run it.
+    """
+    enough = arena_bytes(content)
+    if enough is None:
+        return None
+    too_small = enough - _ARENA_STEP
+    while not _fits(content, enough):
+        too_small, enough = enough, 2 * enough
+    while enough - too_small > _ARENA_STEP:
+        middle = (too_small + enough) // 2 // _ARENA_STEP * _ARENA_STEP
+        if _fits(content, middle):
+            enough = middle
+        else:
+            too_small = middle
+    return enough
+
+
+def _fits(content: bytes, arena_size: int) -> bool:
+    from tflite_micro import runtime as tflm
+
+    with captured_stderr():  # its complaint
+        try:
+            tflm.Interpreter.from_bytes(content, arena_size=arena_size)
+        except RuntimeError:
+            return False
+    return True
 
 
 def _tflm_invoker(interpreter: Any) -> Invoke:

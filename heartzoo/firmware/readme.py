@@ -28,7 +28,7 @@ Recordings of {hz} Hz, one lead, in mV; {what} {classes}.
 ## Use
 
 ```c
-#include "heartzoo_model.h"
+#include "heartzoo_classifier.h"
 
 static heartzoo_state state;
 
@@ -36,12 +36,12 @@ static void on_label(const heartzoo_label *label, void *context) {{
   /* label->sample, heartzoo_class_names[label->decision.label], label->decision.confidence, label->decision.sure */
 }}
 
-heartzoo_model_start();
+heartzoo_classifier_start();
 heartzoo_start(&state);
 for (;;) heartzoo_classify(&state, millivolts, count, on_label, NULL);  /* as the samples come, any number at a time */
 ```
 
-Without TFLite Micro, leave `heartzoo_model.cc` out: `heartzoo_push()` and `heartzoo_next()` of `heartzoo.h` give the
+Without TFLite Micro, leave `heartzoo_classifier.cc` out: `heartzoo_push()` and `heartzoo_next()` of `heartzoo.h` give the
 network's quantized inputs, `heartzoo_decide()` makes a class and a confidence of its outputs.
 
 - `sure` is 0 where the confidence is below the model's threshold ({threshold}): who can abstain does so.
@@ -50,7 +50,7 @@ network's quantized inputs, `heartzoo_decide()` makes a class and a confidence o
 {given}
 ## Build
 
-Compile all `.c` files (C99, no dependency but `<math.h>`, `<stdint.h>`, `<string.h>`) and `heartzoo_model.cc` (C++17,
+Compile all `.c` files (C99, no dependency but `<math.h>`, `<stdint.h>`, `<string.h>`) and `heartzoo_classifier.cc` (C++17,
 with TFLite Micro's folder in the include path; it registers {operators}). Floating-point contraction may stay as the
 compiler has it, `-ffast-math` must not be on.
 
@@ -65,9 +65,9 @@ make board     # the golden recording on an emulated Cortex-M4F, with qemu-syste
 | file | what |
 | --- | --- |
 | `heartzoo.h`, `heartzoo.c` | samples in, the network's inputs out |
-| `resample`, `filter`, `signal`, `detector`, `peaks`, `rr`, `template`, `quantize` | its parts |
+| `heartzoo_resample`, `heartzoo_filter`, `heartzoo_signal`, `heartzoo_detector`, `heartzoo_peaks`, `heartzoo_rr`, `heartzoo_template`, `heartzoo_quantize` | its parts |
 | `heartzoo_config.h`, `heartzoo_config.c` | sizes, coefficients, taps, scales of this model at this sampling rate |
-| `heartzoo_model.h`, `heartzoo_model.cc` | the network in TFLite Micro: from samples to labels |
+| `heartzoo_classifier.h`, `heartzoo_classifier.cc` | the network in TFLite Micro: from samples to labels |
 | `model.h` | the network as an array, and golden vectors of it alone |
 | `test/` | the golden recording, the test, and what the emulated board needs |
 

@@ -305,7 +305,7 @@ def _declarations(settings: Settings) -> list[str]:
 def config_source(settings: Settings) -> str:
     """The text of ``heartzoo_config.c``."""
     contract = settings.contract
-    parts = ['#include "heartzoo_config.h"', '#include "filter.h"', '#include "quantize.h"', ""]
+    parts = ['#include "heartzoo_config.h"', '#include "heartzoo_filter.h"', '#include "heartzoo_quantize.h"', ""]
     if settings.ratio != 1:
         values = wrapped_array(taps(settings.ratio).astype(np.float32))
         parts.append(f"const float heartzoo_taps[HEARTZOO_REACH + 1] = {values};")

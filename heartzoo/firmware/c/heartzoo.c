@@ -16,7 +16,7 @@ void heartzoo_start(heartzoo_state *state) {
   heartzoo_rr_start(&state->rr);
 #endif
 #if HEARTZOO_TEMPLATE
-  heartzoo_template_start(&state->template);
+  heartzoo_template_start(&state->running);
 #endif
 }
 
@@ -102,21 +102,21 @@ static void compare(heartzoo_state *state, int32_t position) {
   heartzoo_comparison comparison;
   const int32_t start = position - HEARTZOO_BEFORE - HEARTZOO_SHIFT;
   heartzoo_signal_cut(&state->signal, start, HEARTZOO_WIDE, comparison.wide);
-  heartzoo_template_compare(&state->template, &comparison);
+  heartzoo_template_compare(&state->running, &comparison);
 #if HEARTZOO_TEMPLATE_FEATURES
   for (int i = 0; i < HEARTZOO_TEMPLATE_FEATURES; i++) {
-    const float value = heartzoo_template_feature(&state->template, &comparison, heartzoo_template_order[i]);
+    const float value = heartzoo_template_feature(&state->running, &comparison, heartzoo_template_order[i]);
     put_feature(state, HEARTZOO_RR_FEATURES + i, value);
   }
 #endif
 #if HEARTZOO_DIFFERENCE
   for (int i = 0; i < HEARTZOO_FRAME; i++) {
-    const float value = heartzoo_template_difference(&state->template, &comparison, i);
+    const float value = heartzoo_template_difference(&state->running, &comparison, i);
     state->beat.signal[i] = heartzoo_quantize(value, HEARTZOO_SIGNAL_SCALE, HEARTZOO_SIGNAL_ZERO_POINT);
   }
 #endif
   if (state->given < HEARTZOO_FIRST_BEATS || heartzoo_rr_regular(&state->rr)) {
-    heartzoo_template_learn(&state->template, &comparison);
+    heartzoo_template_learn(&state->running, &comparison);
   }
 }
 #endif

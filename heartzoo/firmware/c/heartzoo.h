@@ -17,18 +17,18 @@
 
 #include <stdint.h>
 
-#include "detector.h"
-#include "heartzoo_config.h"
-#include "peaks.h"
-#include "quantize.h"
-#include "resample.h"
-#include "rr.h"
-#include "signal.h"
-#include "template.h"
-
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+#include "heartzoo_config.h"
+#include "heartzoo_detector.h"
+#include "heartzoo_peaks.h"
+#include "heartzoo_quantize.h"
+#include "heartzoo_resample.h"
+#include "heartzoo_rr.h"
+#include "heartzoo_signal.h"
+#include "heartzoo_template.h"
 
 /* The network's inputs for one beat (or for one frame, where a model labels frames). */
 typedef struct {
@@ -65,7 +65,7 @@ typedef struct {
   heartzoo_rr rr;
 #endif
 #if HEARTZOO_TEMPLATE
-  heartzoo_template template;
+  heartzoo_template running;
 #endif
   heartzoo_beat beat;
 } heartzoo_state;

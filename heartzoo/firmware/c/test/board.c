@@ -15,7 +15,7 @@ extern void initialise_monitor_handles(void);
 extern int main(void);
 
 static double instructions_per_tick;
-static uint32_t overhead;
+static uint32_t begun;
 
 void reset(void) {
   CPACR |= 0xFu << 20; /* the floating-point unit */
@@ -33,14 +33,14 @@ __attribute__((section(".vectors"), used)) static const uintptr_t vectors[16] = 
     (uintptr_t)fault,     (uintptr_t)fault, (uintptr_t)fault,
 };
 
-static uint32_t ticks(void) { return LONGEST - SYST_CVR; }
+static uint32_t ticks_since(uint32_t count) { return (count - SYST_CVR) & LONGEST; } /* it counts down */
 
 /* How many instructions a tick lasts: by a loop of which the number of instructions is known. */
 static double calibrate(void) {
   uint32_t turns = 1000000u;
-  const uint32_t before = ticks();
+  const uint32_t before = SYST_CVR;
   __asm volatile("1: subs %0, #1\n bne 1b" : "+r"(turns) : : "cc");
-  return 2e6 / (double)(ticks() - before);
+  return 2e6 / (double)ticks_since(before);
 }
 
 void board_start(void) {
@@ -51,11 +51,10 @@ void board_start(void) {
   SYST_CVR = 0u;
   SYST_CSR = 5u;
   instructions_per_tick = calibrate();
-  SYST_CVR = 0u;
-  overhead = ticks();
+  begun = SYST_CVR;
 }
 
-double board_instructions(void) { return (double)(ticks() - overhead) * instructions_per_tick; }
+double board_instructions(void) { return (double)ticks_since(begun) * instructions_per_tick; }
 
 unsigned long board_stack_bytes(void) {
   const uint32_t *word = stack_paint;

@@ -7,8 +7,8 @@ from heartzoo.firmware.settings import Settings
 
 HEADER = """\
 /* From samples to labels: the preprocessing, then the network, run by TFLite Micro. Generated, not to edit. */
-#ifndef HEARTZOO_MODEL_H
-#define HEARTZOO_MODEL_H
+#ifndef HEARTZOO_CLASSIFIER_H
+#define HEARTZOO_CLASSIFIER_H
 
 #include <stddef.h>
 
@@ -31,10 +31,10 @@ typedef struct {{
 typedef void (*heartzoo_on_label)(const heartzoo_label *label, void *context);
 
 /* Make the network ready; once, before everything else. 0, or -1 where TFLite Micro refuses it. */
-int heartzoo_model_start(void);
+int heartzoo_classifier_start(void);
 
 /* The network's output for one beat. 0, or -1 where TFLite Micro fails. */
-int heartzoo_model_run(const heartzoo_beat *beat, heartzoo_value logits[HEARTZOO_CLASSES]);
+int heartzoo_classifier_run(const heartzoo_beat *beat, heartzoo_value logits[HEARTZOO_CLASSES]);
 
 /* Take samples of a recording, in mV, any number at a time; `on_label` is called for each beat that they decide.
  * 0, or -1 where TFLite Micro fails. */
@@ -53,7 +53,7 @@ int heartzoo_classify_end(heartzoo_state *state, heartzoo_on_label on_label, voi
 
 SOURCE = """\
 // {name} {version} in TFLite Micro. Generated, not to edit.
-#include "heartzoo_model.h"
+#include "heartzoo_classifier.h"
 
 #include <cstring>
 
@@ -70,7 +70,7 @@ tflite::MicroInterpreter *interpreter = nullptr;
 int give_labels(heartzoo_state *state, heartzoo_on_label on_label, void *context) {{
   while (const heartzoo_beat *beat = heartzoo_next(state)) {{
     heartzoo_value logits[HEARTZOO_CLASSES];
-    if (heartzoo_model_run(beat, logits) != 0) return -1;
+    if (heartzoo_classifier_run(beat, logits) != 0) return -1;
     const heartzoo_label label = {{beat->sample, heartzoo_decide(logits)}};
     on_label(&label, context);
   }}
@@ -79,7 +79,7 @@ int give_labels(heartzoo_state *state, heartzoo_on_label on_label, void *context
 
 }}  // namespace
 
-int heartzoo_model_start(void) {{
+int heartzoo_classifier_start(void) {{
   const tflite::Model *model = tflite::GetModel({symbol}_model);
   if (model->version() != TFLITE_SCHEMA_VERSION) return -1;
   static tflite::MicroMutableOpResolver<{operators}> resolver;
@@ -90,7 +90,7 @@ int heartzoo_model_start(void) {{
   return 0;
 }}
 
-int heartzoo_model_run(const heartzoo_beat *beat, heartzoo_value logits[HEARTZOO_CLASSES]) {{
+int heartzoo_classifier_run(const heartzoo_beat *beat, heartzoo_value logits[HEARTZOO_CLASSES]) {{
   if (interpreter == nullptr) return -1;
 {reset}  std::memcpy(interpreter->input({signal_index})->data.raw, beat->signal, sizeof beat->signal);
 {second}  if (interpreter->Invoke() != kTfLiteOk) return -1;
@@ -114,13 +114,13 @@ int heartzoo_classify_end(heartzoo_state *state, heartzoo_on_label on_label, voi
 """
 
 
-def network_header(arena_bytes: int) -> str:
-    """The text of ``heartzoo_model.h``."""
+def classifier_header(arena_bytes: int) -> str:
+    """The text of ``heartzoo_classifier.h``."""
     return HEADER.format(arena=arena_bytes)
 
 
-def network_source(settings: Settings) -> str:
-    """The text of ``heartzoo_model.cc``, which registers exactly the operators of the network."""
+def classifier_source(settings: Settings) -> str:
+    """The text of ``heartzoo_classifier.cc``, which registers exactly the operators of the network."""
     facts = settings.facts
     calls = [
         f"  if (resolver.Add{resolver_name(operator)}() != kTfLiteOk) return -1;" for operator in sorted(facts.operators)

@@ -4,10 +4,10 @@
 
 #include <stdint.h>
 
-#include "filter.h"
+#include "heartzoo_filter.h"
 #include "heartzoo_config.h"
-#include "peaks.h"
-#include "signal.h"
+#include "heartzoo_peaks.h"
+#include "heartzoo_signal.h"
 
 #if HEARTZOO_DETECTS
 /* A possible beat. */

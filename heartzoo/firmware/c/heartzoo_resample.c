@@ -1,4 +1,4 @@
-#include "resample.h"
+#include "heartzoo_resample.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "peaks.h"
+#include "heartzoo_peaks.h"
 
 #if HEARTZOO_OF_BEATS
 void heartzoo_peaks_add(heartzoo_peaks *peaks, uint32_t sample) {

@@ -1,4 +1,4 @@
-#include "signal.h"
+#include "heartzoo_signal.h"
 
 void heartzoo_signal_add(heartzoo_signal *signal, float sample) {
   signal->recent[signal->count % HEARTZOO_SIGNAL] = sample;

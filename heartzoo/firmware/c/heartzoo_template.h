@@ -28,19 +28,19 @@ typedef struct {
   float shapes[HEARTZOO_SHAPES];
 } heartzoo_comparison;
 
-void heartzoo_template_start(heartzoo_template *template);
+void heartzoo_template_start(heartzoo_template *running);
 
 /* Compare the beat in comparison->wide. */
-void heartzoo_template_compare(heartzoo_template *template, heartzoo_comparison *comparison);
+void heartzoo_template_compare(heartzoo_template *running, heartzoo_comparison *comparison);
 
 /* A feature of that beat, within -1 ... 1. */
-float heartzoo_template_feature(const heartzoo_template *template, const heartzoo_comparison *comparison, int feature);
+float heartzoo_template_feature(const heartzoo_template *running, const heartzoo_comparison *comparison, int feature);
 
 /* What is left of a sample of the beat without the template, in sizes of the template's QRS, within -1 ... 1. */
-float heartzoo_template_difference(const heartzoo_template *template, const heartzoo_comparison *comparison, int sample);
+float heartzoo_template_difference(const heartzoo_template *running, const heartzoo_comparison *comparison, int sample);
 
 /* Learn from that beat, a regular one. */
-void heartzoo_template_learn(heartzoo_template *template, const heartzoo_comparison *comparison);
+void heartzoo_template_learn(heartzoo_template *running, const heartzoo_comparison *comparison);
 #endif
 
 #endif

@@ -1,4 +1,4 @@
-#include "filter.h"
+#include "heartzoo_filter.h"
 
 void heartzoo_section_start(heartzoo_section_state *state, float first) {
   state->first = first;

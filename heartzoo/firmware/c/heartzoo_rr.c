@@ -1,4 +1,4 @@
-#include "rr.h"
+#include "heartzoo_rr.h"
 
 #if HEARTZOO_HISTORY
 #include <math.h>

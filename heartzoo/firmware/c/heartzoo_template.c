@@ -1,4 +1,4 @@
-#include "template.h"
+#include "heartzoo_template.h"
 
 #if HEARTZOO_TEMPLATE
 #include <math.h>
@@ -78,25 +78,25 @@ static float width(const float *x, wave part) {
 }
 
 /* Root mean square of window less template, each less its mean, in sizes of the template's QRS. */
-static float difference(const float *template, const heartzoo_comparison *comparison, wave part) {
+static float difference(const float *usual, const heartzoo_comparison *comparison, wave part) {
   float sum = 0.0f;
   for (int i = part.from; i < part.to; i++) {
-    const float away = comparison->window[i] - template[i] - comparison->offset;
+    const float away = comparison->window[i] - usual[i] - comparison->offset;
     sum += away * away;
   }
   return sqrtf(sum / (float)(part.to - part.from)) / comparison->qrs_size;
 }
 
-void heartzoo_template_start(heartzoo_template *template) {
-  memset(template, 0, sizeof *template);
-  for (int i = 0; i < HEARTZOO_SHAPES; i++) template->spread[i] = 0.05f * 0.05f;
+void heartzoo_template_start(heartzoo_template *running) {
+  memset(running, 0, sizeof *running);
+  for (int i = 0; i < HEARTZOO_SHAPES; i++) running->spread[i] = 0.05f * 0.05f;
 }
 
-static const float *best_window(const heartzoo_template *template, const float *wide) {
+static const float *best_window(const heartzoo_template *running, const float *wide) {
   const float *best = wide;
-  float highest = correlation(wide, template->mean, QRS);
+  float highest = correlation(wide, running->mean, QRS);
   for (int shift = 1; shift <= 2 * HEARTZOO_SHIFT; shift++) {
-    const float found = correlation(wide + shift, template->mean, QRS);
+    const float found = correlation(wide + shift, running->mean, QRS);
     if (found > highest) {
       highest = found;
       best = wide + shift;
@@ -106,67 +106,67 @@ static const float *best_window(const heartzoo_template *template, const float *
 }
 
 /* The shape features, in the order of their numbers, limited. */
-static void compare_shapes(const float *template, heartzoo_comparison *comparison) {
+static void compare_shapes(const float *usual, heartzoo_comparison *comparison) {
   const float *window = comparison->window;
   float *shapes = comparison->shapes;
-  shapes[HEARTZOO_QRS_MATCH] = correlation(window, template, QRS);
-  shapes[HEARTZOO_P_MATCH] = correlation(window, template, P);
-  shapes[HEARTZOO_T_MATCH] = correlation(window, template, T_WAVE);
+  shapes[HEARTZOO_QRS_MATCH] = correlation(window, usual, QRS);
+  shapes[HEARTZOO_P_MATCH] = correlation(window, usual, P);
+  shapes[HEARTZOO_T_MATCH] = correlation(window, usual, T_WAVE);
   shapes[HEARTZOO_QRS_SIZE] = log2f(size(window, QRS) / comparison->qrs_size);
-  shapes[HEARTZOO_P_SIZE] = log2f(size(window, P) / size(template, P));
-  shapes[HEARTZOO_QRS_LENGTH] = log2f(length(window, QRS) / length(template, QRS));
-  shapes[HEARTZOO_QRS_DIFFERENCE] = difference(template, comparison, QRS);
-  shapes[HEARTZOO_P_DIFFERENCE] = difference(template, comparison, P);
-  shapes[HEARTZOO_T_DIFFERENCE] = difference(template, comparison, T_WAVE);
+  shapes[HEARTZOO_P_SIZE] = log2f(size(window, P) / size(usual, P));
+  shapes[HEARTZOO_QRS_LENGTH] = log2f(length(window, QRS) / length(usual, QRS));
+  shapes[HEARTZOO_QRS_DIFFERENCE] = difference(usual, comparison, QRS);
+  shapes[HEARTZOO_P_DIFFERENCE] = difference(usual, comparison, P);
+  shapes[HEARTZOO_T_DIFFERENCE] = difference(usual, comparison, T_WAVE);
   for (int i = 0; i < HEARTZOO_SHAPES; i++) shapes[i] = limited(shapes[i], 1.0f);
 }
 
-void heartzoo_template_compare(heartzoo_template *template, heartzoo_comparison *comparison) {
-  if (!template->begun) memcpy(template->mean, comparison->wide + HEARTZOO_SHIFT, sizeof template->mean);
-  comparison->window = best_window(template, comparison->wide);
-  comparison->offset = mean(comparison->window, ALL) - mean(template->mean, ALL);
-  comparison->qrs_size = size(template->mean, QRS);
-  compare_shapes(template->mean, comparison);
-  if (!template->begun) memcpy(template->usual, comparison->shapes, sizeof template->usual);
-  template->begun = 1;
+void heartzoo_template_compare(heartzoo_template *running, heartzoo_comparison *comparison) {
+  if (!running->begun) memcpy(running->mean, comparison->wide + HEARTZOO_SHIFT, sizeof running->mean);
+  comparison->window = best_window(running, comparison->wide);
+  comparison->offset = mean(comparison->window, ALL) - mean(running->mean, ALL);
+  comparison->qrs_size = size(running->mean, QRS);
+  compare_shapes(running->mean, comparison);
+  if (!running->begun) memcpy(running->usual, comparison->shapes, sizeof running->usual);
+  running->begun = 1;
 }
 
-static float value(const heartzoo_template *template, const heartzoo_comparison *comparison, int feature) {
+static float value(const heartzoo_template *running, const heartzoo_comparison *comparison, int feature) {
   if (feature < HEARTZOO_UNUSUAL) return comparison->shapes[feature];
   if (feature < HEARTZOO_UNUSUAL + HEARTZOO_SHAPES) {
     const int shape = feature - HEARTZOO_UNUSUAL;
-    const float away = comparison->shapes[shape] - template->usual[shape];
-    return away / (4.0f * (sqrtf(template->spread[shape]) + 0.03f));
+    const float away = comparison->shapes[shape] - running->usual[shape];
+    return away / (4.0f * (sqrtf(running->spread[shape]) + 0.03f));
   }
   switch (feature) {
-    case HEARTZOO_P_MATCH_USUAL: return template->usual[HEARTZOO_P_MATCH];
-    case HEARTZOO_TEMPLATE_P: return log2f(size(template->mean, P) / comparison->qrs_size) / 4.0f;
-    case HEARTZOO_TEMPLATE_T: return log2f(size(template->mean, T_WAVE) / comparison->qrs_size) / 4.0f;
-    default: return log2f(width(comparison->window, SLOPE) / width(template->mean, SLOPE));
+    case HEARTZOO_P_MATCH_USUAL: return running->usual[HEARTZOO_P_MATCH];
+    case HEARTZOO_TEMPLATE_P: return log2f(size(running->mean, P) / comparison->qrs_size) / 4.0f;
+    case HEARTZOO_TEMPLATE_T: return log2f(size(running->mean, T_WAVE) / comparison->qrs_size) / 4.0f;
+    default: return log2f(width(comparison->window, SLOPE) / width(running->mean, SLOPE));
   }
 }
 
-float heartzoo_template_feature(const heartzoo_template *template, const heartzoo_comparison *comparison, int feature) {
-  return limited(value(template, comparison, feature), 1.0f);
+float heartzoo_template_feature(const heartzoo_template *running, const heartzoo_comparison *comparison, int feature) {
+  return limited(value(running, comparison, feature), 1.0f);
 }
 
-float heartzoo_template_difference(const heartzoo_template *template, const heartzoo_comparison *comparison, int sample) {
-  const float away = comparison->window[sample] - template->mean[sample] - comparison->offset;
+float heartzoo_template_difference(const heartzoo_template *running, const heartzoo_comparison *comparison, int sample) {
+  const float away = comparison->window[sample] - running->mean[sample] - comparison->offset;
   return limited(away / comparison->qrs_size, 1.0f);
 }
 
-void heartzoo_template_learn(heartzoo_template *template, const heartzoo_comparison *comparison) {
-  if (template->regular_beats < USUAL_BEATS) template->regular_beats++;
-  const float memory = template->regular_beats < MEMORY_BEATS ? (float)template->regular_beats : (float)MEMORY_BEATS;
-  const float weight = 1.0f / (float)template->regular_beats;
+void heartzoo_template_learn(heartzoo_template *running, const heartzoo_comparison *comparison) {
+  if (running->regular_beats < USUAL_BEATS) running->regular_beats++;
+  const float memory = running->regular_beats < MEMORY_BEATS ? (float)running->regular_beats : (float)MEMORY_BEATS;
+  const float weight = 1.0f / (float)running->regular_beats;
   for (int i = 0; i < HEARTZOO_WINDOW; i++) {
-    template->mean[i] += (comparison->window[i] - template->mean[i]) / memory;
+    running->mean[i] += (comparison->window[i] - running->mean[i]) / memory;
   }
   for (int i = 0; i < HEARTZOO_SHAPES; i++) {
-    const float step = limited(comparison->shapes[i] - template->usual[i], 0.5f);
-    template->usual[i] += weight * step;
-    if (template->regular_beats > 1) {
-      template->spread[i] = (1.0f - weight) * (template->spread[i] + weight * step * step);
+    const float step = limited(comparison->shapes[i] - running->usual[i], 0.5f);
+    running->usual[i] += weight * step;
+    if (running->regular_beats > 1) {
+      running->spread[i] = (1.0f - weight) * (running->spread[i] + weight * step * step);
     }
   }
 }

@@ -1,4 +1,4 @@
-#include "quantize.h"
+#include "heartzoo_quantize.h"
 
 #include <math.h>
 

@@ -1,10 +1,10 @@
-#include "detector.h"
+#include "heartzoo_detector.h"
 
 #if HEARTZOO_DETECTS
 #include <math.h>
 #include <string.h>
 
-#include "resample.h"
+#include "heartzoo_resample.h"
 
 #define LOWEST_MV 0.01f
 #define STEP 0.125f
