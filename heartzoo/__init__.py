@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from heartzoo._version import __version__
 
 if TYPE_CHECKING:
+    from heartzoo.classification.recordings import classify
+    from heartzoo.classification.stream import Stream
     from heartzoo.config.file import load_config
     from heartzoo.data.records import open_record
     from heartzoo.data.rr_tracker import RRTracker
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "RRTracker": "heartzoo.data.rr_tracker",
+    "Stream": "heartzoo.classification.stream",
+    "classify": "heartzoo.classification.recordings",
     "download": "heartzoo.zoo_download",
     "info": "heartzoo.zoo",
     "list_models": "heartzoo.zoo",
@@ -32,7 +36,9 @@ _MODULES = {
 
 __all__ = [
     "RRTracker",
+    "Stream",
     "__version__",
+    "classify",
     "download",
     "info",
     "list_models",

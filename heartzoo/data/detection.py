@@ -129,6 +129,12 @@ class Detector:
         both = np.concatenate([found, rest])
         return both[both < end - self._lag]
 
+    @property
+    def settled(self) -> int:
+        """No further R peak lies before this sample."""
+        earliest = min(self._picker.earliest, self._judge.earliest)
+        return max(int(earliest) - _samples(PEAK_BEFORE_S, self._fs) - self._lag, 0)
+
     def _positions(self, peaks: list[int]) -> np.ndarray:
         return np.maximum(np.array(peaks, np.int64) - self._lag, 0)
 
@@ -180,6 +186,11 @@ class _Picker:
     def certain(self) -> int:
         """No candidate before this sample can still come."""
         return self.seen - self._refractory
+
+    @property
+    def earliest(self) -> int:
+        """No candidate that is not confirmed yet lies before this sample."""
+        return self._waiting[0] if self._waiting else max(self.seen - 1, 0)
 
     def push(self, x: np.ndarray) -> list[_Candidate]:
         if len(x) == 0:
@@ -255,6 +266,12 @@ class _Judge:
         self._signal = self._noise = self._slope = self._sign = 0.0
         self._last = self._due = 0
         self._missed: _Candidate | None = None
+
+    @property
+    def earliest(self) -> float:
+        """No candidate that is not decided yet lies before this sample."""
+        waiting = self._learning[0] if self._learning else self._missed
+        return waiting.at if waiting else math.inf
 
     def push(self, candidate: _Candidate) -> list[int]:
         """The R peaks that a candidate makes certain."""

@@ -22,6 +22,7 @@ SHORTEST_S, LONGEST_S = 0.2, 3.0
 SINGLE_BEAT_S = 0.8
 # The rhythm context: what tells atrial fibrillation, which repeats nothing, from frequent ectopic beats.
 CONTEXT = 64
+LONGEST_HISTORY = 128
 # Ratios that no two counts of samples have, so that rounding never decides.
 STEADY, NEAR = 1.0502, 1.0602
 ENTROPY_EDGES = np.exp(0.05 * (np.arange(30) - 14.5))
@@ -30,10 +31,15 @@ MOST_BITS = 5.0
 
 @dataclass(frozen=True)
 class Intervals:
-    """Intervals around each beat of a record, in seconds, shape (beats,)."""
+    """Intervals around each beat of a record, in seconds, shape (beats,).
+
+    Where they begin in the middle of a record, ``sum_before`` and ``count_before`` are of the intervals left out.
+    """
 
     pre: np.ndarray
     post: np.ndarray
+    sum_before: float = 0.0
+    count_before: int = 0
 
 
 @dataclass(frozen=True)
@@ -100,9 +106,10 @@ def _mean(pre: np.ndarray, window: int) -> np.ndarray:
     return np.where(np.isinf(rows), 0.0, rows).sum(axis=1) / count
 
 
-def _mean_so_far(pre: np.ndarray) -> np.ndarray:
-    known = _known(pre)
-    return _of_beats(np.cumsum(known) / np.arange(1, len(known) + 1), len(pre))
+def _mean_so_far(i: Intervals) -> np.ndarray:
+    known = _known(i.pre)
+    total = np.cumsum(np.concatenate([[i.sum_before], known]))[1:]
+    return _of_beats(total / (i.count_before + np.arange(1, len(known) + 1)), len(i.pre))
 
 
 def _previous(pre: np.ndarray) -> np.ndarray:
@@ -166,8 +173,8 @@ FEATURES: dict[str, Feature] = {
     "pre_quantile70": _log_ratio(
         "pre / 70 % quantile of H(128), linear interpolation", 0, lambda i: i.pre / _quantile(i.pre, 128, 0.7)
     ),
-    "pre_mean": _log_ratio("pre / mean of all pre so far", 0, lambda i: i.pre / _mean_so_far(i.pre)),
-    "post_mean": _log_ratio("post / mean of all pre so far", 1, lambda i: i.post / _mean_so_far(i.pre)),
+    "pre_mean": _log_ratio("pre / mean of all pre so far", 0, lambda i: i.pre / _mean_so_far(i)),
+    "post_mean": _log_ratio("post / mean of all pre so far", 1, lambda i: i.post / _mean_so_far(i)),
     "pre_slow": _log_ratio(
         "pre / 90 % quantile of H(128), linear interpolation", 0, lambda i: i.pre / _quantile(i.pre, 128, 0.9)
     ),
@@ -205,6 +212,48 @@ def rr_features(samples: np.ndarray, fs: float, names: Sequence[str]) -> np.ndar
     Returns:
         float32, shape (beats, len(names)), within -1 ... 1, never NaN.
     """
-    around = intervals(samples, fs)
+    return _features(intervals(samples, fs), names)
+
+
+def _features(around: Intervals, names: Sequence[str]) -> np.ndarray:
     columns = [np.clip(FEATURES[name].value(around), -1.0, 1.0) for name in names]
-    return np.stack(columns, axis=1).astype(np.float32) if columns else np.zeros((len(samples), 0), np.float32)
+    return np.stack(columns, axis=1).astype(np.float32) if columns else np.zeros((len(around.pre), 0), np.float32)
+
+
+class RunningRhythm:
+    """:func:`rr_features` for a record whose beats come in pieces; the same numbers.
+
+    Args:
+        fs: sampling rate of the beats' positions in Hz.
+    """
+
+    def __init__(self, fs: float) -> None:
+        self._fs = fs
+        self._before = np.zeros(0, np.int64)
+        self._sum, self._count = 0.0, 0
+
+    def features(self, samples: np.ndarray, following: int | None, names: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        """Features of the next beats.
+
+        Args:
+            samples: their positions, ascending, shape (n,), at least one.
+            following: the position of the beat after them, or any later than :data:`LONGEST_S` where that is as good;
+                None where the record ends.
+            names: lists of keys of :data:`FEATURES`.
+
+        Returns:
+            For each list float32, shape (n, len(list)), within -1 ... 1, never NaN.
+        """
+        known = np.concatenate([self._before, samples])
+        around = intervals(known if following is None else np.append(known, following), self._fs)
+        here = Intervals(around.pre[: len(known)], around.post[: len(known)], self._sum, self._count)
+        found = [_features(here, some)[len(self._before) :] for some in names]
+        self._forget(known)
+        return found
+
+    def _forget(self, known: np.ndarray) -> None:
+        """Keep what the next beats' features look back to: 128 intervals, and the one before."""
+        dropped = intervals(known, self._fs).pre[1 : max(len(known) - LONGEST_HISTORY, 1)]
+        for interval in dropped.tolist():
+            self._sum, self._count = self._sum + interval, self._count + 1
+        self._before = known[-LONGEST_HISTORY - 1 :]

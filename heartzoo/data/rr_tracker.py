@@ -17,6 +17,7 @@ from heartzoo.data.rr import (
     CONTEXT,
     ENTROPY_EDGES,
     FEATURES,
+    LONGEST_HISTORY,
     LONGEST_S,
     MOST_BITS,
     NEAR,
@@ -26,7 +27,6 @@ from heartzoo.data.rr import (
 )
 from heartzoo.errors import UserError, look_up
 
-LONGEST_HISTORY = 128
 _EDGES = ENTROPY_EDGES.tolist()
 
 

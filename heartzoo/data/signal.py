@@ -27,10 +27,14 @@ def resample(x: np.ndarray, fs: float, target_fs: float) -> np.ndarray:
     Returns:
         float64, shape (ceil(samples * target_fs / fs),).
     """
-    ratio = (Fraction(target_fs) / Fraction(fs)).limit_denominator(10_000)
+    ratio = _ratio(fs, target_fs)
     if ratio == 1:
         return np.asarray(x, np.float64)
     return dsp.resample_poly(np.asarray(x, np.float64), ratio.numerator, ratio.denominator, padtype="edge")
+
+
+def _ratio(fs: float, target_fs: float) -> Fraction:
+    return (Fraction(target_fs) / Fraction(fs)).limit_denominator(10_000)
 
 
 def resample_positions(samples: np.ndarray, fs: float, target_fs: float) -> np.ndarray:
@@ -50,11 +54,94 @@ def prepared(x: np.ndarray, fs: float, contract: InputConfig) -> np.ndarray:
         float64, shape (samples at the model's rate,).
     """
     x = resample(x, fs, contract.fs)
-    if contract.highpass_hz is not None:
-        x = highpass(x, contract.fs, contract.highpass_hz)
-    if contract.lowpass_hz is not None:
-        x = lowpass(x, contract.fs, contract.lowpass_hz)
+    for filter_ in _filters(contract):
+        x = filter_.push(x)
     return x
+
+
+def _filters(contract: InputConfig) -> list[Butterworth]:
+    """The contract's filters, in order."""
+    kinds: list[tuple[float | None, Literal["highpass", "lowpass"]]]
+    kinds = [(contract.highpass_hz, "highpass"), (contract.lowpass_hz, "lowpass")]
+    return [Butterworth(contract.fs, cutoff, kind) for cutoff, kind in kinds if cutoff is not None]
+
+
+class Preparation:
+    """:func:`prepared` for a recording that comes in pieces: the same values, whatever the pieces.
+
+    Args:
+        fs: the recording's sampling rate in Hz.
+        contract: as for :func:`prepared`.
+    """
+
+    def __init__(self, fs: float, contract: InputConfig) -> None:
+        self._resampler = Resampler(fs, contract.fs)
+        self._filters = _filters(contract)
+
+    def push(self, x: np.ndarray) -> np.ndarray:
+        """Take the next samples, in mV; what of the prepared signal they make known, float64, shape (any,)."""
+        return self._filtered(self._resampler.push(x))
+
+    def finish(self) -> np.ndarray:
+        """The rest of the prepared signal, when the recording ends."""
+        return self._filtered(self._resampler.finish())
+
+    def _filtered(self, x: np.ndarray) -> np.ndarray:
+        for filter_ in self._filters:
+            x = filter_.push(x)
+        return x
+
+
+class Resampler:
+    """:func:`resample` for a signal that comes in pieces; ten samples of the slower rate later.
+
+    Args:
+        fs: its sampling rate in Hz.
+        target_fs: wanted sampling rate in Hz.
+    """
+
+    def __init__(self, fs: float, target_fs: float) -> None:
+        ratio = _ratio(fs, target_fs)
+        self._up, self._down = ratio.numerator, ratio.denominator
+        longer = max(self._up, self._down)
+        self._reach = 10 * longer if longer > 1 else 0  # taps on either side of the middle one, as in resample_poly
+        taps = dsp.firwin(2 * self._reach + 1, 1 / longer, window=("kaiser", 5.0)) if self._reach else np.ones(1)
+        front = np.zeros(-self._reach % self._down)  # so that the middle one is on the grid of the outputs
+        self._taps, self._middle = np.concatenate([front, self._up * taps]), self._reach + len(front)
+        self._x, self._last = np.zeros(0), 0.0
+        self._start = self._taken = self._given = 0
+
+    def push(self, x: np.ndarray) -> np.ndarray:
+        """Take the next samples; float64, what has become certain of the resampled signal."""
+        x = np.asarray(x, np.float64)
+        if len(x) == 0:
+            return x
+        if self._taken == 0:
+            self._start = self._grid(-self._reach // self._up)
+            self._x = np.full(-self._start, x[0])
+        self._x, self._last = np.concatenate([self._x, x]), x[-1]
+        self._taken += len(x)
+        return self._until(max(((self._taken - 1) * self._up - self._reach) // self._down + 1, 0))
+
+    def finish(self) -> np.ndarray:
+        """The rest, when the signal ends; its last value goes on."""
+        if self._taken == 0:
+            return np.zeros(0)
+        self._x = np.concatenate([self._x, np.full(self._reach // self._up + 1, self._last)])
+        return self._until(-(-self._taken * self._up // self._down))
+
+    def _grid(self, sample: int) -> int:
+        """The last sample up to that one at which an output lies."""
+        return sample // self._down * self._down
+
+    def _until(self, stop: int) -> np.ndarray:
+        """Outputs up to number ``stop``. What no later one needs is forgotten."""
+        first = (self._middle - self._start * self._up) // self._down
+        made = dsp.upfirdn(self._taps, self._x, self._up, self._down)[first + self._given : first + stop]
+        self._given = max(stop, self._given)
+        needed = self._grid((self._given * self._down - self._reach) // self._up)
+        self._x, self._start = self._x[needed - self._start :], needed
+        return np.asarray(made)
 
 
 def highpass(x: np.ndarray, fs: float, cutoff_hz: float) -> np.ndarray:
@@ -132,7 +219,9 @@ def stretches(recordings: np.ndarray, n: int, length: int, rng: np.random.Genera
     return found
 
 
-def frames_from_r_peaks(x: np.ndarray, peaks: np.ndarray, fs: float, length: int) -> np.ndarray:
+def frames_from_r_peaks(
+    x: np.ndarray, peaks: np.ndarray, fs: float, length: int, usual_gap: float | None = None
+) -> np.ndarray:
     """Cut and scale beats as the 187-sample "heartbeat" data set does.
 
     The signal falls into windows of 10 s. A frame starts at its R peak and lasts 1.2 times the median R-R interval of
@@ -144,6 +233,7 @@ def frames_from_r_peaks(x: np.ndarray, peaks: np.ndarray, fs: float, length: int
         peaks: positions of the R peaks in order, shape (n,).
         fs: sampling rate in Hz.
         length: samples in a frame.
+        usual_gap: samples between neighbouring peaks where a window holds fewer than two; default the record's median.
 
     Returns:
         float32, shape (n, length), from 0 to 1.
@@ -156,7 +246,9 @@ def frames_from_r_peaks(x: np.ndarray, peaks: np.ndarray, fs: float, length: int
     windows = np.pad(x, (0, -len(x) % width), mode="edge").reshape(-1, width)
     window = np.clip(peaks // width, 0, len(windows) - 1)
     low, high = windows.min(axis=1)[window, None], windows.max(axis=1)[window, None]
-    lasts = np.floor(BEAT_LENGTH * _median_gaps(peaks, window, len(windows), length))[window, None]
+    lasts = np.floor(BEAT_LENGTH * _median_gaps(peaks, window, len(windows), usual_gap or _usual_gap(peaks, length)))[
+        window, None
+    ]
     offsets = np.arange(length)
     positions = peaks[:, None] + offsets
     cut = x[np.clip(positions, 0, len(x) - 1)] - low
@@ -164,10 +256,14 @@ def frames_from_r_peaks(x: np.ndarray, peaks: np.ndarray, fs: float, length: int
     return np.where((offsets < lasts) & (positions < len(x)), scaled, 0.0).astype(np.float32)
 
 
-def _median_gaps(peaks: np.ndarray, window: np.ndarray, windows: int, default: int) -> np.ndarray:
+def _usual_gap(peaks: np.ndarray, default: int) -> float:
+    return float(np.median(np.diff(peaks))) if len(peaks) > 1 else float(default)
+
+
+def _median_gaps(peaks: np.ndarray, window: np.ndarray, windows: int, default: float) -> np.ndarray:
     """Median distance of neighbouring peaks inside each window, in samples; shape (windows,)."""
     gaps = np.diff(peaks)
-    medians = np.full(windows, float(np.median(gaps)) if len(gaps) else float(default))
+    medians = np.full(windows, default)
     inside = window[1:] == window[:-1]
     for index in np.unique(window[1:][inside]):
         medians[index] = np.median(gaps[inside & (window[1:] == index)])

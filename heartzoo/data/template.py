@@ -30,8 +30,9 @@ References:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -42,6 +43,7 @@ BEFORE_S, AFTER_S = 0.40, 0.56
 SHIFT_S = 0.05
 REGULAR_OCTAVES, LATE_OCTAVES, FIRST_BEATS, MEMORY_BEATS = 0.15, -0.25, 10, 16
 RegularRule = Literal["median", "late"]
+REGULAR_FEATURES = ("pre_median", "pre_slow")
 USUAL_BEATS, USUAL_SPREAD, USUAL_STEP = 32, 0.05, 0.5
 WAVES_S = {"QRS": (-0.08, 0.12), "P": (-0.30, -0.07), "T-wave": (0.12, 0.51), "slope": (-0.12, 0.22)}
 EPSILON_MV, EPSILON_STEP_MV = 0.01, 0.001
@@ -56,12 +58,22 @@ class Compared:
         templates: the templates before each beat, likewise.
         regular: which beats the template learns from, boolean, shape (n,).
         fs: sampling rate, Hz.
+        memory: what was usual of the features of the record's beats before these.
     """
 
     beats: np.ndarray
     templates: np.ndarray
     regular: np.ndarray
     fs: float
+    memory: dict[str, _Usual] = field(default_factory=dict)
+    _followed: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+
+    def usual(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """``m`` and ``v`` of a feature before each beat, shape (n,) each."""
+        if name not in self._followed:
+            found = _limited(_SHAPES[name], self)
+            self._followed[name] = self.memory.setdefault(name, _Usual()).follow(found, self.regular)
+        return self._followed[name]
 
     def wave(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """That part of the beats and of the templates."""
@@ -148,35 +160,43 @@ def _difference(wave: str) -> TemplateFeature:
     )
 
 
-def _follow(found: np.ndarray, regular: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """``m`` and ``v`` before each beat, shape (n,) each, of a feature's values."""
-    before = np.empty((2, len(found)))
-    usual, spread, count = found[0], USUAL_SPREAD**2, 0
-    for k, (value, teaches) in enumerate(zip(found.tolist(), regular.tolist(), strict=True)):
-        before[:, k] = usual, spread
-        if teaches:
-            count += 1
-            weight = 1 / min(count, USUAL_BEATS)
-            step = min(max(value - usual, -USUAL_STEP), USUAL_STEP)
-            usual += weight * step
-            if count > 1:
-                spread = (1 - weight) * (spread + weight * step**2)
-    return before[0], before[1]
+class _Usual:
+    """``m`` and ``v`` of one feature, as they move from beat to beat."""
+
+    def __init__(self) -> None:
+        self._usual, self._spread, self._count = math.nan, USUAL_SPREAD**2, 0
+
+    def follow(self, found: np.ndarray, regular: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Both before each of the next beats, shape (n,) each, of the feature's values."""
+        if math.isnan(self._usual) and len(found):
+            self._usual = float(found[0])
+        before = np.empty((2, len(found)))
+        for k, (value, teaches) in enumerate(zip(found.tolist(), regular.tolist(), strict=True)):
+            before[:, k] = self._usual, self._spread
+            if teaches:
+                self._learn(value)
+        return before[0], before[1]
+
+    def _learn(self, value: float) -> None:
+        self._count += 1
+        weight = 1 / min(self._count, USUAL_BEATS)
+        step = min(max(value - self._usual, -USUAL_STEP), USUAL_STEP)
+        self._usual += weight * step
+        if self._count > 1:
+            self._spread = (1 - weight) * (self._spread + weight * step**2)
 
 
 def _unusual(name: str) -> TemplateFeature:
     def distance(compared: Compared) -> np.ndarray:
         found = _limited(_SHAPES[name], compared)
-        usual, spread = _follow(found, compared.regular)
+        usual, spread = compared.usual(name)
         return (found - usual) / (4 * (np.sqrt(spread) + 0.03))
 
     return TemplateFeature(f"(f - m) / (4 (sqrt(v) + 0.03)), f = {name}", distance)
 
 
 def _usual(name: str) -> TemplateFeature:
-    return TemplateFeature(
-        f"m, f = {name}", lambda compared: _follow(_limited(_SHAPES[name], compared), compared.regular)[0]
-    )
+    return TemplateFeature(f"m, f = {name}", lambda compared: compared.usual(name)[0])
 
 
 def _share(wave: str) -> TemplateFeature:
@@ -238,35 +258,71 @@ def regular_beats(samples: np.ndarray, fs: float, rule: RegularRule) -> np.ndarr
     Returns:
         Boolean, shape (n,).
     """
-    median, slow = rr_features(samples, fs, ["pre_median", "pre_slow"]).T
+    return are_regular(rr_features(samples, fs, REGULAR_FEATURES), np.arange(len(samples)), rule)
+
+
+def are_regular(features: np.ndarray, numbers: np.ndarray, rule: RegularRule) -> np.ndarray:
+    """Which of some beats of a record are regular, boolean, shape (n,).
+
+    Args:
+        features: their :data:`REGULAR_FEATURES`, shape (n, 2).
+        numbers: which beats of the record they are, counted from 0, shape (n,).
+        rule: see above.
+    """
+    median, slow = features.T
     found = np.abs(median) < REGULAR_OCTAVES if rule == "median" else slow > LATE_OCTAVES
-    return found | (np.arange(len(samples)) < FIRST_BEATS)
+    return found | (numbers < FIRST_BEATS)
+
+
+class RunningTemplate:
+    """The template of one recording, whose beats come in pieces.
+
+    Args:
+        fs: sampling rate in Hz.
+    """
+
+    def __init__(self, fs: float) -> None:
+        self._fs, self._shift = fs, round(SHIFT_S * fs)
+        self._template: np.ndarray | None = None
+        self._taught = 0
+        self._memory: dict[str, _Usual] = {}
+
+    def compare(self, wide: np.ndarray, regular: np.ndarray) -> Compared:
+        """Shift each of the next beats to the template of those before it.
+
+        Args:
+            wide: the signal in mV around each, in order of time, as far as :func:`reach` says; shape
+                (n, before + after).
+            regular: which of them the template learns from, boolean, shape (n,).
+        """
+        wide = np.asarray(wide, np.float64)
+        length = wide.shape[1] - 2 * self._shift
+        shifted = np.lib.stride_tricks.sliding_window_view(wide, length, axis=1)  # (n, 2 * shift + 1, length)
+        qrs = wave("QRS", self._fs)
+        beats, templates = np.empty((len(wide), length)), np.empty((len(wide), length))
+        template = self._template
+        for k, teaches in enumerate(regular):  # each beat's shift depends on the template that those before it made
+            template = wide[k, self._shift : self._shift + length] if template is None else template
+            best = np.argmax(_correlation(shifted[k][:, qrs], template[qrs]))
+            beats[k], templates[k] = shifted[k, best], template
+            if teaches:
+                self._taught += 1
+                template = template + 1 / min(self._taught, MEMORY_BEATS) * (beats[k] - template)
+        self._template = template
+        beats -= beats.mean(axis=1, keepdims=True)
+        templates -= templates.mean(axis=1, keepdims=True)
+        return Compared(beats, templates, np.asarray(regular), self._fs, self._memory)
 
 
 def compare(wide: np.ndarray, regular: np.ndarray, fs: float) -> Compared:
     """Shift every beat of a record to the running template of those before it.
 
     Args:
-        wide: the signal in mV around each beat of the record, in order of time, as far as :func:`reach` says; shape
-            (n, before + after), n at least 1.
-        regular: which beats the template learns from, boolean, shape (n,).
+        wide: as for :meth:`RunningTemplate.compare`, of every beat of the record.
+        regular: likewise.
         fs: sampling rate in Hz.
     """
-    wide = np.asarray(wide, np.float64)
-    shift = round(SHIFT_S * fs)
-    length = wide.shape[1] - 2 * shift
-    shifted = np.lib.stride_tricks.sliding_window_view(wide, length, axis=1)  # (n, 2 * shift + 1, length)
-    qrs = wave("QRS", fs)
-    steps = regular / np.minimum(np.maximum(np.cumsum(regular), 1), MEMORY_BEATS)
-    beats, templates = np.empty((len(wide), length)), np.empty((len(wide), length))
-    template = wide[0, shift : shift + length]
-    for k, step in enumerate(steps):  # each beat's shift depends on the template that those before it made
-        best = np.argmax(_correlation(shifted[k][:, qrs], template[qrs]))
-        beats[k], templates[k] = shifted[k, best], template
-        template = template + step * (beats[k] - template)
-    beats -= beats.mean(axis=1, keepdims=True)
-    templates -= templates.mean(axis=1, keepdims=True)
-    return Compared(beats, templates, regular, fs)
+    return RunningTemplate(fs).compare(wide, regular)
 
 
 def template_features(compared: Compared, names: Sequence[str]) -> np.ndarray:

@@ -12,9 +12,21 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import signal as dsp
 
-from heartzoo.data.signal import frames, frames_from_r_peaks, highpass, resample, resample_positions, standardise
+from heartzoo.config import InputConfig
+from heartzoo.data.signal import (
+    Preparation,
+    Resampler,
+    frames,
+    frames_from_r_peaks,
+    highpass,
+    prepared,
+    resample,
+    resample_positions,
+    standardise,
+)
 
-RATES = st.sampled_from([100.0, 125.0, 128.0, 180.0, 250.0, 360.0, 500.0])
+HZ = [100.0, 125.0, 128.0, 180.0, 250.0, 360.0, 500.0]
+RATES = st.sampled_from(HZ)
 MILLIVOLTS = st.floats(-20, 20, allow_nan=False, width=32)
 SEEDS = st.integers(0, 2**32 - 1)
 quick = settings(deadline=None, max_examples=60)
@@ -84,6 +96,37 @@ def test_positions_are_those_of_the_resampled_peaks() -> None:
     y = resample(x, 360, 100)
     for position in resample_positions(samples, 360, 100):
         assert abs(y[position - 10 : position + 11].argmax() - 10) <= 1
+
+
+def in_pieces(x: np.ndarray, seed: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return np.split(x, np.sort(rng.integers(0, len(x) + 1, rng.integers(0, 20))))
+
+
+@quick
+@given(x=signals(), seed=SEEDS, fs=st.sampled_from([*HZ, 257.0, 1000.0]), target=RATES)
+def test_resampling_in_pieces_is_resampling(x: np.ndarray, seed: int, fs: float, target: float) -> None:
+    resampler = Resampler(fs, target)
+    found = np.concatenate([*map(resampler.push, in_pieces(x, seed)), resampler.finish()])
+    np.testing.assert_allclose(found, resample(x, fs, target), rtol=0, atol=1e-12)
+
+
+@quick
+@given(x=signals(), seed=SEEDS, highpass_hz=st.sampled_from([None, 0.5]), lowpass_hz=st.sampled_from([None, 25.0]))
+def test_preparing_in_pieces_is_preparing(
+    x: np.ndarray, seed: int, highpass_hz: float | None, lowpass_hz: float | None
+) -> None:
+    contract = InputConfig(highpass_hz=highpass_hz, lowpass_hz=lowpass_hz)
+    preparation = Preparation(360.0, contract)
+    found = np.concatenate([*map(preparation.push, in_pieces(x, seed)), preparation.finish()])
+    np.testing.assert_allclose(found, prepared(x, 360.0, contract), rtol=0, atol=1e-12)
+
+
+def test_resampling_in_pieces_keeps_little() -> None:
+    resampler = Resampler(360.0, 100.0)
+    made = [len(resampler.push(np.ones(360))) for _ in range(60)]
+    assert set(made[1:]) == {100}
+    assert resampler.finish().shape == (6000 - sum(made),)
 
 
 # High-pass

@@ -1,0 +1,1 @@
+"""From a recording without annotations to labelled beats, files and a report."""

@@ -1,0 +1,127 @@
+"""Signal quality, second by second: what is missing, flat, saturated or noisy. And gaps filled, for what comes after.
+
+Each whole second of the recording gets the first of these marks that holds, or none:
+
+* ``lead off``: a tenth of its samples or more are missing (NaN);
+* ``flat line``: it spans less than 0.01 mV;
+* ``saturated``: for 40 ms or longer it keeps one value that is 1 mV or more from its median;
+* ``noise``: half of its samples are above 0.05 mV after a high-pass at 30 Hz (muscles, hum), or it spans more than
+  10 mV.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from heartzoo.data.signal import Butterworth
+
+MISSING_SHARE = 0.1
+FLAT_MV, NOISE_MV, NOISE_HZ, LARGEST_MV = 0.01, 0.05, 30.0, 10.0
+SATURATED_S, SATURATED_MV = 0.04, 1.0
+MARKS = ("", "lead off", "flat line", "saturated", "noise")
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A stretch of poor signal: its first and its last second, the latter excluded, and the mark of :data:`MARKS`."""
+
+    start_s: float
+    end_s: float
+    mark: str
+
+
+class Gaps:
+    """Fills missing samples of a signal that comes in pieces with the last value before them, at its start the first.
+
+    Attributes:
+        missing: how many samples were missing so far.
+    """
+
+    def __init__(self) -> None:
+        self._last: float | None = None
+        self._ahead = 0
+        self.missing = 0
+
+    def push(self, x: np.ndarray) -> np.ndarray:
+        """Fill the next samples. Nothing comes while none of the signal's values is known."""
+        bad = ~np.isfinite(x)
+        self.missing += int(bad.sum())
+        if self._last is None:
+            if bad.all():
+                self._ahead += len(x)
+                return np.zeros(0)
+            first = x[np.argmin(bad)]
+            x, bad = np.concatenate([np.full(self._ahead + 1, first), x]), np.append(np.zeros(self._ahead + 1, bool), bad)
+        else:
+            x, bad = np.append(self._last, x), np.append(False, bad)
+        filled = x[np.maximum.accumulate(np.where(bad, 0, np.arange(len(x))))]
+        self._last = float(filled[-1])
+        return np.asarray(filled[1:])
+
+    def finish(self) -> np.ndarray:
+        """Zeros for a signal without any value."""
+        return np.zeros(self._ahead if self._last is None else 0)
+
+
+class Quality:
+    """Marks the seconds of a signal that comes in pieces.
+
+    Args:
+        fs: sampling rate in Hz.
+
+    Attributes:
+        stretches: the stretches of poor signal among the seconds that are over.
+    """
+
+    def __init__(self, fs: float) -> None:
+        self._fs, self._width = fs, round(fs)
+        self._highpass = Butterworth(fs, NOISE_HZ, "highpass")
+        self._gaps = Gaps()
+        self._x = self._high = np.zeros(0)
+        self._seconds = 0
+        self.stretches: list[Stretch] = []
+
+    def push(self, x: np.ndarray) -> None:
+        """Take the next samples in mV, NaN where missing."""
+        self._x = np.concatenate([self._x, x])
+        self._mark(self._gaps.push(x))
+
+    def finish(self) -> None:
+        """The signal ends; what is left of its last second gets no mark."""
+        self._mark(self._gaps.finish())
+
+    def _mark(self, filled: np.ndarray) -> None:
+        self._high = np.concatenate([self._high, self._highpass.push(filled)])
+        whole = len(self._high) // self._width
+        if whole:
+            used = whole * self._width
+            marks = _marks(self._x[:used].reshape(whole, -1), self._high[:used].reshape(whole, -1), self._fs)
+            for mark in marks.tolist():
+                self._add(MARKS[mark])
+            self._x, self._high = self._x[used:], self._high[used:]
+
+    def _add(self, mark: str) -> None:
+        start, end = (count * self._width / self._fs for count in (self._seconds, self._seconds + 1))
+        self._seconds += 1
+        last = self.stretches[-1] if self.stretches else None
+        if last and (last.end_s, last.mark) == (start, mark):
+            self.stretches[-1] = Stretch(last.start_s, end, mark)
+        elif mark:
+            self.stretches.append(Stretch(start, end, mark))
+
+
+def _marks(x: np.ndarray, high: np.ndarray, fs: float) -> np.ndarray:
+    """Index into :data:`MARKS` of each second; both of shape (seconds, samples)."""
+    off = np.isnan(x).mean(axis=1) >= MISSING_SHARE
+    x = np.where(np.isnan(x), x[:, :1], x)
+    x = np.where(np.isnan(x), 0.0, x)
+    span = np.ptp(x, axis=1)
+    far = np.abs(x - np.median(x, axis=1, keepdims=True)) >= SATURATED_MV
+    steady = (np.diff(x, axis=1) == 0) & far[:, 1:]
+    length = max(math.ceil(SATURATED_S * fs) - 1, 1)
+    held = np.lib.stride_tricks.sliding_window_view(steady, length, axis=1).all(axis=2).any(axis=1)
+    noisy = (np.median(np.abs(high), axis=1) > NOISE_MV) | (span > LARGEST_MV)
+    return np.select([off, span < FLAT_MV, held, noisy], [1, 2, 3, 4], 0)

@@ -1,0 +1,84 @@
+"""Beats cut while the recording comes in: the examples of the whole recording, in time, in bounded memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from heartzoo.config import InputConfig
+from heartzoo.data import synthetic
+from heartzoo.data.beat_stream import BeatStream
+from heartzoo.data.beats import Examples, cut_beats
+from heartzoo.data.records import Record
+from heartzoo.data.rr import FEATURES
+from heartzoo.data.signal import Preparation
+from heartzoo.data.template import TEMPLATE_FEATURES
+
+RR, SHAPE = list(FEATURES), list(TEMPLATE_FEATURES)
+CONTRACTS = {
+    "features": InputConfig(
+        cut="features", frame=35, highpass_hz=0.5, rr_features=RR, template_features=SHAPE, regular_beats="late"
+    ),
+    "centred": InputConfig(frame=128, rr_features=RR[:8]),
+    "centred with template": InputConfig(frame=64, highpass_hz=0.5, rr_features=RR[:1], template_features=SHAPE[:3]),
+    "difference": InputConfig(cut="difference", frame=96, rr_features=["pre_median"]),
+    "r-peak": InputConfig(cut="r-peak", frame=187, fs=125.0),
+}
+
+
+def cut_in_pieces(record: Record, contract: InputConfig, pieces: list[np.ndarray]) -> list[Examples]:
+    preparation, beats = Preparation(record.fs, contract), BeatStream(contract, record.fs)
+    found, seen = [], 0
+    for piece in pieces:
+        peaks = record.samples[(record.samples >= seen) & (record.samples < seen + len(piece))]
+        seen += len(piece)
+        found.append(beats.push(preparation.push(piece), peaks, seen))
+    return [*found, beats.finish(preparation.finish(), record.samples[record.samples >= seen])]
+
+
+def assert_same(found: list[Examples], expected: Examples) -> None:
+    for name in ("samples", "frames", "rr"):
+        parts = [getattr(examples, name) for examples in found if len(examples.samples)]
+        np.testing.assert_array_equal(np.concatenate(parts), getattr(expected, name), err_msg=name)
+
+
+@pytest.mark.parametrize("name", CONTRACTS)
+@settings(deadline=None, max_examples=8)
+@given(number=st.integers(0, 40), seed=st.integers(0, 2**32 - 1))
+def test_the_examples_of_the_whole_record(name: str, number: int, seed: int) -> None:
+    record = synthetic.generate(f"syn{number:02d}", 150.0)
+    rng = np.random.default_rng(seed)
+    pieces = np.split(record.signal, np.sort(rng.integers(0, len(record.signal), rng.integers(0, 80))))
+    assert_same(cut_in_pieces(record, CONTRACTS[name], pieces), cut_beats(record, CONTRACTS[name]))
+
+
+@pytest.mark.parametrize("name", CONTRACTS)
+@pytest.mark.parametrize("beats", [[1000], [200, 2200], [0, 40, 80, 2499]])
+def test_few_beats(name: str, beats: list[int]) -> None:
+    record = replace(synthetic.generate("syn01", 10.0), samples=np.array(beats), symbols=np.zeros(len(beats), np.uint8))
+    assert_same(cut_in_pieces(record, CONTRACTS[name], [record.signal]), cut_beats(record, CONTRACTS[name]))
+
+
+def test_a_beat_comes_with_the_next_one_or_after_three_seconds() -> None:
+    contract, fs = CONTRACTS["features"], 100.0
+    beats = BeatStream(contract, fs)
+    came = {}
+    for second in range(20):
+        peaks = np.array([100 * second + 50] if second in (2, 3, 4, 10) else [], np.int64)
+        for sample in beats.push(np.zeros(100), peaks, 100 * second + 100).samples.tolist():
+            came[sample] = second
+    assert came == {250: 3, 350: 4, 450: 7, 1050: 13}
+
+
+@pytest.mark.parametrize("name", CONTRACTS)
+def test_memory_is_bounded(name: str) -> None:
+    beats = BeatStream(CONTRACTS[name], 100.0)
+    for second in range(600):
+        peaks = np.arange(second % 2) + 100 * second
+        beats.push(np.ones(round(CONTRACTS[name].fs)), peaks if second < 300 else peaks[:0], 100 * second + 100)
+    assert len(beats._x) <= 25 * CONTRACTS[name].fs
+    assert len(beats._peaks) + len(beats._earlier) + len(beats._rhythm._before) <= 300
