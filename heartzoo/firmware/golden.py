@@ -9,10 +9,11 @@ import numpy as np
 
 from heartzoo.cheader import GoldenVectors, wrapped_array
 from heartzoo.data.batches import model_inputs
-from heartzoo.data.beats import cut_beats, cut_frames
-from heartzoo.data.detection import detect, lag_samples
+from heartzoo.data.beat_stream import BeatStream
+from heartzoo.data.beats import Examples, cut_beats, cut_frames
+from heartzoo.data.detection import Detector, lag_samples
 from heartzoo.data.records import Record
-from heartzoo.data.signal import prepared
+from heartzoo.data.signal import Preparation, resample_positions
 from heartzoo.data.synthetic import generate
 from heartzoo.firmware.settings import Settings
 from heartzoo.runtime import TfliteModel
@@ -20,6 +21,7 @@ from heartzoo.runtime import TfliteModel
 RECORD, DURATION_S = "syn24", 30.0
 COUNTS_PER_MV = 200
 HEADER_EXAMPLES = 10
+FIELDS = ("frames", "rr", "symbols", "samples")
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,7 @@ def golden(settings: Settings, model: TfliteModel) -> Golden:
 def expected(settings: Settings, model: TfliteModel, record: Record, counts: np.ndarray) -> Golden:
     """What is found in a recording; its own beats count only where none are detected."""
     contract = settings.contract
-    if settings.detects:
-        record = with_detected_beats(settings, record)
-    examples = (cut_frames if contract.cut == "rhythm" else cut_beats)(record, contract)
+    examples = _examples(settings, record)
     inputs = model_inputs(examples.frames, examples.rr, contract)
     signal = model.quantize("signal", inputs["signal"]).reshape(len(examples.frames), -1)
     rr = model.quantize("rr", inputs["rr"]) if "rr" in inputs else None
@@ -90,12 +90,29 @@ def expected(settings: Settings, model: TfliteModel, record: Record, counts: np.
     )
 
 
-def with_detected_beats(settings: Settings, record: Record) -> Record:
-    """The record with the beats that the detector finds."""
+def _examples(settings: Settings, record: Record) -> Examples:
+    if settings.contract.cut == "rhythm":
+        return cut_frames(record, settings.contract)
+    return detected_beats(settings, record) if settings.detects else cut_beats(record, settings.contract)
+
+
+def detected_beats(settings: Settings, record: Record) -> Examples:
+    """The beats that the detector finds, as they are cut while the recording goes on."""
     contract = settings.contract
-    peaks = detect(prepared(record.signal, record.fs, contract), contract.fs, lag_samples(contract))
-    samples = np.floor(peaks / float(settings.ratio) + 0.5).astype(np.int64)
-    return replace(record, samples=samples, symbols=np.full(len(samples), ord("N"), np.uint8))
+    preparation, beats = Preparation(record.fs, contract), BeatStream(contract, record.fs)
+    detector = Detector(contract.fs, lag_samples(contract))
+
+    def in_recording(positions: np.ndarray) -> np.ndarray:
+        return np.minimum(resample_positions(positions, contract.fs, record.fs), len(record.signal) - 1)
+
+    x = preparation.push(record.signal)
+    found = in_recording(detector.push(x))
+    parts = [beats.push(x, found, int(in_recording(np.array([detector.settled]))[0]))]
+    rest = preparation.finish()
+    found = np.concatenate([in_recording(detector.push(rest)), in_recording(detector.finish())])
+    parts.append(beats.finish(rest, found))
+    some = [part for part in parts if len(part.samples)]
+    return Examples(*(np.concatenate([getattr(part, name) for part in some]) for name in FIELDS))
 
 
 def golden_header(vectors: Golden) -> str:

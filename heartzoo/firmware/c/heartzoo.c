@@ -86,6 +86,12 @@ static void standardise(heartzoo_state *state, int32_t start) {
 void heartzoo_add_peak(heartzoo_state *state, uint32_t sample) { heartzoo_peaks_add(&state->peaks, sample); }
 #endif
 
+/* Where a beat that was not given yet has its R peak; no rounding puts it past the recording's end. */
+static uint32_t peak(const heartzoo_state *state, int place) {
+  const uint32_t sample = heartzoo_peaks_at(&state->peaks, place);
+  return HEARTZOO_DETECTS && sample >= state->samples ? state->samples - 1 : sample;
+}
+
 #if HEARTZOO_FEATURES
 /* Put the feature of that number into the input that takes features. */
 static void put_feature(heartzoo_state *state, int number, float value) {
@@ -124,7 +130,7 @@ static void compare(heartzoo_state *state, int32_t position) {
 /* What the beat's own part of the signal tells, once that is complete. */
 static int cut(heartzoo_state *state) {
   if (!state->peaks.count) return 0;
-  const uint32_t sample = heartzoo_peaks_at(&state->peaks, 0);
+  const uint32_t sample = peak(state, 0);
   const uint32_t position = heartzoo_resampled_position(sample);
   if (!state->ended && state->signal.count < position + HEARTZOO_NEEDED_AFTER) return 0;
   state->beat.sample = sample;
@@ -142,9 +148,22 @@ static int cut(heartzoo_state *state) {
 }
 
 #if HEARTZOO_HISTORY
-/* The interval after the beat; where none follows, the one before it. */
+#define LONGEST_INTERVAL (3u * HEARTZOO_RECORDING_HZ) /* all longer ones count as such */
+
+/* Whether the interval after the beat is known. */
+static int is_followed(const heartzoo_state *state) {
+  if (state->peaks.count > 1 || state->ended) return 1;
+#if HEARTZOO_DETECTS
+  return heartzoo_detector_settled(&state->detector, &state->signal) >= state->beat.sample + LONGEST_INTERVAL;
+#else
+  return 0;
+#endif
+}
+
+/* That interval; where the recording ends before another beat, the one before it. */
 static uint16_t interval_after(const heartzoo_state *state) {
-  if (state->peaks.count > 1) return heartzoo_interval(heartzoo_peaks_at(&state->peaks, 1) - state->beat.sample);
+  if (state->peaks.count > 1) return heartzoo_interval(peak(state, 1) - state->beat.sample);
+  if (!state->ended) return heartzoo_interval(LONGEST_INTERVAL);
   return state->given ? state->rr.pre : 4u * HEARTZOO_RECORDING_HZ; /* 0.8 s for a lone beat */
 }
 #endif
@@ -154,7 +173,7 @@ const heartzoo_beat *heartzoo_next(heartzoo_state *state) {
   if (!state->cut) return NULL;
 #if HEARTZOO_HISTORY
   const int waits = HEARTZOO_FOLLOWING_BEATS || state->given == 0;
-  if (waits && state->peaks.count < 2 && !state->ended) return NULL;
+  if (waits && !is_followed(state)) return NULL;
   const uint16_t post = interval_after(state);
   if (state->given == 0) heartzoo_rr_add(&state->rr, post);
 #if HEARTZOO_RR_FEATURES

@@ -204,6 +204,18 @@ void heartzoo_detector_push(heartzoo_detector *detector, const heartzoo_signal *
   take(detector, now, heartzoo_signal_at(signal, (int32_t)now), signal, peaks, INT32_MAX);
 }
 
+uint32_t heartzoo_detector_settled(const heartzoo_detector *detector, const heartzoo_signal *signal) {
+  uint32_t earliest = signal->count ? signal->count - 1 : 0;
+  if (detector->waits && detector->waiting.at < earliest) earliest = detector->waiting.at;
+  if (detector->learns) {
+    if (detector->candidates && detector->learning[0].at < earliest) earliest = detector->learning[0].at;
+  } else if (detector->has_missed && detector->missed.at < earliest) {
+    earliest = detector->missed.at;
+  }
+  const uint32_t late = HEARTZOO_PEAK_BEFORE + HEARTZOO_LAG;
+  return heartzoo_recorded_position(earliest > late ? earliest - late : 0);
+}
+
 void heartzoo_detector_finish(heartzoo_detector *detector, const heartzoo_signal *signal, heartzoo_peaks *peaks) {
   const int32_t end = (int32_t)signal->count;
   if (!end) return;

@@ -40,6 +40,9 @@ void heartzoo_detector_start(heartzoo_detector *detector);
 /* Take the latest sample of the signal; the R peaks that it makes certain join `peaks`. */
 void heartzoo_detector_push(heartzoo_detector *detector, const heartzoo_signal *signal, heartzoo_peaks *peaks);
 
+/* No further R peak lies before this sample of the recording. */
+uint32_t heartzoo_detector_settled(const heartzoo_detector *detector, const heartzoo_signal *signal);
+
 /* Those that are left when the signal has ended. */
 void heartzoo_detector_finish(heartzoo_detector *detector, const heartzoo_signal *signal, heartzoo_peaks *peaks);
 #endif
