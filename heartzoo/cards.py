@@ -23,7 +23,7 @@ from heartzoo.data.databases import get_database
 from heartzoo.data.splits import PARTS, TRACKS, get_split
 from heartzoo.files import fill_page
 from heartzoo.interpreters import RUNTIMES
-from heartzoo.metrics_file import Evaluation, Metrics
+from heartzoo.metrics_file import Evaluation, Metrics, Preprocessing
 from heartzoo.tasks import TASKS
 from heartzoo.zoo import find, list_models, zoo_folder
 from heartzoo.zoo_index import Headline, headline
@@ -232,6 +232,16 @@ def _cost(metrics: Metrics) -> str:
         f"{cost.parameters:,} parameters, {cost.macs:,} multiply-accumulates an inference, "
         f"{cost.tflite_bytes:,} bytes of `.tflite`, {_bytes(cost.arena_bytes)} of arena (TFLite Micro's allocator on a "
         f"64-bit host; a 32-bit core needs 10-15 % less), {sum(cost.operators.values())} operators: {operators}."
+        + (f"\n\n{_preprocessing(cost.preprocessing)}" if cost.preprocessing else "")
+    )
+
+
+def _preprocessing(cost: Preprocessing) -> str:
+    return (
+        f"Preprocessing on a microcontroller (`heartzoo firmware`), a recording of {cost.recording_hz} Hz: "
+        f"{cost.instructions_per_second:,} instructions for a second of ECG, counted on an emulated Cortex-M4F, "
+        f"{cost.flash_bytes:,} bytes of flash without the C library, {cost.ram_bytes:,} bytes of RAM and "
+        f"{cost.stack_bytes:,} of stack beside the arena."
     )
 
 

@@ -209,7 +209,8 @@ def _golden_vectors(symbol: str, golden: GoldenVectors) -> str:
     ]
     present = [(field, values) for field, values in fields if values is not None]
     rows = (
-        "{" + ",\n".join(wrapped_array(values[row]) for _, values in present) + "}," for row in range(len(golden.raw_frames))
+        "{" + ",\n".join(wrapped_array(values[row]) for _, values in present) + "},"
+        for row in range(len(golden.raw_frames))
     )
     return "\n".join(
         [

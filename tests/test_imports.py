@@ -23,7 +23,7 @@ LAYERS = (
     "checkpoints recipes recurrent training compression quantization",
     "evaluation metrics_file openings predictors contract cheader cost",
     "zoo_index zoo verification zoo_download selection publishing "
-    "plots tables ablation card_tables cards comparison experiment_results classification",
+    "plots tables ablation card_tables cards comparison experiment_results classification firmware",
     "runs quantization_report candidates export experiments",
     "cli demo __main__",
 )

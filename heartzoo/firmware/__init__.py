@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import resources
-from importlib.resources.abc import Traversable
+import tempfile
 from pathlib import Path
 
 from heartzoo.cheader import c_header
@@ -11,14 +10,16 @@ from heartzoo.contract import delay
 from heartzoo.errors import UserError
 from heartzoo.files import write_bytes
 from heartzoo.firmware import measurement
-from heartzoo.firmware.golden import Golden, golden, golden_header
 from heartzoo.firmware.classifier import classifier_header, classifier_source
+from heartzoo.firmware.golden import golden, golden_header
 from heartzoo.firmware.readme import Measured, readme
-from heartzoo.firmware.settings import Settings, check, config_header, config_source
+from heartzoo.firmware.settings import Settings
+from heartzoo.firmware.sources import config_files, settings_of, sources
 from heartzoo.interpreters import smallest_arena_bytes
+from heartzoo.metrics_file import Preprocessing
 from heartzoo.zoo import PublishedModel, load_tflite
 
-__all__ = ["write_firmware"]
+__all__ = ["preprocessing_cost", "write_firmware"]
 
 
 def write_firmware(name: str, out: Path, recording_hz: float | None = None, zoo: Path | None = None) -> list[Path]:
@@ -40,37 +41,40 @@ def write_firmware(name: str, out: Path, recording_hz: float | None = None, zoo:
     model = load_tflite(name, zoo=zoo)
     settings = settings_of(model, recording_hz)
     arena = _arena_bytes(model)
-    _check_folder(out)
-    vectors = golden(settings, model.tflite)
-    files = _sources() | _generated(settings, model, vectors, arena)
+    files = _files(settings, model, arena)
+    _check_folder(out, files)
+    page = readme(settings, delay(settings.contract), arena, len(_content(model)), _measured(files))
+    files["README.md"] = page.encode()
     for path, content in files.items():
         write_bytes(out / path, content)
-    page = readme(settings, delay(settings.contract), arena, len(_content(model)), _measure(out))
-    write_bytes(out / "README.md", page.encode())
-    return [out / path for path in (*files, "README.md")]
+    return [out / path for path in files]
 
 
-def settings_of(model: PublishedModel, recording_hz: float | None = None, detects: bool | None = None) -> Settings:
-    """What the firmware of a model is made for.
+def preprocessing_cost(name: str, recording_hz: float | None = None, zoo: Path | None = None) -> Preprocessing:
+    """What a model's preprocessing costs, measured, as ``metrics.json`` states it.
 
     Args:
-        model: a published model.
-        recording_hz: sampling rate of the recordings in Hz; default the model's own.
-        detects: whether R peaks are found, not given; default where the model labels beats.
+        name: as for :func:`write_firmware`.
+        recording_hz: likewise.
+        zoo: likewise.
+
+    Raises:
+        UserError: as :func:`write_firmware`; the cross-compiler or the emulator is not installed.
     """
-    contract = model.config.input
-    hz = check(contract, model.entry.name, recording_hz)
-    confidence = model.entry.configuration.get("confidence") or {"temperature": 1.0, "threshold": None}
-    return Settings(
-        name=model.entry.name,
-        version=model.entry.version,
-        contract=contract,
-        facts=model.tflite.facts,
-        classes=model.classes,
-        temperature=confidence["temperature"],
-        threshold=confidence["threshold"] or 0.0,
-        recording_hz=hz,
-        detects=contract.cut != "rhythm" if detects is None else detects,
+    model = load_tflite(name, zoo=zoo)
+    settings = settings_of(model, recording_hz)
+    measured = _measured(_files(settings, model, _arena_bytes(model)))
+    if measured is None:
+        raise UserError(
+            f"{measurement.COMPILER} and {measurement.EMULATOR} are not both installed",
+            "install them: Debian has gcc-arm-none-eabi, libnewlib-arm-none-eabi and qemu-system-arm",
+        )
+    return Preprocessing(
+        recording_hz=settings.recording_hz,
+        instructions_per_second=measured.board.instructions_per_second,
+        flash_bytes=measured.sizes["Cortex-M4F"].flash,
+        ram_bytes=measured.board.state_bytes,
+        stack_bytes=measured.board.stack_bytes,
     )
 
 
@@ -92,26 +96,14 @@ def _arena_bytes(model: PublishedModel) -> int:
     return found * 3 // 2
 
 
-def _check_folder(out: Path) -> None:
-    if out.is_dir() and any(out.iterdir()) and not (out / "heartzoo_config.h").is_file():
+def _check_folder(out: Path, files: dict[str, bytes]) -> None:
+    if out.is_dir() and any(out.iterdir()) and not any((out / path).is_file() for path in files):
         raise UserError(f"{out} holds something else", "name a new folder with --out")
 
 
-def _sources() -> dict[str, bytes]:
-    """The hand-written files, by their path in the folder."""
-    return dict(_files(resources.files("heartzoo.firmware").joinpath("c"), ""))
-
-
-def _files(folder: Traversable, prefix: str) -> list[tuple[str, bytes]]:
-    found: list[tuple[str, bytes]] = []
-    for item in sorted(folder.iterdir(), key=lambda item: item.name):
-        path = f"{prefix}{item.name}"
-        found += _files(item, f"{path}/") if item.is_dir() else [(path, item.read_bytes())]
-    return found
-
-
-def _generated(settings: Settings, model: PublishedModel, vectors: Golden, arena: int) -> dict[str, bytes]:
-    content = _content(model)
+def _files(settings: Settings, model: PublishedModel, arena: int) -> dict[str, bytes]:
+    """All files but the README, by their path in the folder."""
+    content, vectors = _content(model), golden(settings, model.tflite)
     header = c_header(
         settings.name,
         settings.version,
@@ -123,18 +115,22 @@ def _generated(settings: Settings, model: PublishedModel, vectors: Golden, arena
         len(content),
     )
     texts = {
-        "heartzoo_config.h": config_header(settings),
-        "heartzoo_config.c": config_source(settings),
         "model.h": header,
         "heartzoo_classifier.h": classifier_header(arena),
         "heartzoo_classifier.cc": classifier_source(settings),
         "test/golden.h": golden_header(vectors),
     }
-    return {path: text.encode("ascii") for path, text in texts.items()}
+    return sources() | config_files(settings) | {path: text.encode("ascii") for path, text in texts.items()}
 
 
-def _measure(out: Path) -> Measured | None:
-    """What the folder costs, where the cross-compiler and the emulator are installed."""
+def _measured(files: dict[str, bytes]) -> Measured | None:
+    """What they cost, where the cross-compiler and the emulator are installed."""
     if not measurement.can_emulate():
         return None
-    return Measured({core: measurement.sizes(out, core) for core in measurement.CORES}, measurement.run_on_board(out))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for path, content in files.items():
+            (folder / path).parent.mkdir(exist_ok=True)
+            (folder / path).write_bytes(content)
+        board = measurement.run_on_board(folder)
+        return Measured({core: measurement.sizes(folder, core) for core in measurement.CORES}, board)

@@ -18,7 +18,7 @@ HEADER = """\
 extern "C" {{
 #endif
 
-/* Bytes of TFLite Micro's arena, as measured on a 64-bit host; a 32-bit core takes 10 to 15 % less. */
+/* Bytes of TFLite Micro's arena: the fewest that were enough on a 64-bit host; a 32-bit core takes 10 to 15 % less. */
 #ifndef HEARTZOO_ARENA_BYTES
 #define HEARTZOO_ARENA_BYTES {arena}
 #endif
@@ -55,7 +55,7 @@ SOURCE = """\
 // {name} {version} in TFLite Micro. Generated, not to edit.
 #include "heartzoo_classifier.h"
 
-#include <cstring>
+#include <string.h>
 
 #include "model.h"
 #include "tensorflow/lite/micro/micro_interpreter.h"
@@ -92,9 +92,9 @@ int heartzoo_classifier_start(void) {{
 
 int heartzoo_classifier_run(const heartzoo_beat *beat, heartzoo_value logits[HEARTZOO_CLASSES]) {{
   if (interpreter == nullptr) return -1;
-{reset}  std::memcpy(interpreter->input({signal_index})->data.raw, beat->signal, sizeof beat->signal);
+{reset}  memcpy(interpreter->input({signal_index})->data.raw, beat->signal, sizeof beat->signal);
 {second}  if (interpreter->Invoke() != kTfLiteOk) return -1;
-  std::memcpy(logits, interpreter->output(0)->data.raw, HEARTZOO_CLASSES * sizeof *logits);
+  memcpy(logits, interpreter->output(0)->data.raw, HEARTZOO_CLASSES * sizeof *logits);
   return 0;
 }}
 
@@ -123,9 +123,10 @@ def classifier_source(settings: Settings) -> str:
     """The text of ``heartzoo_classifier.cc``, which registers exactly the operators of the network."""
     facts = settings.facts
     calls = [
-        f"  if (resolver.Add{resolver_name(operator)}() != kTfLiteOk) return -1;" for operator in sorted(facts.operators)
+        f"  if (resolver.Add{resolver_name(operator)}() != kTfLiteOk) return -1;"
+        for operator in sorted(facts.operators)
     ]
-    second = f"  std::memcpy(interpreter->input({1 - facts.signal_index})->data.raw, beat->rr, sizeof beat->rr);\n"
+    second = f"  memcpy(interpreter->input({1 - facts.signal_index})->data.raw, beat->rr, sizeof beat->rr);\n"
     reset = "  if (interpreter->Reset() != kTfLiteOk) return -1;  // a beat must not see the state of the one before\n"
     return SOURCE.format(
         name=settings.name,

@@ -1,4 +1,4 @@
-"""What the preprocessing costs on a Cortex-M, measured: its size by the cross-compiler, its work by an emulated board."""
+"""What the preprocessing costs on a Cortex-M: its size by the cross-compiler, its work by an emulated board."""
 
 from __future__ import annotations
 

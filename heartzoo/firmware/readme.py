@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 from heartzoo.contract import NOTICE
 from heartzoo.data.detection import LOOK_AHEAD_S
 from heartzoo.firmware.measurement import BoardRun, Sizes
 from heartzoo.firmware.settings import Settings
+from heartzoo.interpreters import RUNTIMES, default_runtime
 
 PAGE = """\
 # {name} {version} for a microcontroller
@@ -41,8 +43,8 @@ heartzoo_start(&state);
 for (;;) heartzoo_classify(&state, millivolts, count, on_label, NULL);  /* as the samples come, any number at a time */
 ```
 
-Without TFLite Micro, leave `heartzoo_classifier.cc` out: `heartzoo_push()` and `heartzoo_next()` of `heartzoo.h` give the
-network's quantized inputs, `heartzoo_decide()` makes a class and a confidence of its outputs.
+Without TFLite Micro, leave `heartzoo_classifier.cc` out: `heartzoo_push()` and `heartzoo_next()` of `heartzoo.h` give
+the network's quantized inputs, `heartzoo_decide()` makes a class and a confidence of its outputs.
 
 - `sure` is 0 where the confidence is below the model's threshold ({threshold}): who can abstain does so.
 - Everything is in float; nothing allocates; one `heartzoo_state` for each lead. Call `heartzoo_next()` until it gives
@@ -50,9 +52,13 @@ network's quantized inputs, `heartzoo_decide()` makes a class and a confidence o
 {given}
 ## Build
 
-Compile all `.c` files (C99, no dependency but `<math.h>`, `<stdint.h>`, `<string.h>`) and `heartzoo_classifier.cc` (C++17,
-with TFLite Micro's folder in the include path; it registers {operators}). Floating-point contraction may stay as the
-compiler has it, `-ffast-math` must not be on.
+Compile all `.c` files (C99, no dependency but `<math.h>`, `<stdint.h>`, `<string.h>`) and `heartzoo_classifier.cc`
+(C++17, with TFLite Micro's folder in the include path; it registers {operators}).
+Do not switch `-ffast-math` on.
+
+`test/classifier_test.cc`, built with all that, takes the golden recording from samples to labels. Run it once on the
+board: older versions of TFLite Micro take a fully connected layer with a scale for each channel for one with a single
+scale, and answer wrongly without a word. The answers expected are those of {runtime}.
 
 ```
 make test      # the golden recording through the preprocessing, on this computer
@@ -65,7 +71,7 @@ make board     # the golden recording on an emulated Cortex-M4F, with qemu-syste
 | file | what |
 | --- | --- |
 | `heartzoo.h`, `heartzoo.c` | samples in, the network's inputs out |
-| `heartzoo_resample`, `heartzoo_filter`, `heartzoo_signal`, `heartzoo_detector`, `heartzoo_peaks`, `heartzoo_rr`, `heartzoo_template`, `heartzoo_quantize` | its parts |
+| `heartzoo_resample`, `_filter`, `_signal`, `_detector`, `_peaks`, `_rr`, `_template`, `_quantize` | its parts |
 | `heartzoo_config.h`, `heartzoo_config.c` | sizes, coefficients, taps, scales of this model at this sampling rate |
 | `heartzoo_classifier.h`, `heartzoo_classifier.cc` | the network in TFLite Micro: from samples to labels |
 | `model.h` | the network as an array, and golden vectors of it alone |
@@ -111,7 +117,13 @@ def readme(settings: Settings, delay: dict[str, Any], arena: int, model_bytes: i
         threshold=f"{settings.threshold:.3f}" if settings.threshold else "it has none, so always 1",
         given=given,
         operators=", ".join(sorted(settings.facts.operators)),
+        runtime=_runtime(),
     )
+
+
+def _runtime() -> str:
+    name = default_runtime()
+    return f"tflite-micro {version('tflite-micro')}" if name == "tflm" else RUNTIMES[name]
 
 
 def _costs(arena: int, model_bytes: int, measured: Measured | None) -> str:

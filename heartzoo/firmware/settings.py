@@ -123,7 +123,7 @@ def section(fs: float, cutoff_hz: float, kind: str) -> list[float]:
 def config_header(settings: Settings) -> str:
     """The text of ``heartzoo_config.h``."""
     lines = [
-        f"/* {settings.name} {settings.version} on a recording of {settings.recording_hz} Hz: generated, not to edit. */",
+        f"/* {settings.name} {settings.version}, recordings of {settings.recording_hz} Hz: generated, not to edit. */",
         "#ifndef HEARTZOO_CONFIG_H",
         "#define HEARTZOO_CONFIG_H",
         "",
@@ -232,9 +232,7 @@ def _detector_macros(settings: Settings) -> dict[str, object]:
     return {
         "HEARTZOO_DETECTS": 1,
         **{f"HEARTZOO_{name}": length for name, length in found.items()},
-        **{
-            f"HEARTZOO_{name}": float_literal(_samples(seconds, fs)) for name, seconds in intervals.items()
-        },
+        **{f"HEARTZOO_{name}": float_literal(_samples(seconds, fs)) for name, seconds in intervals.items()},
         "HEARTZOO_BAND": max(found["SLOPE"] + 3, found["HEIGHT"]),
         "HEARTZOO_LEARNING_S": LEARNING_S,
         "HEARTZOO_LEARNING": math.ceil(LEARNING_S * fs / found["REFRACTORY"]),

@@ -1,4 +1,4 @@
-/* For tests/test_firmware_parity.py: a whole recording through the firmware in one call from Python. */
+/* For test_parity.py: a whole recording through the firmware in one call from Python. */
 #include <string.h>
 
 #include "heartzoo.h"
