@@ -54,7 +54,10 @@ class Gaps:
                 self._ahead += len(x)
                 return np.zeros(0)
             first = x[np.argmin(bad)]
-            x, bad = np.concatenate([np.full(self._ahead + 1, first), x]), np.append(np.zeros(self._ahead + 1, bool), bad)
+            x, bad = (
+                np.concatenate([np.full(self._ahead + 1, first), x]),
+                np.append(np.zeros(self._ahead + 1, bool), bad),
+            )
         else:
             x, bad = np.append(self._last, x), np.append(False, bad)
         filled = x[np.maximum.accumulate(np.where(bad, 0, np.arange(len(x))))]
@@ -122,6 +125,6 @@ def _marks(x: np.ndarray, high: np.ndarray, fs: float) -> np.ndarray:
     far = np.abs(x - np.median(x, axis=1, keepdims=True)) >= SATURATED_MV
     steady = (np.diff(x, axis=1) == 0) & far[:, 1:]
     length = max(math.ceil(SATURATED_S * fs) - 1, 1)
-    held = np.lib.stride_tricks.sliding_window_view(steady, length, axis=1).all(axis=2).any(axis=1)
+    held = np.any(np.all(np.lib.stride_tricks.sliding_window_view(steady, length, axis=1), axis=2), axis=1)
     noisy = (np.median(np.abs(high), axis=1) > NOISE_MV) | (span > LARGEST_MV)
     return np.select([off, span < FLAT_MV, held, noisy], [1, 2, 3, 4], 0)

@@ -123,19 +123,19 @@ def read_signal(path: Path, leads: tuple[str, ...]) -> tuple[np.ndarray, Any, st
     """
     import wfdb
 
-    header = _read_header(path)
+    header = read_header(path)
     lead = next((lead for lead in leads if lead in header.sig_name), None)
     if lead is None:
         raise MissingLead(
             f"record {path.name}: expected a lead among {', '.join(leads)}, found {', '.join(header.sig_name)}",
             "name one with data.leads, or leave such records out with data.missing_lead = skip",
         )
-    _check_size(path, header)
+    check_size(path, header)
     try:
         record = wfdb.rdrecord(str(path), channels=[header.sig_name.index(lead)])
     except (ValueError, IndexError, KeyError, OSError) as error:  # KeyError: a signal format that wfdb does not know
         raise UserError(
-            f"record {path.name}: the signal file cannot be read ({_first_line(error)})", _REFETCH
+            f"record {path.name}: the signal file cannot be read ({first_line(error)})", _REFETCH
         ) from error
     signal = record.p_signal[:, 0]
     bad = np.flatnonzero(np.isnan(signal))
@@ -154,7 +154,7 @@ def other_lead(path: Path, leads: tuple[str, ...]) -> str:
         MissingLead: it has no other.
         UserError: the header is missing or damaged.
     """
-    names = _read_header(path).sig_name
+    names = read_header(path).sig_name
     first = next((lead for lead in leads if lead in names), None)
     if other := next((name for name in names if name != first), None):
         return str(other)
@@ -166,7 +166,13 @@ _REFETCH = "check it with `heartzoo data verify`, or fetch it again"
 _BYTES_PER_SAMPLE = {"16": 2.0, "61": 2.0, "80": 1.0, "212": 1.5, "24": 3.0, "32": 4.0}
 
 
-def _read_header(path: Path) -> Any:
+def read_header(path: Path) -> Any:
+    """The header of a WFDB record, as wfdb reads it.
+
+    Raises:
+        MissingLead: it names no leads.
+        UserError: it is missing or damaged, or gives no sampling rate.
+    """
     import wfdb
 
     if not path.with_name(f"{path.name}.hea").is_file():
@@ -175,7 +181,7 @@ def _read_header(path: Path) -> Any:
         header = wfdb.rdheader(str(path))
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, wfdb.io.header.HeaderSyntaxError) as error:
         raise UserError(
-            f"record {path.name}: {path.name}.hea is not a WFDB header ({_first_line(error)})", _REFETCH
+            f"record {path.name}: {path.name}.hea is not a WFDB header ({first_line(error)})", _REFETCH
         ) from error
     if not header.fs or header.fs <= 0 or not math.isfinite(header.fs):
         raise UserError(
@@ -186,8 +192,12 @@ def _read_header(path: Path) -> Any:
     return header
 
 
-def _check_size(path: Path, header: Any) -> None:
-    """A signal file shorter than its header says is refused: wfdb would read part of it or fail obscurely."""
+def check_size(path: Path, header: Any) -> None:
+    """Refuse a signal file shorter than its header says: wfdb would read part of it or fail obscurely.
+
+    Raises:
+        UserError: a signal file is missing or truncated.
+    """
     files = set(header.file_name)
     for file in files:
         here = path.with_name(file)
@@ -205,7 +215,7 @@ def _check_size(path: Path, header: Any) -> None:
 
 
 def _read_annotations(path: Path, length: int, fs: float) -> tuple[np.ndarray, np.ndarray, tuple[tuple[int, str], ...]]:
-    samples, symbols, rhythms = _read_marks(path)
+    samples, symbols, rhythms = read_marks(path)
     if (last := int(samples.max())) >= length + PAST_END_S * fs:
         raise UserError(
             f"record {path.name}: a beat is annotated at sample {last}, past the end ({length} samples)",
@@ -214,8 +224,12 @@ def _read_annotations(path: Path, length: int, fs: float) -> tuple[np.ndarray, n
     return samples, symbols, rhythms
 
 
-def _read_marks(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[tuple[int, str], ...]]:
-    """Positions and symbols of the beats, and the rhythm changes."""
+def read_marks(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[tuple[int, str], ...]]:
+    """Positions and symbols of the beats in a record's ``.atr`` file, and the rhythm changes.
+
+    Raises:
+        UserError: it is missing, truncated or unreadable, or holds no beat.
+    """
     import wfdb
 
     file = path.with_name(f"{path.name}.atr")
@@ -228,7 +242,7 @@ def _read_marks(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[tuple[int, st
         annotation = wfdb.rdann(str(path), "atr")
     except (ValueError, IndexError, KeyError, TypeError) as error:
         raise UserError(
-            f"record {path.name}: {path.name}.atr cannot be read ({_first_line(error)})", _REFETCH
+            f"record {path.name}: {path.name}.atr cannot be read ({first_line(error)})", _REFETCH
         ) from error
     if not all(isinstance(symbol, str) for symbol in annotation.symbol):  # NaN for a code without a meaning
         raise UserError(f"record {path.name}: {path.name}.atr holds an unknown annotation code", _REFETCH)
@@ -257,7 +271,8 @@ def _calibrated(path: Path, signal: int) -> bool:
         raise UserError(f"record {path.name}: expected a gain in its header, found {fields[2]!r}", _REFETCH) from error
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """The first line of what an exception says, or its name."""
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
@@ -282,4 +297,4 @@ def beat_symbols(database: Database, names: Sequence[str]) -> np.ndarray:
     Raises:
         UserError: an annotation file is absent, empty or unreadable.
     """
-    return np.concatenate([_read_marks(folder(database) / name)[1] for name in names])
+    return np.concatenate([read_marks(folder(database) / name)[1] for name in names])

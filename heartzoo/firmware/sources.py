@@ -5,7 +5,8 @@ from __future__ import annotations
 from importlib import resources
 from importlib.resources.abc import Traversable
 
-from heartzoo.firmware.settings import Settings, check, config_header, config_source
+from heartzoo.firmware.configuration import config_header, config_source
+from heartzoo.firmware.settings import Settings, check
 from heartzoo.zoo import PublishedModel
 
 

@@ -23,56 +23,56 @@ static uint16_t aged(const heartzoo_rr *rr, int age) {
   return rr->recent[(rr->count - 1u - (uint32_t)age) % HEARTZOO_HISTORY];
 }
 
-static void put_in_order(uint16_t *ordered, int count, uint16_t value) {
-  while (count > 0 && ordered[count - 1] > value) {
-    ordered[count] = ordered[count - 1];
-    count--;
+static int at_most(const heartzoo_rr *rr, int count, uint32_t limit) {
+  int found = 0;
+  for (int age = 0; age < count; age++) found += aged(rr, age) <= limit;
+  return found;
+}
+
+/* Of the last `count` intervals the one of that rank, 0 for the shortest. Bisection takes no memory, sorting would. */
+static uint16_t ranked(const heartzoo_rr *rr, int count, int rank) {
+  uint32_t low = HEARTZOO_RECORDING_HZ, high = 15u * HEARTZOO_RECORDING_HZ;
+  while (low < high) {
+    const uint32_t middle = (low + high) / 2u;
+    if (at_most(rr, count, middle) > rank) {
+      high = middle;
+    } else {
+      low = middle + 1u;
+    }
   }
-  ordered[count] = value;
+  return (uint16_t)low;
 }
 
-static void take_out(uint16_t *ordered, int count, uint16_t value) {
-  int place = 0;
-  while (ordered[place] != value) place++;
-  memmove(ordered + place, ordered + place + 1, (size_t)(count - place - 1) * sizeof *ordered);
+/* The next longer one, of which there is one at least. */
+static uint16_t above(const heartzoo_rr *rr, int count, uint16_t interval) {
+  uint16_t shortest = UINT16_MAX;
+  for (int age = 0; age < count; age++) {
+    if (aged(rr, age) > interval && aged(rr, age) < shortest) shortest = aged(rr, age);
+  }
+  return shortest;
 }
 
-/* Keep `ordered` the last `most` intervals when `pre` joins them. */
-static void follow(const heartzoo_rr *rr, uint16_t *ordered, int most, uint16_t pre) {
-  int count = known(rr, most);
-  if (count == most) take_out(ordered, count--, aged(rr, most - 1));
-  put_in_order(ordered, count, pre);
+/* The quantile `tenths` / 10 of the last `most`, linearly interpolated, in fifths of a sample. */
+static float quantile(const heartzoo_rr *rr, int most, int tenths) {
+  const int count = known(rr, most);
+  const int rank = tenths * (count - 1) / 10, rest = tenths * (count - 1) % 10;
+  const uint16_t low = ranked(rr, count, rank);
+  const int alone = rest && at_most(rr, count, low) == rank + 1;
+  const uint16_t high = alone ? above(rr, count, low) : low;
+  return (float)(10 * low + rest * (high - low)) / 10.0f;
 }
 
 void heartzoo_rr_add(heartzoo_rr *rr, uint16_t pre) {
-  follow(rr, rr->ordered, HEARTZOO_HISTORY, pre);
-#if HEARTZOO_HISTORY > 64
-  follow(rr, rr->ordered64, 64, pre);
-#endif
   rr->previous = rr->count ? rr->pre : pre;
   rr->pre = pre;
   rr->recent[rr->count % HEARTZOO_HISTORY] = pre;
   rr->count++;
   rr->sum += pre;
-}
-
-/* The quantile `tenths` / 10, linearly interpolated, in fifths of a sample. */
-static float quantile(const uint16_t *ordered, int count, int tenths) {
-  const int low = tenths * (count - 1) / 10, rest = tenths * (count - 1) % 10;
-  const int high = low + 1 < count ? low + 1 : count - 1;
-  return (float)(10 * ordered[low] + rest * (ordered[high] - ordered[low])) / 10.0f;
-}
-
-static float median64(const heartzoo_rr *rr) {
-#if HEARTZOO_HISTORY > 64
-  return quantile(rr->ordered64, known(rr, 64), 5);
-#else
-  return quantile(rr->ordered, known(rr, 64), 5);
+  rr->median = quantile(rr, CONTEXT, 5);
+#if HEARTZOO_HISTORY > CONTEXT
+  rr->longer = quantile(rr, HEARTZOO_HISTORY, 7);
+  rr->slow = quantile(rr, HEARTZOO_HISTORY, 9);
 #endif
-}
-
-static float quantile128(const heartzoo_rr *rr, int tenths) {
-  return quantile(rr->ordered, known(rr, HEARTZOO_HISTORY), tenths);
 }
 
 static float mean10(const heartzoo_rr *rr) {
@@ -117,10 +117,9 @@ static float recurrence(const heartzoo_rr *rr) {
 
 static float entropy(const heartzoo_rr *rr) {
   const int count = known(rr, CONTEXT);
-  const float middle = median64(rr);
   uint8_t counts[ENTROPY_BINS] = {0};
   for (int age = 0; age < count; age++) {
-    const float ratio = (float)aged(rr, age) / middle;
+    const float ratio = (float)aged(rr, age) / rr->median;
     int bin = 0;
     while (bin < ENTROPY_BINS - 1 && heartzoo_entropy_edges[bin] <= ratio) bin++;
     counts[bin]++;
@@ -136,16 +135,18 @@ static float entropy(const heartzoo_rr *rr) {
 static float value(const heartzoo_rr *rr, int feature, uint16_t post) {
   const float before = (float)rr->pre, after = (float)post;
   switch (feature) {
-    case HEARTZOO_PRE_MEDIAN: return log2f(before / median64(rr));
-    case HEARTZOO_POST_MEDIAN: return log2f(after / median64(rr));
+    case HEARTZOO_PRE_MEDIAN: return log2f(before / rr->median);
+    case HEARTZOO_POST_MEDIAN: return log2f(after / rr->median);
     case HEARTZOO_PRE_POST: return log2f(before / after);
     case HEARTZOO_PRE_MEAN10: return log2f(before / mean10(rr));
     case HEARTZOO_PREVIOUS_PRE: return log2f((float)rr->previous / before);
-    case HEARTZOO_PRE_QUANTILE70: return log2f(before / quantile128(rr, 7));
     case HEARTZOO_PRE_MEAN: return log2f(before / mean_so_far(rr));
     case HEARTZOO_POST_MEAN: return log2f(after / mean_so_far(rr));
-    case HEARTZOO_PRE_SLOW: return log2f(before / quantile128(rr, 9));
-    case HEARTZOO_POST_SLOW: return log2f(after / quantile128(rr, 9));
+#if HEARTZOO_HISTORY > CONTEXT
+    case HEARTZOO_PRE_QUANTILE70: return log2f(before / rr->longer);
+    case HEARTZOO_PRE_SLOW: return log2f(before / rr->slow);
+    case HEARTZOO_POST_SLOW: return log2f(after / rr->slow);
+#endif
     case HEARTZOO_STEADINESS: return steadiness(rr);
     case HEARTZOO_RECURRENCE: return recurrence(rr);
     default: return entropy(rr);
@@ -159,9 +160,9 @@ float heartzoo_rr_feature(const heartzoo_rr *rr, int feature, uint16_t post) {
 #if HEARTZOO_TEMPLATE
 int heartzoo_rr_regular(const heartzoo_rr *rr) {
 #if HEARTZOO_REGULAR_LATE
-  return log2f((float)rr->pre / quantile128(rr, 9)) > HEARTZOO_LATE_OCTAVES;
+  return log2f((float)rr->pre / rr->slow) > HEARTZOO_LATE_OCTAVES;
 #else
-  return fabsf(log2f((float)rr->pre / median64(rr))) < HEARTZOO_REGULAR_OCTAVES;
+  return fabsf(log2f((float)rr->pre / rr->median)) < HEARTZOO_REGULAR_OCTAVES;
 #endif
 }
 #endif

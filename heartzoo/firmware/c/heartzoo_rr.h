@@ -10,14 +10,12 @@
 /* Intervals are counted in fifths of a sample: so 0.2 s and 3 s, to which they are limited, are whole numbers, and
  * neither a comparison nor a sum is ever rounded. */
 typedef struct {
-  uint16_t recent[HEARTZOO_HISTORY];  /* a ring of the last intervals */
-  uint16_t ordered[HEARTZOO_HISTORY]; /* the same, ascending */
-#if HEARTZOO_HISTORY > 64
-  uint16_t ordered64[64]; /* the last 64, ascending */
-#endif
-  uint16_t pre, previous; /* the interval before the beat and the one before that */
-  uint32_t count;         /* intervals so far */
-  uint64_t sum;           /* of all intervals so far */
+  uint16_t recent[HEARTZOO_HISTORY]; /* a ring of the last intervals */
+  uint16_t pre, previous;            /* the interval before the beat and the one before that */
+  uint32_t count;                    /* intervals so far */
+  uint64_t sum;                      /* of all intervals so far */
+  float median;                      /* of the last 64 */
+  float longer, slow;                /* 70 % and 90 % quantiles of the last 128 */
 } heartzoo_rr;
 
 void heartzoo_rr_start(heartzoo_rr *rr);

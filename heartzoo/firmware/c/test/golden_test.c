@@ -11,6 +11,7 @@
 #endif
 
 #define ALLOWED_SHARE 1000 /* one value in so many */
+#define ROUNDS 6           /* after which the history of intervals is full, and so the work at its most */
 
 static heartzoo_state state;
 static unsigned beats, values, different;
@@ -37,34 +38,47 @@ static void check(const heartzoo_beat *beat) {
   beats++;
 }
 
-static void run(void) {
+static void push_all(void) {
   const heartzoo_beat *beat;
-  heartzoo_start(&state);
   for (unsigned i = 0; i < HEARTZOO_GOLDEN_SAMPLES; i++) {
     heartzoo_push(&state, (float)heartzoo_golden_counts[i] / HEARTZOO_GOLDEN_PER_MV);
     while ((beat = heartzoo_next(&state))) check(beat);
   }
+}
+
+static void run(void) {
+  const heartzoo_beat *beat;
+  heartzoo_start(&state);
+  push_all();
   heartzoo_finish(&state);
   while ((beat = heartzoo_next(&state))) check(beat);
 }
 
-int main(void) {
 #ifdef HEARTZOO_BOARD
-  board_start();
-  run();
-  const unsigned long stack = board_stack_bytes();
-  const double instructions = board_instructions();
+/* The same again and again, the last time counting. */
+static void measure(void) {
   const double seconds = (double)HEARTZOO_GOLDEN_SAMPLES / HEARTZOO_RECORDING_HZ;
+  heartzoo_start(&state);
+  for (int round = 1; round < ROUNDS; round++) push_all();
+  board_start();
+  push_all();
+  const double instructions = board_instructions();
+  const unsigned long stack = board_stack_bytes();
   printf("instructions per second of ECG %.0f\n", instructions / seconds);
   printf("stack bytes %lu\n", stack);
-#else
-  run();
+}
 #endif
+
+int main(void) {
+  run();
   printf("state bytes %u\n", (unsigned)sizeof state);
   printf("%u of %u beats, %d misplaced, %u of %u values differ, by at most %d\n", beats, (unsigned)HEARTZOO_GOLDEN_BEATS,
          misplaced, different, values, largest);
   const int passed =
       beats == HEARTZOO_GOLDEN_BEATS && !misplaced && largest <= 1 && different * ALLOWED_SHARE <= values;
+#ifdef HEARTZOO_BOARD
+  measure();
+#endif
   puts(passed ? "passed" : "FAILED");
   return passed ? EXIT_SUCCESS : EXIT_FAILURE;
 }

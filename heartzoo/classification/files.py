@@ -1,0 +1,107 @@
+"""A classification as files: WFDB annotations, CSV, a summary in JSON, and a report in HTML."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from heartzoo.classification.recordings import Classification
+from heartzoo.classification.report import report
+from heartzoo.classification.stream import Beat
+from heartzoo.classification.summary import symbol_of
+from heartzoo.files import write_bytes, write_json
+
+ANNOTATOR = "hz"
+COLUMNS = ("sample", "time_s", "rr_s", "class", "confidence", "abstained", "signal")
+
+
+def write(classification: Classification, folder: Path) -> list[Path]:
+    """Write every file of a classification, each atomically, the summary last.
+
+    Args:
+        classification: what to write.
+        folder: where to; it is made.
+
+    Returns:
+        The files: ``NAME.hz`` (WFDB annotations), ``NAME.csv``, ``NAME.html`` and ``NAME.json``.
+
+    Raises:
+        UserError: the folder cannot be written, or the disk is full.
+    """
+    name = re.sub(r"[^\w-]", "_", classification.name, flags=re.ASCII) or "recording"
+    paths = [folder / f"{name}.{ending}" for ending in (ANNOTATOR, "csv", "html", "json")]
+    write_bytes(paths[0], annotation_file(classification))
+    write_bytes(paths[1], table(classification).encode())
+    write_bytes(paths[2], report(classification).encode())
+    facts = {key: getattr(classification, key) for key in ("name", "lead", "model", "fs", "missing", "annotated")}
+    write_json(paths[3], {**facts, **classification.summary})
+    return paths
+
+
+def annotation_file(classification: Classification) -> bytes:
+    """The content of a WFDB annotation file.
+
+    Beats have the standard symbols (N, S, V, F; Q for another class), their confidence in percent as ``subtype``, and
+    ``num`` 1 where the model had better abstain. A stretch of poor signal begins with ``~`` and its mark as a note and
+    ends with ``~`` and the note ``clean``.
+    """
+    import wfdb
+
+    rows = [
+        (beat.sample, symbol_of(classification.task, beat.label), round(100 * beat.confidence), int(beat.abstained), "")
+        for beat in classification.beats
+    ]
+    ends = {round(stretch.end_s * classification.fs): "clean" for stretch in classification.quality}
+    starts = {round(stretch.start_s * classification.fs): stretch.mark for stretch in classification.quality}
+    rows += [(sample, "~", 0, 0, note) for sample, note in (ends | starts).items()]
+    if not rows:
+        return b"\0\0"  # how such a file ends
+    samples, symbols, subtypes, nums, notes = zip(*sorted(rows), strict=True)
+    with tempfile.TemporaryDirectory() as folder:
+        wfdb.wrann(
+            "record",
+            ANNOTATOR,
+            np.array(samples, np.int64),
+            symbol=list(symbols),
+            subtype=np.array(subtypes),
+            num=np.array(nums),
+            aux_note=list(notes),
+            fs=classification.fs,
+            write_dir=folder,
+        )
+        return (Path(folder) / f"record.{ANNOTATOR}").read_bytes()
+
+
+def table(classification: Classification) -> str:
+    """The beats as CSV; see :data:`COLUMNS`."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    marks = _marks(classification)
+    before: Beat | None = None
+    for beat, mark in zip(classification.beats, marks, strict=True):
+        writer.writerow((*row(beat, before), mark))
+        before = beat
+    return text.getvalue()
+
+
+def row(beat: Beat, before: Beat | None) -> tuple[object, ...]:
+    """A beat's columns, but for the signal's quality."""
+    interval = f"{beat.time_s - before.time_s:.3f}" if before else ""
+    return beat.sample, f"{beat.time_s:.3f}", interval, beat.label, f"{beat.confidence:.4f}", int(beat.abstained)
+
+
+def _marks(classification: Classification) -> list[str]:
+    """The quality of the signal at each beat."""
+    starts = np.array([stretch.start_s for stretch in classification.quality])
+    marks = []
+    for beat in classification.beats:
+        index = int(np.searchsorted(starts, beat.time_s, side="right")) - 1
+        inside = index >= 0 and beat.time_s < classification.quality[index].end_s
+        marks.append(classification.quality[index].mark if inside else "")
+    return marks

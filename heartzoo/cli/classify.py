@@ -1,0 +1,147 @@
+"""``heartzoo classify``: a recording without annotations in, labelled beats out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from heartzoo.errors import UserError
+
+if TYPE_CHECKING:
+    from heartzoo.classification.recordings import Classification
+    from heartzoo.classification.stream import Beat, Stream
+    from heartzoo.data.recordings import Recording
+    from heartzoo.zoo import PublishedModel
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Put the command of this module into the app."""
+    app.command()(classify)
+
+
+def classify(
+    records: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="RECORD...", help="WFDB records, or EDF, BDF, CSV or NumPy files; with --live none"),
+    ] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME[@VERSION]", help="default arr-5-rr-sm")] = None,
+    lead: Annotated[str | None, typer.Option(help="lead or column; default one that the model was trained on")] = None,
+    fs: Annotated[float | None, typer.Option(help="sampling rate in Hz, of CSV, NumPy and --live")] = None,
+    unit: Annotated[str, typer.Option(help="V, mV, uV or nV, of CSV, NumPy and --live")] = "mV",
+    detect: Annotated[bool, typer.Option("--detect", help="find the R peaks even where beats are annotated")] = False,
+    out: Annotated[Path, typer.Option(help="folder for the files")] = Path("classified"),
+    live: Annotated[
+        bool, typer.Option("--live", help="read numbers from standard input, one a line, and print beats as decided")
+    ] = False,
+    zoo: Annotated[Path | None, typer.Option(help="the zoo's folder; default the zoo in use")] = None,
+) -> None:
+    """Label every beat of recordings: WFDB annotations, CSV, a summary and a report. Not a medical device."""
+    from heartzoo.classification.stream import DEFAULT_MODEL
+    from heartzoo.contract import NOTICE
+    from heartzoo.zoo import load_tflite
+
+    if live == bool(records):
+        raise UserError("expected recordings, or --live alone", "name a WFDB record, an EDF, BDF, CSV or NumPy file")
+    chosen = load_tflite(model or DEFAULT_MODEL, zoo=zoo)
+    if live:
+        return _live(chosen, fs, unit)
+    opened = [_open(path, chosen, lead, fs, unit) for path in records or []]
+    names = [recording.name for recording in opened]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UserError(f"two recordings are named {twice}", "classify them into folders of their own, with --out")
+    for recording in opened:
+        _classify(recording, chosen, detect, out)
+    print(NOTICE)
+
+
+def _open(path: Path, model: PublishedModel, lead: str | None, fs: float | None, unit: str) -> Recording:
+    """Open a recording, and say so if the model knows its lead from no training."""
+    from heartzoo.classification.recordings import trained_leads
+    from heartzoo.classification.stream import require_fs
+    from heartzoo.data.recordings import open_recording
+    from heartzoo.progress import console
+
+    known = trained_leads(model)
+    recording = open_recording(path, known, lead, fs, unit)
+    require_fs(recording.fs)
+    if recording.lead not in known:
+        console.print(
+            f"{recording.name}: {model.entry.name} was not trained on lead {recording.lead}, but on {', '.join(known)}"
+        )
+    return recording
+
+
+def _classify(recording: Recording, model: PublishedModel, detect: bool, out: Path) -> None:
+    from heartzoo.classification.files import write
+    from heartzoo.classification.recordings import classify_recording
+
+    found = classify_recording(recording, model, annotated=not detect)
+    paths = write(found, out)
+    print(_line(found))
+    print(f"wrote {', '.join(map(str, paths))}")
+
+
+def _line(found: Classification) -> str:
+    """The summary in one line."""
+    summary = found.summary
+    counts = ", ".join(f"{name} {count:,}" for name, count in summary["classes"].items())
+    peaks = "annotated" if found.annotated else "found"
+    line = f"{found.name}: {summary['beats']:,} beats ({peaks}; {counts}), {summary['abstained']:,} below the threshold"
+    if rate := summary["heart_rate"]:
+        line += f", {rate['lowest']:.0f}-{rate['highest']:.0f} beats per minute"
+    poor = sum(summary["poor_signal_s"].values())
+    return line + (f", poor signal {poor:.0f} s" if poor else "")
+
+
+def _live(model: PublishedModel, fs: float | None, unit: str) -> None:
+    """Print a line for each beat as soon as it is decided."""
+    import csv
+
+    from heartzoo.classification.files import COLUMNS, row
+    from heartzoo.classification.stream import Stream
+    from heartzoo.data.recordings import millivolts_per
+
+    if fs is None:
+        raise UserError("standard input does not tell its sampling rate", "give it in Hz with --fs")
+    scale, stream = millivolts_per(unit), Stream(model, fs)
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(COLUMNS[:-1])
+    before = None
+    for beats in _pushed(stream, scale):
+        for beat in beats:
+            writer.writerow(row(beat, before))
+            before = beat
+        sys.stdout.flush()
+
+
+def _pushed(stream: Stream, scale: float) -> Iterator[list[Beat]]:
+    """Beats of the numbers on standard input, as they come."""
+    import os
+
+    import numpy as np
+
+    rest, line = b"", 0
+    while block := os.read(sys.stdin.fileno(), 2**16):
+        *lines, rest = (rest + block).split(b"\n")
+        yield stream.push(scale * np.array(_numbers(lines, line)))
+        line += len(lines)
+    yield stream.push(scale * np.array(_numbers([rest], line)))
+    yield stream.finish()
+
+
+def _numbers(lines: list[bytes], before: int) -> list[float]:
+    """The numbers of some lines that follow ``before`` others; an empty line holds none."""
+    found = []
+    for number, text in enumerate(lines, before + 1):
+        try:
+            found += [float(text)] if text.strip() else []
+        except ValueError as error:
+            raise UserError(
+                f"standard input, line {number}: expected one number, found {text.decode(errors='replace')[:40]!r}",
+                "write nan where a sample is missing",
+            ) from error
+    return found

@@ -1,0 +1,284 @@
+"""Recordings of any origin -> one lead in mV, read piece by piece: WFDB records, EDF and BDF, CSV, NumPy arrays.
+
+Missing samples are NaN. What a file is, its name tells: ``.edf`` and ``.bdf``, ``.csv`` and ``.txt``, ``.npy``; any
+other is the name of a WFDB record, with or without an ending.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from heartzoo.data.records import check_size, first_line, read_header, read_marks
+from heartzoo.errors import UserError
+
+PER_MV = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "nv": 1e-6, "v": 1e3}
+PIECE_S = 300.0
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One lead of a recording that need not fit into memory.
+
+    Attributes:
+        name: file name without ending.
+        lead: name of the lead.
+        leads: names of all leads.
+        fs: sampling rate in Hz.
+        samples: length.
+        read: gives the signal in mV in pieces of so many samples.
+        beats: annotated beats, in samples, ascending; None where there are none.
+    """
+
+    name: str
+    lead: str
+    leads: tuple[str, ...]
+    fs: float
+    samples: int
+    read: Callable[[int], Iterator[np.ndarray]] = field(repr=False)
+    beats: np.ndarray | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasts."""
+        return self.samples / self.fs
+
+    @property
+    def piece(self) -> int:
+        """Samples in a piece of five minutes."""
+        return round(PIECE_S * self.fs)
+
+    @property
+    def number_of_pieces(self) -> int:
+        """How many of these it has."""
+        return -(-self.samples // self.piece)
+
+    def pieces(self) -> Iterator[np.ndarray]:
+        """Its signal, five minutes at a time."""
+        return self.read(self.piece)
+
+
+def open_recording(
+    path: Path, leads: Sequence[str] = (), lead: str | None = None, fs: float | None = None, unit: str = "mV"
+) -> Recording:
+    """Open a recording for reading.
+
+    Args:
+        path: the file, or a WFDB record with or without ending.
+        leads: leads by preference; where the recording has none of them, its first lead with a voltage is taken.
+        lead: the very lead to read.
+        fs: sampling rate in Hz, for a CSV or NumPy file, which does not tell it.
+        unit: of a CSV or NumPy file: V, mV, uV or nV.
+
+    Raises:
+        UserError: no such file, a damaged one, one without a voltage or without samples; no such lead; several columns
+            and none named; a sampling rate missing or not the file's.
+    """
+    kinds = {".edf": _open_edf, ".bdf": _open_edf, ".csv": _open_csv, ".txt": _open_csv, ".npy": _open_numpy}
+    if open_file := kinds.get(path.suffix.lower()):
+        if not path.is_file():
+            raise UserError(f"no file {path}", "check the name")
+        recording = open_file(path, leads, lead, fs, unit)
+    else:
+        recording = _open_wfdb(path, leads, lead, fs)
+    if recording.samples == 0:
+        raise UserError(f"{path} holds no samples", "check the recording")
+    return recording
+
+
+def _choose(path: Path, names: Sequence[str], volts: Sequence[bool], leads: Sequence[str], lead: str | None) -> int:
+    """Number of the lead to read."""
+    usable = [name for name, has in zip(names, volts, strict=True) if has]
+    if lead is not None:
+        if lead not in names:
+            raise UserError(f"{path} has no lead {lead}", f"it has {', '.join(names) or 'none'}")
+        if lead not in usable:
+            raise UserError(
+                f"{path}: {lead} is not in volts", f"take one of {', '.join(usable) or 'another recording'}"
+            )
+        return list(names).index(lead)
+    if not usable:
+        raise UserError(
+            f"{path}: expected a signal in V, mV or uV, found {', '.join(names) or 'no signal'}",
+            "take another recording",
+        )
+    ecg = [name for name in usable if "ecg" in name.lower() or "ekg" in name.lower()]
+    chosen = next(name for name in (*leads, *ecg, *usable) if name in usable)
+    return list(names).index(chosen)
+
+
+def _check_fs(path: Path, found: float, given: float | None) -> None:
+    if given is not None and abs(given - found) > 1e-6 * found:
+        raise UserError(f"{path} has {found:g} Hz, found --fs {given:g}", "leave --fs out")
+
+
+def _open_wfdb(path: Path, leads: Sequence[str], lead: str | None, fs: float | None) -> Recording:
+    import wfdb
+
+    if path.suffix in (".hea", ".dat", ".atr"):
+        path = path.with_suffix("")
+    header = read_header(path)
+    if isinstance(header, wfdb.MultiRecord):
+        raise UserError(f"record {path.name} is made of several segments", "classify its segments one by one")
+    check_size(path, header)
+    _check_fs(path, float(header.fs), fs)
+    scales = [PER_MV.get((unit or "mV").lower()) for unit in header.units]
+    number = _choose(path, header.sig_name, [scale is not None for scale in scales], leads, lead)
+    length, scale = int(header.sig_len or 0), scales[number] or 1.0
+
+    def read(step: int) -> Iterator[np.ndarray]:
+        for start in range(0, length, step):
+            stop = min(start + step, length)
+            try:
+                record = wfdb.rdrecord(str(path), sampfrom=start, sampto=stop, channels=[number])
+            except (ValueError, IndexError, KeyError, OSError) as error:
+                problem = f"record {path.name} cannot be read ({first_line(error)})"
+                raise UserError(problem, "check the recording") from error
+            yield record.p_signal[:, 0] * scale
+
+    names = tuple(header.sig_name)
+    return Recording(path.name, names[number], names, float(header.fs), length, read, _annotated(path, length))
+
+
+def _annotated(path: Path, length: int) -> np.ndarray | None:
+    """The beats of a record's ``.atr`` file; None where it has none."""
+    if not path.with_name(f"{path.name}.atr").is_file():
+        return None
+    try:
+        samples = read_marks(path)[0]
+    except UserError as error:
+        if "holds no beat" in error.problem:
+            return None
+        raise
+    return np.asarray(samples[samples < length])
+
+
+def _open_edf(path: Path, leads: Sequence[str], lead: str | None, fs: float | None, unit: str) -> Recording:
+    import pyedflib
+
+    try:
+        with pyedflib.EdfReader(str(path)) as file:
+            names = [name.strip() for name in file.getSignalLabels()]
+            units = [file.getPhysicalDimension(number).strip().lower() for number in range(len(names))]
+            lengths, rates = file.getNSamples().tolist(), file.getSampleFrequencies().tolist()
+    except (OSError, IndexError) as error:  # IndexError: it has no signals at all
+        problem = first_line(error).removeprefix(f"{path}: ")
+        raise UserError(
+            f"{path} cannot be read ({problem})", "expected a continuous EDF, EDF+, BDF or BDF+ file with signals"
+        ) from error
+    number = _choose(path, names, [unit in PER_MV for unit in units], leads, lead)
+    length, scale = lengths[number], PER_MV[units[number]]
+    _check_fs(path, rates[number], fs)
+
+    def read(step: int) -> Iterator[np.ndarray]:
+        with pyedflib.EdfReader(str(path)) as file:
+            for start in range(0, length, step):
+                yield file.readSignal(number, start, min(step, length - start)) * scale
+
+    return Recording(path.stem, names[number], tuple(names), rates[number], length, read)
+
+
+def _needed_fs(path: Path, fs: float | None, unit: str) -> tuple[float, float]:
+    """The sampling rate and mV per unit of a file that tells neither."""
+    if fs is None:
+        raise UserError(f"{path} does not tell its sampling rate", "give it in Hz with --fs")
+    return fs, millivolts_per(unit)
+
+
+def millivolts_per(unit: str) -> float:
+    """What a unit is in mV.
+
+    Raises:
+        UserError: it is unknown.
+    """
+    if unit.lower() not in PER_MV:
+        raise UserError(f"unknown unit {unit!r}", "take V, mV, uV or nV")
+    return PER_MV[unit.lower()]
+
+
+def _column(path: Path, names: Sequence[str], leads: Sequence[str], lead: str | None) -> int:
+    if lead is None and len(names) > 1 and not set(leads) & set(names):
+        raise UserError(
+            f"{path} has {len(names)} columns and none is chosen", f"name one with --lead: {', '.join(names)}"
+        )
+    return _choose(path, names, [True] * len(names), leads, lead)
+
+
+def _open_numpy(path: Path, leads: Sequence[str], lead: str | None, fs: float | None, unit: str) -> Recording:
+    rate, scale = _needed_fs(path, fs, unit)
+    try:
+        signal = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise UserError(f"{path} is not a NumPy array ({first_line(error)})", "save one with numpy.save") from error
+    if signal.ndim not in (1, 2) or signal.dtype.kind not in "fiu":
+        raise UserError(
+            f"{path}: expected numbers of shape (samples,) or (samples, leads), found {signal.shape} of {signal.dtype}",
+            "save such an array",
+        )
+    table = signal[:, None] if signal.ndim == 1 else signal
+    names = [str(number + 1) for number in range(table.shape[1])]
+    if table.shape[1] > max(len(table), 16):
+        raise UserError(f"{path}: expected shape (samples, leads), found {signal.shape}", "save the array transposed")
+    number = _column(path, names, leads, lead)
+
+    def read(step: int) -> Iterator[np.ndarray]:
+        for start in range(0, len(table), step):
+            yield np.asarray(table[start : start + step, number], np.float64) * scale
+
+    return Recording(path.stem, names[number], tuple(names), rate, len(table), read)
+
+
+def _open_csv(path: Path, leads: Sequence[str], lead: str | None, fs: float | None, unit: str) -> Recording:
+    rate, scale = _needed_fs(path, fs, unit)
+    with path.open(errors="replace") as file:
+        first = file.readline().strip()
+    separator = next((mark for mark in (",", ";", "\t") if mark in first), None)
+    cells = [cell.strip().strip('"') for cell in first.split(separator)]
+    header = int(not all(map(_is_number, cells)))
+    names = cells if header else [str(number + 1) for number in range(len(cells))]
+    number = _column(path, names, leads, lead)
+    how: dict[str, Any] = {"delimiter": separator, "usecols": number, "ndmin": 1, "comments": None}
+
+    def read(step: int) -> Iterator[np.ndarray]:
+        with path.open(errors="replace") as file:
+            if header:
+                file.readline()
+            for start in range(0, length, step):
+                yield _column_of(file, path, start + header, step, how) * scale
+
+    length = _lines(path) - header
+    return Recording(path.stem, names[number], tuple(names), rate, length, read)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _lines(path: Path) -> int:
+    count, last = 0, b"\n"
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            count, last = count + block.count(b"\n"), block[-1:]
+    return count + (last != b"\n")
+
+
+def _column_of(file: TextIO, path: Path, line: int, step: int, how: dict[str, Any]) -> np.ndarray:
+    """The next ``step`` numbers of a column, from a line on."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of empty lines at the end
+            return np.loadtxt(file, max_rows=step, **how)
+    except ValueError as error:
+        raise UserError(
+            f"{path}: expected a number in every line, found otherwise after line {line} ({first_line(error)})",
+            "write nan where a sample is missing",
+        ) from error
