@@ -14,7 +14,7 @@ from heartzoo.config import Config, InputConfig
 from heartzoo.data.databases import DATABASES
 from heartzoo.data.download import split_records
 from heartzoo.data.rr import FEATURES, LONGEST_S, SHORTEST_S, SINGLE_BEAT_S
-from heartzoo.data.signal import BEAT_LENGTH, WINDOW_S
+from heartzoo.data.signal import BEAT_LENGTH, RESAMPLING_REACH, WINDOW_S
 from heartzoo.data.splits import get_split
 from heartzoo.data.template import (
     AFTER_S,
@@ -39,7 +39,6 @@ from heartzoo.tasks import BEAT_SYMBOLS, TASKS
 
 ROOT = Path(__file__).parent.parent
 SCHEMA_VERSION = 1
-RESAMPLING_REACH = 10  # samples
 LIBRARIES = ("numpy", "scipy", "wfdb", "h5py", "scikit-learn", "keras", "tensorflow", "ai-edge-litert", "tflite-micro")
 NOTICE = "For research and education; not a medical device."
 

@@ -161,7 +161,7 @@ def _pooled(
     matrix = confusion_matrix(answers.labels[scored], logits[scored].argmax(axis=1), len(classes))
     figures = pooled_figures(matrix[None], ["all"], classes)
     return {
-        **_condition(subject, split),
+        **condition(subject, split),
         "records": [record["name"] for record in answers.store.provenance["records"]],
         "file_sha256": subject.file_sha256,
         **{name: value for name, value in figures.items() if not name.startswith("patient_")},
@@ -184,7 +184,7 @@ def _answers(
 ) -> Iterator[_Answers]:
     """Ask the model. What is kept against an interruption goes when the caller has made its results."""
     config, task = subject.config, get_task(subject.config.task)
-    _refuse_known_people(config, split)
+    refuse_known_people(config, split)
     name = f"{split.name} {present_only} {disturbance and disturbance.model_dump_json()} {config.input}"
     key = f"{subject.file_sha256} {subject.runtime} {config.data} {name} {CHUNK}".encode()
     folder = cache_dir() / "evaluations" / hashlib.sha256(key).hexdigest()[:32]
@@ -224,8 +224,12 @@ def _logits(subject: Subject, store: Store, rows: np.ndarray, folder: Path) -> n
     return np.concatenate(kept)
 
 
-def _refuse_known_people(config: Config, split: Split) -> None:
-    """Refuse a split with people that a model has trained on, but for the random split's own test part."""
+def refuse_known_people(config: Config, split: Split) -> None:
+    """Refuse a split with people that a model has trained on, but for the random split's own test part.
+
+    Raises:
+        UserError: it has.
+    """
     own = [RANDOM_TESTS[name] for name in config.data.train if name in RANDOM_TESTS]
     if split.name in own:
         return
@@ -239,7 +243,8 @@ def _refuse_known_people(config: Config, split: Split) -> None:
         )
 
 
-def _condition(subject: Subject, split: Split) -> dict[str, str]:
+def condition(subject: Subject, split: Split) -> dict[str, str]:
+    """The fields of :class:`heartzoo.metrics_file.Condition`."""
     return {
         "precision": subject.precision,
         "runtime": subject.runtime,
@@ -272,7 +277,7 @@ def _result(subject: Subject, split: Split, answers: _Answers) -> Evaluation:
     alarms = false_alarms_per_hour(np.array(scores.confusion_matrix), hours, list(scores.per_class))
     return Evaluation.model_validate(
         {
-            **_condition(subject, split),
+            **condition(subject, split),
             "mapping": subject.config.data.mapping,
             "records": [name for name in records if name in opened],
             "seed": subject.seed,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Annotated, Any, Literal, Self
@@ -19,7 +19,7 @@ from heartzoo.confidence import coverage_figures, expected_calibration_error
 from heartzoo.config.disturbance import Disturbance
 from heartzoo.errors import UserError
 from heartzoo.files import write_bytes
-from heartzoo.metrics import false_alarms_per_hour, pooled_figures, record_figures
+from heartzoo.metrics import class_scores, false_alarms_per_hour, pooled_figures, record_figures
 
 SCHEMA_VERSION = 1
 SCHEMA_PATH = Path(__file__).with_name("metrics.schema.json")
@@ -248,6 +248,77 @@ class PersonalisedResult(PooledResult):
     adapted: Literal["no", "without labels", "with labels"]
 
 
+class DetectionFigures(_Entry):
+    """Beats found, missed and extra, within 150 ms; sensitivity and positive predictivity of the detection."""
+
+    found: Count
+    missed: Count
+    extra: Count
+    se: Fraction
+    ppv: Fraction
+
+
+class EndToEndRecord(_Entry):
+    """The same counts of one record, and its confusion matrix; see :class:`EndToEndResult`."""
+
+    found: Count
+    missed: Count
+    extra: Count
+    confusion_matrix: Matrix
+
+
+class EndToEndResult(Condition):
+    """A result with the beats found by heartzoo's detector instead of given.
+
+    Beats at most ``window_s`` apart are pairs. Rows of a confusion matrix are the truth; the last row holds extra beats
+    by what they were called, the last column the missed ones. ``per_class`` derives from it: a missed beat lowers the
+    sensitivity of its class, an extra one the positive predictivity of the class that it was called.
+    """
+
+    mapping: Literal["A", "B"]
+    file_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    window_s: Finite
+    detection: DetectionFigures
+    per_class: PerClass
+    confusion_matrix: Matrix
+    by_record: Annotated[dict[Name, EndToEndRecord], Field(min_length=1)]
+
+    @property
+    def records(self) -> list[str]:
+        """The records that were opened."""
+        return list(self.by_record)
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        classes = list(self.per_class)
+        for record in self.by_record.values():
+            _square(record.confusion_matrix, len(classes) + 1)
+        records = {name: record.model_dump() for name, record in self.by_record.items()}
+        _check_agreement(self.model_dump(), end_to_end_figures(records, classes))
+        return self
+
+
+def end_to_end_figures(by_record: Mapping[str, Mapping[str, Any]], classes: Sequence[str]) -> dict[str, Any]:
+    """``detection``, ``per_class`` and ``confusion_matrix`` of an :class:`EndToEndResult` from its records."""
+    found, missed, extra = (sum(record[key] for record in by_record.values()) for key in ("found", "missed", "extra"))
+    matrix = np.sum([record["confusion_matrix"] for record in by_record.values()], axis=0)
+    scores = class_scores(matrix)
+    columns = {key: getattr(scores, key).tolist() for key in ("se", "ppv", "f1", "support")}
+    return {
+        "detection": {
+            "found": found,
+            "missed": missed,
+            "extra": extra,
+            "se": found / max(found + missed, 1),
+            "ppv": found / max(found + extra, 1),
+        },
+        "per_class": {
+            name: {key: values[index] for key, values in columns.items()} for index, name in enumerate(classes)
+        },
+        "confusion_matrix": matrix.tolist(),
+    }
+
+
 class SeedResult(Condition):
     """One figure over several trainings that differ by their seed only.
 
@@ -364,13 +435,14 @@ class Metrics(_Entry):
     seeds: list[SeedResult] = []
     robustness: list[DisturbedResult] = []
     personalisation: list[PersonalisedResult] = []
+    end_to_end: list[EndToEndResult] = []
     ablation: list[AblationRow] = []
     agreement: Agreement | None = None
     cost: Cost
 
     @model_validator(mode="after")
     def _same_classes(self) -> Self:
-        for name in ("evaluations", "robustness", "personalisation"):
+        for name in ("evaluations", "robustness", "personalisation", "end_to_end"):
             for index, result in enumerate(getattr(self, name)):
                 if list(result.per_class) != self.classes:
                     raise ValueError(f"{name}.{index}.per_class does not name the classes {self.classes}")

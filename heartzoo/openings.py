@@ -10,13 +10,15 @@ from pathlib import Path
 
 from heartzoo.data.splits import get_split
 from heartzoo.files import cache_dir, lock, writing
-from heartzoo.metrics_file import DisturbedResult, Evaluation, PersonalisedResult, PooledResult
+from heartzoo.metrics_file import DisturbedResult, EndToEndResult, Evaluation, PersonalisedResult, PooledResult
 
 FILE = "openings.jsonl"
 OF_NOBODY = ("synthetic",)  # databases whose test splits may be opened at will
 
 
-def log_openings(zoo: Path, model: str, evaluations: Sequence[Evaluation | PooledResult]) -> Path | None:
+def log_openings(
+    zoo: Path, model: str, evaluations: Sequence[Evaluation | PooledResult | EndToEndResult]
+) -> Path | None:
     """Append a line for every evaluation on a test split of real recordings.
 
     Args:
@@ -44,8 +46,7 @@ def _writable(folder: Path) -> bool:
     return existing.is_dir() and os.access(existing, os.W_OK)
 
 
-def _line(model: str, evaluation: Evaluation | PooledResult) -> dict[str, object]:
-    figures = ("n", "accuracy", "macro_f1", "macro_f1_nsv", "macro_f1_nsvf")
+def _line(model: str, evaluation: Evaluation | PooledResult | EndToEndResult) -> dict[str, object]:
     apart: dict[str, object] = {}
     if isinstance(evaluation, DisturbedResult):
         apart["disturbance"] = f"{evaluation.disturbance.kind}, {evaluation.disturbance.level}"
@@ -60,5 +61,17 @@ def _line(model: str, evaluation: Evaluation | PooledResult) -> dict[str, object
         "split": evaluation.split,
         **apart,
         "records": len(evaluation.records),
-        "figures": {name: value for name in figures if (value := getattr(evaluation, name)) is not None},
+        "figures": _figures(evaluation),
     }
+
+
+def _figures(evaluation: Evaluation | PooledResult | EndToEndResult) -> dict[str, float]:
+    if isinstance(evaluation, EndToEndResult):
+        found = evaluation.detection
+        classes = {name: (each.se, each.ppv) for name, each in evaluation.per_class.items()}
+        values = {
+            f"{name}_{key}": v for name, pair in classes.items() for key, v in zip(("se", "ppv"), pair, strict=True)
+        }
+        return {"end_to_end_se": found.se, "end_to_end_ppv": found.ppv, **values}
+    names = ("n", "accuracy", "macro_f1", "macro_f1_nsv", "macro_f1_nsvf")
+    return {name: value for name in names if (value := getattr(evaluation, name)) is not None}

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from heartzoo.data.splits import TRACKS
-from heartzoo.metrics_file import Evaluation
+from heartzoo.metrics_file import EndToEndResult, Evaluation
 
 
 def report_table(model: str, evaluation: Evaluation) -> Group:
@@ -68,6 +68,18 @@ def _matrix_table(evaluation: Evaluation) -> Table:
     table = _table("Confusion matrix", "true \\ predicted", *evaluation.per_class)
     for name, row in zip(evaluation.per_class, evaluation.confusion_matrix, strict=True):
         table.add_row(Text(name), *(f"{count:,}" for count in row))
+    return table
+
+
+def end_to_end_table(result: EndToEndResult, annotated: Evaluation) -> Table:
+    """What ``heartzoo evaluate --end-to-end`` prints: figures with found beats beside those at annotated R peaks."""
+    title = f"End to end, {result.split}: found within {1000 * result.window_s:g} ms"
+    table = _table(title, "", "Se %", "+P %", "F1 %", "at annotated R peaks: Se %", "+P %", "F1 %")
+    found = result.detection
+    table.add_row("detection", f"{100 * found.se:.2f}", f"{100 * found.ppv:.2f}", "", "", "", "")
+    for name, figures in result.per_class.items():
+        pair = figures, annotated.per_class[name]
+        table.add_row(Text(name), *(percent(value) for each in pair for value in (each.se, each.ppv, each.f1)))
     return table
 
 

@@ -81,6 +81,10 @@ def files(tiny, tiny_zoo, tmp_path_factory) -> dict[str, Path]:
         "configuration": wrote("beside/configuration.json", "[]"),
         "empty-run": wrote("empty-run/x", "").parent,
         "damaged-run": wrote("damaged-run/config.yaml", "name: [").parent,
+        "signal.csv": wrote("signal.csv", "0.1\n0.2\n" * 500),
+        "words.csv": wrote("words.csv", "0.1\n" * 500 + "loose\n"),
+        "two.csv": wrote("two.csv", "0.1,0.2\n" * 500),
+        "text.edf": wrote("text.edf", "this is no recording"),
         "newer-zoo": wrote("newer-zoo/index.json", '{"schema_version": 9, "models": []}').parent,
     }
 
@@ -166,6 +170,16 @@ MISTAKES = {
     "cost of an unknown model": ("cost tinny --zoo {zoo}", "unknown model 'tinny'; did you mean 'tiny'"),
     "cost of no model": ("cost {text.tflite}", "expected a .tflite model, found 16 bytes"),
     "a zoo of a newer heartzoo": ("list --zoo {newer-zoo}", "schema_version 9, this heartzoo reads 2; upgrade"),
+    "nothing to classify": ("classify", "expected recordings, or --live alone; name a WFDB record"),
+    "live and a recording": ("classify {signal.csv} --live --fs 250 --model tiny --zoo {zoo}", "or --live alone"),
+    "live without a rate": ("classify --live --model tiny --zoo {zoo}", "does not tell its sampling rate"),
+    "unknown model to classify": ("classify {signal.csv} --model tinny --zoo {zoo}", "did you mean 'tiny'"),
+    "no recording": ("classify {absent} --model tiny --zoo {zoo}", "absent.hea is missing"),
+    "no edf": ("classify {text.edf} --model tiny --zoo {zoo}", "text.edf cannot be read"),
+    "rate out of range": ("classify {signal.csv} --fs 50 --model tiny --zoo {zoo}", "of 100 to 1000 Hz, found 50"),
+    "two columns": ("classify {two.csv} --fs 250 --model tiny --zoo {zoo}", "name one with --lead: 1, 2"),
+    "words": ("classify {words.csv} --fs 250 --lead 1 --model tiny --zoo {zoo}", "expected a number in every line"),
+    "twice": ("classify {signal.csv} {signal.csv} --fs 250 --model tiny --zoo {zoo}", "two recordings are named"),
     "unknown database": ("data info mitbd", "unknown database 'mitbd'; did you mean 'mitdb'"),
     "unknown record": ("data prepare synthetic --record syn99", "synthetic has no record 'syn99'"),
     "split of another database": ("data prepare mitdb --split svdb-train", "split svdb-train belongs to svdb"),
@@ -181,7 +195,8 @@ def test_a_mistake_is_told_in_one_line(mistake, cli, files, tmp_path):
     command, told = MISTAKES[mistake]
     command = re.sub(r"\{([\w.-]+)\}", lambda match: str(files[match[1]]), command)
     code, _, errors = cli(*command.split(" "))
-    lines = [line for line in errors.splitlines() if "left -:--:--" not in line]  # but for a progress bar
+    # but for a progress bar and a warning
+    lines = [line for line in errors.splitlines() if "left -:--:--" not in line and "was not trained on" not in line]
     assert code == 2
     assert len(lines) == 1 and lines[0].startswith("heartzoo: "), errors
     assert re.search(told, lines[0]), lines[0]
@@ -430,3 +445,55 @@ def test_train_and_export_say_what_comes_next(cli, tiny):
     assert code == 0 and text.splitlines()[-1] == "next: heartzoo evaluate tiny@0.1.0 --zoo zoo", errors
     for name in ("model.tflite", "model.h", "metrics.json"):
         assert f"zoo/tiny/0.1.0/{name}" in text
+
+
+def test_classify_writes_four_files_a_recording(cli, tiny_zoo, cache, tmp_path):
+    folder = cache / "synthetic" / "1"
+    records = [folder / "syn24", folder / "syn25"]
+    code, told, errors = cli("classify", *records, "--model", "tiny", "--zoo", tiny_zoo, "--out", "out", "--detect")
+    assert code == 0
+    assert "syn24: " in told and "beats (found; NSR " in told
+    assert told.rstrip().endswith("For research and education; not a medical device.")
+    assert "was not trained on" not in errors and "classify syn25" in errors
+    written = sorted(path.name for path in (tmp_path / "here" / "out").iterdir())
+    assert written == sorted(f"{name}.{end}" for name in ("syn24", "syn25") for end in ("hz", "csv", "html", "json"))
+    summary = json.loads((tmp_path / "here" / "out" / "syn24.json").read_text())
+    assert summary["model"] == "tiny@1.0.0" and summary["beats"] > 300 and not summary["annotated"]
+    code, told, _ = cli("classify", records[0], "--model", "tiny", "--zoo", tiny_zoo)
+    assert code == 0 and "beats (annotated; NSR " in told
+
+
+def test_classify_warns_of_another_lead(cli, files, tiny_zoo):
+    code, _, errors = cli("classify", files["signal.csv"], "--fs", 250, "--model", "tiny", "--zoo", tiny_zoo)
+    assert code == 0
+    assert "signal: tiny was not trained on lead 1, but on MLII" in errors
+
+
+def test_classify_live_prints_beats_as_they_come(cli, tiny_zoo, tmp_path, monkeypatch):
+    from heartzoo.data import synthetic
+
+    record = synthetic.generate("syn24", 30.0)
+    numbers = tmp_path / "numbers"
+    numbers.write_text("\n".join(f"{1000 * value:.0f}" for value in record.signal))
+    with numbers.open() as stream:
+        monkeypatch.setattr(sys, "stdin", stream)
+        arguments = ("--fs", 250, "--unit", "uV", "--model", "tiny", "--zoo", tiny_zoo)
+        code, told, _ = cli("classify", "--live", *arguments)
+    assert code == 0
+    lines = told.splitlines()
+    assert lines[0] == "sample,time_s,rr_s,class,confidence,abstained"
+    assert abs(len(lines) - 1 - len(record.samples)) <= 2
+    numbers.write_text("0.1\n0.2\nthree\n")
+    with numbers.open() as stream:
+        monkeypatch.setattr(sys, "stdin", stream)
+        code, _, errors = cli("classify", "--live", "--fs", 250, "--model", "tiny", "--zoo", tiny_zoo)
+    assert code == 2 and "standard input, line 3: expected one number, found 'three'" in errors
+
+
+def test_evaluate_end_to_end_stands_beside_annotated_r_peaks(cli, tiny_zoo, tmp_path):
+    code, told, _ = cli("evaluate", "tiny", "--zoo", tiny_zoo, "--end-to-end", "--out", "reports")
+    assert code == 0
+    assert "End to end, synthetic-test: found within 150 ms" in told
+    assert re.search(r"detection\W+\d+\.\d\d", told)
+    report = next((tmp_path / "here" / "reports").glob("*.json"))
+    assert json.loads(report.read_text())["end_to_end"][0]["detection"]["se"] > 0.95

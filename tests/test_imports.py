@@ -21,7 +21,7 @@ LAYERS = (
     "data",
     "models runtime interpreters",
     "checkpoints recipes recurrent training compression quantization",
-    "evaluation metrics_file openings predictors contract cheader cost",
+    "evaluation end_to_end metrics_file openings predictors contract cheader cost",
     "zoo_index zoo verification zoo_download selection publishing "
     "plots tables ablation card_tables cards comparison experiment_results classification firmware",
     "runs quantization_report candidates export experiments",

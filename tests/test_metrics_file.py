@@ -87,6 +87,7 @@ def test_keys_are_those_of_the_issue(written):
         "seeds",
         "robustness",
         "personalisation",
+        "end_to_end",
         "ablation",
         "cost",
     ]

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from heartzoo.contract import RESAMPLING_REACH
-from heartzoo.data.beat_stream import BeatStream
 from heartzoo.data.beats import Examples
-from heartzoo.data.detection import LOOK_AHEAD_S, Detector, lag_samples
+from heartzoo.data.front_end import FrontEnd
 from heartzoo.data.quality import Gaps, Quality, Stretch
-from heartzoo.data.signal import Preparation, resample_positions
 from heartzoo.errors import UserError
 from heartzoo.zoo import PublishedModel, load_tflite
-
-if TYPE_CHECKING:
-    from heartzoo.config import InputConfig
 
 DEFAULT_MODEL = "arr-5-rr-sm"
 LOWEST_FS, HIGHEST_FS = 100.0, 1000.0
@@ -81,12 +74,10 @@ class Stream:
         require_fs(fs)
         self._fs = float(fs)
         self._gaps, self._quality = Gaps(), Quality(fs)
-        self._preparation = Preparation(self._fs, contract)
-        self._peaks = _Found(self._fs, contract) if r_peaks is None else _Given(r_peaks)
-        self._beats = BeatStream(contract, self._fs)
+        self._front_end = FrontEnd(contract, self._fs, r_peaks)
         confidence = self.model.entry.configuration.get("confidence", {})
         self._threshold = confidence.get("threshold") or 0.0
-        self.longest_delay_s = self._beats.longest_wait_s + LOOK_AHEAD_S + RESAMPLING_REACH / min(fs, contract.fs)
+        self.longest_delay_s = self._front_end.longest_delay_s
 
     @property
     def quality(self) -> list[Stretch]:
@@ -116,16 +107,13 @@ class Stream:
 
     def _push(self, x: np.ndarray) -> list[Beat]:
         self._quality.push(x)
-        prepared = self._preparation.push(self._gaps.push(x))
-        peaks = self._peaks.push(prepared, len(x))
-        return self._labelled(self._beats.push(prepared, peaks, self._peaks.settled))
+        return self._labelled(self._front_end.push(self._gaps.push(x)))
 
     def finish(self) -> list[Beat]:
         """The beats that are left when the signal ends. Nothing may be pushed after that."""
         self._quality.finish()
-        prepared = np.concatenate([self._preparation.push(self._gaps.finish()), self._preparation.finish()])
-        peaks = np.concatenate([self._peaks.push(prepared, 0), self._peaks.finish()])
-        return self._labelled(self._beats.finish(prepared, peaks))
+        first = self._labelled(self._front_end.push(self._gaps.finish()))
+        return first + self._labelled(self._front_end.finish())
 
     def _labelled(self, examples: Examples) -> list[Beat]:
         if not len(examples.samples):
@@ -141,46 +129,6 @@ class Stream:
                 strict=True,
             )
         ]
-
-
-class _Found:
-    """R peaks that a detector finds, in samples of the recording; none before ``settled`` will follow."""
-
-    def __init__(self, fs: float, contract: InputConfig) -> None:
-        self._detector = Detector(contract.fs, lag_samples(contract))
-        self._fs, self._contract_fs = fs, contract.fs
-        self._seen = 0
-
-    @property
-    def settled(self) -> int:
-        return int(self._in_recording(np.array([self._detector.settled]))[0])
-
-    def push(self, prepared: np.ndarray, samples: int) -> np.ndarray:
-        self._seen += samples
-        return self._in_recording(self._detector.push(prepared))
-
-    def finish(self) -> np.ndarray:
-        return self._in_recording(self._detector.finish())
-
-    def _in_recording(self, positions: np.ndarray) -> np.ndarray:
-        return np.minimum(resample_positions(positions, self._contract_fs, self._fs), max(self._seen - 1, 0))
-
-
-class _Given:
-    """R peaks that were known before."""
-
-    def __init__(self, peaks: np.ndarray) -> None:
-        self._peaks = np.asarray(peaks, np.int64)
-        if self._peaks.ndim != 1 or (np.diff(self._peaks) < 0).any() or (self._peaks < 0).any():
-            raise UserError("expected R peaks as ascending samples of the signal", "sort them")
-        self.settled = 0
-
-    def push(self, prepared: np.ndarray, samples: int) -> np.ndarray:
-        before, self.settled = self.settled, self.settled + samples
-        return self._peaks[(self._peaks >= before) & (self._peaks < self.settled)]
-
-    def finish(self) -> np.ndarray:
-        return self._peaks[self._peaks >= self.settled]
 
 
 def require_fs(fs: float) -> None:

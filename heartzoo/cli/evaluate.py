@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from heartzoo.config import Config
     from heartzoo.data.splits import Split
     from heartzoo.evaluation import Subject
-    from heartzoo.metrics_file import DisturbedResult, Evaluation, PersonalisedResult
+    from heartzoo.metrics_file import Condition, DisturbedResult, EndToEndResult, Evaluation, PersonalisedResult
     from heartzoo.zoo import Entry
 
 RuntimeName = Literal["tflm", "reference", "xnnpack", "keras"]
@@ -52,6 +53,9 @@ def evaluate(
     personalised: Annotated[
         bool, typer.Option(help="also adapted to each patient by the first five minutes, without labels and with them")
     ] = False,
+    end_to_end: Annotated[
+        bool, typer.Option("--end-to-end", help="also with the beats found by the detector instead of given")
+    ] = False,
     jobs: Annotated[int | None, typer.Option(min=1, max=64, help="processes; default one a core")] = None,
     out: Annotated[Path, typer.Option(help="folder for the report and the confusion matrix")] = Path("reports"),
 ) -> None:
@@ -71,7 +75,13 @@ def evaluate(
         _compare(entry, results)
     disturbed = _disturbed(label, subject, chosen, present_only, zoo, results[0]) if robustness else []
     adapted = _adapted(label, entry, subject, chosen, present_only, zoo) if personalised else []
-    for path in _write_report(out, label, results, disturbed, adapted, subject.config.task):
+    together = _end_to_end(label, subject, chosen, present_only, zoo, results[0]) if end_to_end else []
+    apart: dict[str, Sequence[Condition]] = {
+        "robustness": disturbed,
+        "personalisation": adapted,
+        "end_to_end": together,
+    }
+    for path in _write_report(out, label, results, apart, subject.config.task):
         print(f"wrote {path}")
     if log:
         print(f"logged in {log}")
@@ -222,15 +232,30 @@ def _disturbed(
     return results
 
 
+def _end_to_end(
+    label: str, subject: Subject, split: Split, present_only: bool, zoo: Path | None, annotated: Evaluation
+) -> list[EndToEndResult]:
+    """Detector and model together, shown and logged."""
+    from heartzoo.end_to_end import evaluate_end_to_end
+    from heartzoo.openings import log_openings
+    from heartzoo.tables import end_to_end_table, show
+    from heartzoo.zoo import zoo_folder
+
+    result = evaluate_end_to_end(subject, split, present_only)
+    log_openings(zoo or zoo_folder(), label, [result])
+    show(end_to_end_table(result, annotated))
+    return [result]
+
+
 def _write_report(
     out: Path,
     label: str,
     results: list[Evaluation],
-    disturbed: list[DisturbedResult],
-    adapted: list[PersonalisedResult],
+    apart: Mapping[str, Sequence[Condition]],
     task: str,
 ) -> list[Path]:
     from heartzoo.files import write_json
+    from heartzoo.metrics_file import DisturbedResult
     from heartzoo.plots import confusion_matrix, robustness_curves
     from heartzoo.tasks import TASKS
 
@@ -239,9 +264,9 @@ def _write_report(
     report = out / f"{stem}.json"
     evaluations = [result.model_dump(mode="json", exclude_none=True) for result in results]
     content = {"model": label, "evaluations": evaluations}
-    for name, apart in (("robustness", disturbed), ("personalisation", adapted)):
-        if apart:
-            content[name] = [result.model_dump(mode="json", exclude_none=True) for result in apart]
+    for name, found in apart.items():
+        if found:
+            content[name] = [result.model_dump(mode="json", exclude_none=True) for result in found]
     write_json(report, content)
     written.append(report)
     import numpy as np
@@ -249,6 +274,7 @@ def _write_report(
     first = results[0]
     title = f"{label}, {first.precision} by {first.runtime}, {first.split} ({first.track})"
     written += confusion_matrix(np.array(first.confusion_matrix), list(first.per_class), title, out / stem)
+    disturbed = [result for result in apart["robustness"] if isinstance(result, DisturbedResult)]
     if disturbed:
         headline = TASKS[task].headline(first.track)
         before = getattr(first, headline)

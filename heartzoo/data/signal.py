@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 WINDOW_S = 10.0
 BEAT_LENGTH = 1.2  # of the window's median R-R interval
+RESAMPLING_REACH = 10  # samples of the slower rate, to either side
 
 
 def resample(x: np.ndarray, fs: float, target_fs: float) -> np.ndarray:
@@ -104,7 +105,9 @@ class Resampler:
         ratio = _ratio(fs, target_fs)
         self._up, self._down = ratio.numerator, ratio.denominator
         longer = max(self._up, self._down)
-        self._reach = 10 * longer if longer > 1 else 0  # taps on either side of the middle one, as in resample_poly
+        self._reach = (
+            RESAMPLING_REACH * longer if longer > 1 else 0
+        )  # taps on either side of the middle one, as in resample_poly
         taps = dsp.firwin(2 * self._reach + 1, 1 / longer, window=("kaiser", 5.0)) if self._reach else np.ones(1)
         front = np.zeros(-self._reach % self._down)  # so that the middle one is on the grid of the outputs
         self._taps, self._middle = np.concatenate([front, self._up * taps]), self._reach + len(front)

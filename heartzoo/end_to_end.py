@@ -1,0 +1,141 @@
+"""Detector and classifier together, against the reference annotations: nobody tells the model where the beats are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from heartzoo.data.batches import Inputs, model_inputs
+from heartzoo.data.databases import get_database
+from heartzoo.data.download import ensure, folder, present, split_records
+from heartzoo.data.front_end import FrontEnd
+from heartzoo.data.matching import WINDOW_S, match
+from heartzoo.data.records import MissingLead, Record, read_record
+from heartzoo.data.splits import Split
+from heartzoo.errors import UserError
+from heartzoo.evaluation import Subject, condition, refuse_known_people
+from heartzoo.metrics import confusion_matrix
+from heartzoo.metrics_file import EndToEndResult, end_to_end_figures
+from heartzoo.tasks import get_task
+
+# Rhythms without beats that could be told apart: EC57 leaves them out.
+FLUTTER = ("(VFL", "(VFIB", "(VF")
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """One record: its class of each reference beat (-1: not scored), and the pairs with the beats found."""
+
+    name: str
+    labels: np.ndarray
+    pairs: np.ndarray
+    found: int
+
+
+def evaluate_end_to_end(subject: Subject, split: Split, present_only: bool = False) -> EndToEndResult:
+    """Find the beats of a split's recordings, label them, and compare with the reference.
+
+    Beats within 150 ms are pairs. Sensitivity and positive predictivity of the detection are over all beats but those
+    in ventricular flutter or fibrillation; those of a class count a beat that was not found as missed and an extra one
+    as falsely called. Pairs whose reference the task does not score count in the detection only.
+
+    Args:
+        subject: the model.
+        split: where to score it.
+        present_only: score the records that are on disk, where others of the split are not.
+
+    Raises:
+        UserError: as :func:`heartzoo.evaluation.evaluate`; the split holds no recordings, or the model labels frames.
+    """
+    if subject.config.input.cut == "rhythm":
+        raise UserError(f"{subject.config.name} labels frames by rhythm, not beats", "leave --end-to-end out")
+    if split.part or get_database(split.database).extensions == ("csv",):
+        raise UserError(f"{split.name} holds no whole recordings", "take a split of patients")
+    refuse_known_people(subject.config, split)
+    names = _names(split, present_only)
+    heard: list[_Heard] = []
+    answers = iter(subject.predict(_inputs(subject, split, names, heard), len(names)))
+    return _result(subject, split, heard, list(answers))
+
+
+def _names(split: Split, present_only: bool) -> list[str]:
+    database, names = get_database(split.database), list(split_records(split))
+    if not present_only:
+        ensure(database, names)
+        return names
+    here = set(present(database))
+    return [name for name in names if name in here]
+
+
+def _inputs(subject: Subject, split: Split, names: list[str], heard: list[_Heard]) -> Iterator[Inputs]:
+    """What the network takes of each record's found beats; what they are compared with goes to ``heard``."""
+    data, database = subject.config.data, get_database(split.database)
+    for name in names:
+        try:
+            record = read_record(folder(database), database, name, tuple(data.leads) if data.leads else None)
+        except MissingLead:
+            if data.missing_lead == "skip":
+                continue
+            raise
+        front_end = FrontEnd(subject.config.input, record.fs)
+        parts = [part for part in (front_end.push(record.signal), front_end.finish()) if len(part.samples)]
+        samples = np.concatenate([part.samples for part in parts]) if parts else np.zeros(0, np.int64)
+        kept = _scored(record, split, samples)
+        heard.append(_compared(subject, record, split, samples[kept]))
+        if kept.any():
+            frames, rr = (np.concatenate([getattr(part, key) for part in parts])[kept] for key in ("frames", "rr"))
+            yield model_inputs(frames, rr, subject.config.input)
+
+
+def _scored(record: Record, split: Split, samples: np.ndarray) -> np.ndarray:
+    """Which positions count: those after what the split skips, outside flutter and fibrillation."""
+    kept = samples >= split.skip_s * record.fs
+    marks = [*record.rhythms, (len(record.signal) + 1, "")]
+    for (start, label), (end, _) in pairwise(marks):
+        if label in FLUTTER:
+            kept &= (samples < start) | (samples >= end)
+    return kept
+
+
+def _compared(subject: Subject, record: Record, split: Split, found: np.ndarray) -> _Heard:
+    kept = _scored(record, split, record.samples)
+    labels = get_task(subject.config.task).labels(record.symbols, subject.config.data.mapping)[kept]
+    return _Heard(record.name, labels, match(record.samples[kept], found, WINDOW_S * record.fs), len(found))
+
+
+def _result(subject: Subject, split: Split, heard: list[_Heard], answers: list[np.ndarray]) -> EndToEndResult:
+    classes = get_task(subject.config.task).classes
+    by_record, rest = {}, iter(answers)
+    for one in heard:
+        called = next(rest).argmax(axis=1) if one.found else np.zeros(0, np.int64)
+        by_record[one.name] = {
+            "found": len(one.pairs),
+            "missed": len(one.labels) - len(one.pairs),
+            "extra": one.found - len(one.pairs),
+            "confusion_matrix": _matrix(one, called, len(classes)).tolist(),
+        }
+    return EndToEndResult.model_validate(
+        {
+            **condition(subject, split),
+            "mapping": subject.config.data.mapping,
+            "file_sha256": subject.file_sha256,
+            "window_s": WINDOW_S,
+            "by_record": by_record,
+            **end_to_end_figures(by_record, classes),
+        }
+    )
+
+
+def _matrix(one: _Heard, called: np.ndarray, k: int) -> np.ndarray:
+    """Rows are the truth, columns the call, the last of both is no beat."""
+    truth = np.full(one.found, k)
+    truth[one.pairs[:, 1]] = one.labels[one.pairs[:, 0]]
+    missed = np.delete(one.labels, one.pairs[:, 0])
+    missed = missed[missed >= 0]
+    scored = truth >= 0
+    labels = np.concatenate([truth[scored], missed])
+    calls = np.concatenate([called[scored], np.full(len(missed), k)])
+    return confusion_matrix(labels, calls, k + 1)

@@ -1,0 +1,217 @@
+"""Whole recordings: labels, files, summary, report."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+import wfdb
+
+import heartzoo as hz
+from heartzoo.classification import files
+from heartzoo.classification.drawing import ticks
+from heartzoo.classification.recordings import Classification, classify_recording, trained_leads
+from heartzoo.classification.report import report
+from heartzoo.classification.stream import DEFAULT_MODEL, Beat
+from heartzoo.classification.summary import summarise, symbol_of
+from heartzoo.data import synthetic
+from heartzoo.data.quality import Stretch
+from heartzoo.data.recordings import open_recording
+from heartzoo.tasks import TASKS
+from heartzoo.zoo import PublishedModel, load_tflite, zoo_folder
+
+AAMI = TASKS["arrhythmia-5"]
+
+
+@pytest.fixture(scope="module")
+def model() -> PublishedModel:
+    return load_tflite(DEFAULT_MODEL, zoo=zoo_folder())
+
+
+@pytest.fixture(scope="module")
+def classification(model: PublishedModel, tmp_path_factory: pytest.TempPathFactory) -> Classification:
+    folder = tmp_path_factory.mktemp("records")
+    synthetic.write(folder, ["syn03"], 400.0)
+    recording = open_recording(folder / "syn03", trained_leads(model))
+    return classify_recording(recording, model, annotated=False, progress=False)
+
+
+def beats(labels: str, interval_s: float = 1.0) -> list[Beat]:
+    return [Beat(round(250 * k * interval_s), k * interval_s, label, 0.9, False) for k, label in enumerate(labels, 1)]
+
+
+def test_files_and_arrays_give_the_same(classification: Classification, model: PublishedModel) -> None:
+    record = synthetic.generate("syn03", 400.0)
+    stored = np.round(record.signal * 200) / 200
+    found = hz.classify(stored, record.fs, model)
+    assert found.beats == classification.beats
+    assert found.summary == classification.summary
+    assert abs(len(found.beats) - len(record.samples)) < 0.02 * len(record.samples)
+
+
+def test_annotated_beats_are_r_peaks_unless_unwanted(model: PublishedModel, tmp_path: Path) -> None:
+    synthetic.write(tmp_path, ["syn05"], 60.0)
+    recording = open_recording(tmp_path / "syn05")
+    given = classify_recording(recording, model, progress=False)
+    assert given.annotated
+    assert [beat.sample for beat in given.beats] == synthetic.generate("syn05", 60.0).samples.tolist()
+    assert not classify_recording(recording, model, annotated=False, progress=False).annotated
+
+
+def test_leads_of_the_training(model: PublishedModel) -> None:
+    assert trained_leads(model) == ["MLII", "V5", "ECG1"]
+
+
+# Files
+
+
+def test_the_annotation_file_is_read_by_wfdb(classification: Classification, tmp_path: Path) -> None:
+    paths = files.write(classification, tmp_path / "out")
+    assert [path.name for path in paths] == ["syn03.hz", "syn03.csv", "syn03.html", "syn03.json"]
+    annotation = wfdb.rdann(str(tmp_path / "out" / "syn03"), "hz")
+    of_beats = np.array(annotation.symbol) != "~"
+    assert annotation.fs == 250
+    assert np.array(annotation.sample)[of_beats].tolist() == [beat.sample for beat in classification.beats]
+    assert np.array(annotation.symbol)[of_beats].tolist() == [beat.label for beat in classification.beats]
+    sure = [round(100 * beat.confidence) for beat in classification.beats]
+    assert np.array(annotation.subtype)[of_beats].tolist() == sure
+    assert np.array(annotation.num)[of_beats].tolist() == [beat.abstained for beat in classification.beats]
+
+
+def test_poor_signal_is_in_the_annotations(classification: Classification, tmp_path: Path) -> None:
+    spoilt = replace(classification, quality=[Stretch(2.0, 4.0, "noise"), Stretch(4.0, 5.0, "flat line")])
+    files.write(spoilt, tmp_path)
+    annotation = wfdb.rdann(str(tmp_path / "syn03"), "hz")
+    marks = [
+        (sample, note.rstrip("\0"))
+        for sample, symbol, note in zip(annotation.sample, annotation.symbol, annotation.aux_note, strict=True)
+        if symbol == "~"
+    ]
+    assert marks == [(500, "noise"), (1000, "flat line"), (1250, "clean")]
+    rows = list(csv.DictReader((tmp_path / "syn03.csv").read_text().splitlines()))
+    assert {row["signal"] for row in rows if 2 <= float(row["time_s"]) < 4} == {"noise"}
+
+
+def test_the_table_holds_every_beat(classification: Classification) -> None:
+    rows = list(csv.DictReader(files.table(classification).splitlines()))
+    assert list(rows[0]) == list(files.COLUMNS)
+    assert [int(row["sample"]) for row in rows] == [beat.sample for beat in classification.beats]
+    assert rows[0]["rr_s"] == ""
+    assert float(rows[1]["rr_s"]) == pytest.approx(float(rows[1]["time_s"]) - float(rows[0]["time_s"]), abs=2e-3)
+
+
+def test_a_recording_without_beats(model: PublishedModel, tmp_path: Path) -> None:
+    silent = hz.classify(np.zeros(500), 250.0, model)
+    assert silent.beats == []
+    paths = files.write(replace(silent, quality=[], name="a b/ü"), tmp_path)
+    assert paths[0].name == "a_b__.hz"
+    assert wfdb.rdann(str(paths[0].with_suffix("")), "hz").sample.tolist() == []
+    assert json.loads(paths[3].read_text())["ectopic_burden"] is None
+
+
+# Summary
+
+
+def test_patterns_of_ectopic_beats() -> None:
+    found = summarise(beats("NVNVNVNNVVNVVVVNSNQSSSN"), [], 24.0, AAMI)
+    assert found["classes"] == {"N": 9, "S": 4, "V": 9, "F": 0, "Q": 1}
+    assert found["ectopic"]["V"] == {"beats": 9, "couplets": 1, "bigeminy": 1, "runs": 1, "longest_run": 4}
+    assert found["ectopic"]["S"] == {"beats": 4, "couplets": 0, "bigeminy": 0, "runs": 1, "longest_run": 3}
+    assert found["ectopic_burden"] == pytest.approx(13 / 23)
+    assert found["heart_rate"] == {"lowest": 60.0, "mean": 60.0, "highest": 60.0}
+
+
+def test_the_longest_interval_is_not_a_lost_signal() -> None:
+    heard = beats("NNNN")
+    heard.append(Beat(3500, 14.0, "N", 0.9, True))
+    heard.append(Beat(4125, 16.5, "N", 0.9, True))
+    lost = [Stretch(5.0, 13.0, "lead off")]
+    assert summarise(heard, [], 20.0, AAMI)["longest_rr_s"] == 10.0
+    found = summarise(heard, lost, 20.0, AAMI)
+    assert (found["longest_rr_s"], found["longest_rr_at_s"]) == (2.5, 14.0)
+    assert (found["abstained"], found["poor_signal_s"]) == (2, {"lead off": 8.0})
+    assert summarise(heard, [Stretch(5.0, 13.0, "noise")], 20.0, AAMI)["longest_rr_s"] == 10.0
+
+
+def test_symbols_of_classes() -> None:
+    assert [symbol_of(AAMI, name) for name in AAMI.classes] == list("NSVFQ")
+    assert [symbol_of(TASKS["beat-3"], name) for name in TASKS["beat-3"].classes] == list("NSV")
+    assert [symbol_of(TASKS["beat-2"], name) for name in TASKS["beat-2"].classes] == list("NQ")
+
+
+# Report
+
+
+class Links(HTMLParser):
+    """Collects what a page would load, and checks that its elements are closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loaded: list[str] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.loaded += [value or "" for name, value in attrs if name in ("src", "href")]
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_report_is_one_page_that_loads_nothing(classification: Classification) -> None:
+    page = report(replace(classification, name="<script>"))
+    links = Links()
+    links.feed(page)
+    assert links.loaded == [] and links.open == []
+    assert "For research and education; not a medical device." in page
+    assert "<script>" not in page
+    assert "nan" not in page.replace("tenance", "").lower()
+    for section in ("R-R intervals", "Ectopic beats over time", "The surest ectopic beats", "Mean beats"):
+        assert section in page
+
+
+def test_strips_are_of_the_surest_ectopic_beats(classification: Classification) -> None:
+    strips = classification.gallery.strips
+    assert strips
+    for strip in strips:
+        alike = [beat for beat in classification.beats if beat.label == strip.beat.label]
+        assert strip.beat in alike and strip.beat in strip.beats
+        assert strip.beat.label in ("S", "V")
+        assert len(strip.signal) <= 8 * 250
+    for name in ("S", "V"):
+        alike = [beat.confidence for beat in classification.beats if beat.label == name]
+        shown = [strip.beat.confidence for strip in strips if strip.beat.label == name]
+        assert not alike or max(shown) == max(alike)
+
+
+def test_mean_beats_are_means(model: PublishedModel) -> None:
+    x = np.zeros(250 * 60)
+    x[125::200] = 2.0
+    x[126::200] = 1.0
+    found = hz.classify(x, 250.0, model)
+    means = found.gallery.means
+    assert set(means) == {beat.label for beat in found.beats}
+    peak = max(means, key=lambda name: len([beat for beat in found.beats if beat.label == name]))
+    assert abs(int(np.argmax(means[peak])) - round(0.3 * 250)) <= 2
+
+
+@pytest.mark.parametrize("samples", [[], [100], [100, 300]])
+def test_reports_of_few_beats(model: PublishedModel, samples: list[int]) -> None:
+    record = synthetic.generate("syn02", 10.0)
+    found = hz.classify(record.signal, record.fs, model, np.array(samples, np.int64))
+    assert len(found.beats) == len(samples)
+    assert "not a medical device" in report(found)
+
+
+def test_ticks_are_round() -> None:
+    assert ticks(0.0, 1.0, 5) == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    assert ticks(-0.37, 1.2, 5) == [0.0, 0.5, 1.0]

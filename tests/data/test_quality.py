@@ -1,0 +1,83 @@
+"""Signal quality marks, and gaps."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from heartzoo.data import synthetic
+from heartzoo.data.quality import Gaps, Quality, Stretch
+
+FS = 250
+TIME = np.arange(20 * FS) / FS
+
+
+def clean() -> np.ndarray:
+    return synthetic.generate("syn02", 20.0).signal
+
+
+def stretches(x: np.ndarray, fs: float = FS) -> list[Stretch]:
+    quality = Quality(fs)
+    quality.push(x)
+    quality.finish()
+    return quality.stretches
+
+
+def test_a_clean_signal_has_no_mark() -> None:
+    assert stretches(clean()) == []
+    assert stretches(clean() + 3.0) == []
+    assert stretches(0.3 * clean()) == []
+
+
+@pytest.mark.parametrize(
+    ("mark", "spoilt"),
+    [
+        ("lead off", np.full(20 * FS, np.nan)),
+        ("flat line", np.full(20 * FS, 0.3)),
+        ("saturated", np.clip(20 * np.sin(2 * np.pi * TIME), -2.5, 2.5)),
+        ("noise", 5 * np.sin(2 * np.pi * 60 * TIME)),
+        ("noise", np.random.default_rng(0).normal(0, 0.2, 20 * FS)),
+        ("noise", 30 * np.sin(2 * np.pi * TIME)),
+    ],
+)
+def test_each_mark(mark: str, spoilt: np.ndarray) -> None:
+    assert stretches(spoilt) == [Stretch(0.0, 20.0, mark)]
+    x = clean()
+    x[5 * FS : 8 * FS] = spoilt[: 3 * FS]
+    found = [stretch for stretch in stretches(x) if stretch.mark == mark]
+    assert found[0].start_s == 5.0
+    assert 8.0 <= found[-1].end_s <= 9.0  # a high-pass rings on
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_the_same_marks_and_values_whatever_the_pieces(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = np.where(rng.random(20) < 0.5, clean().reshape(20, FS).T, rng.choice([np.nan, 0.0, 9.0], 20)).T.ravel()
+    x[: rng.integers(0, 600)] = np.nan
+    pieces = np.split(x, np.sort(rng.integers(0, len(x), 30)))
+    quality, gaps, whole = Quality(FS), Gaps(), Gaps()
+    for piece in pieces:
+        quality.push(piece)
+    quality.finish()
+    assert quality.stretches == stretches(x)
+    filled = np.concatenate([*map(gaps.push, pieces), gaps.finish()])
+    np.testing.assert_array_equal(filled, np.concatenate([whole.push(x), whole.finish()]))
+    assert gaps.missing == whole.missing == np.isnan(x).sum()
+
+
+def test_gaps_keep_the_last_value() -> None:
+    gaps, nan = Gaps(), np.nan
+    assert gaps.push(np.array([nan, nan])).tolist() == []
+    assert gaps.push(np.array([nan, 2.0, nan, 3.0])).tolist() == [2.0, 2.0, 2.0, 2.0, 2.0, 3.0]
+    assert gaps.push(np.array([nan, np.inf])).tolist() == [3.0, 3.0]
+    assert gaps.finish().tolist() == []
+    assert (gaps.missing, gaps.push(np.zeros(0)).tolist()) == (6, [])
+
+
+def test_a_signal_without_values_becomes_zeros() -> None:
+    gaps = Gaps()
+    assert gaps.push(np.full(3, np.nan)).tolist() == []
+    assert gaps.finish().tolist() == [0.0, 0.0, 0.0]

@@ -1,0 +1,166 @@
+"""Recordings of every kind of file, and what is wrong with some."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyedflib
+import pytest
+import wfdb
+from pyedflib.highlevel import make_signal_header
+
+from heartzoo.data import synthetic
+from heartzoo.data.recordings import Recording, open_recording
+from heartzoo.errors import UserError
+
+FS = 250
+SIGNAL = np.round(np.sin(np.arange(20 * FS) / 40), 3)
+
+
+def write_edf(path: Path, kind: int, *signals: tuple[str, str, float]) -> Path:
+    """Sines: of each its label, unit, and how large one mV is in it."""
+    with pyedflib.EdfWriter(str(path), len(signals), file_type=kind) as file:
+        for number, (label, unit, scale) in enumerate(signals):
+            top = 5 * scale
+            header = make_signal_header(label, unit, FS, physical_max=top, physical_min=-top)
+            file.setSignalHeader(number, header)
+        if signals:
+            file.writeSamples([SIGNAL * scale for _, _, scale in signals])
+        else:
+            file.writeAnnotation(1, -1, "a note")
+    return path
+
+
+def write_csv(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def save(path: Path, array: Any) -> Path:
+    np.save(path, array)
+    return path
+
+
+def wfdb_record(folder: Path, name: str, **changes: Any) -> Path:
+    settings = {"fs": FS, "units": ["uV", "mV"], "sig_name": ["V1", "MLII"], "fmt": ["16", "16"]} | changes
+    signals = np.stack([SIGNAL * 1000, -SIGNAL], axis=1)
+    wfdb.wrsamp(name, p_signal=signals, adc_gain=[1, 1000], baseline=[0, 0], write_dir=str(folder), **settings)
+    return folder / name
+
+
+def whole(recording: Recording) -> np.ndarray:
+    return np.concatenate(list(recording.pieces()))
+
+
+MAKERS: dict[str, Callable[[Path], tuple[Path, dict[str, Any]]]] = {
+    "edf": lambda f: (write_edf(f / "a.edf", pyedflib.FILETYPE_EDFPLUS, ("Resp", "%", 1.0), ("ECG", "uV", 1e3)), {}),
+    "bdf": lambda f: (write_edf(f / "a.bdf", pyedflib.FILETYPE_BDFPLUS, ("EEG", "uV", 1e3), ("ECG", "mV", 1.0)), {}),
+    "csv": lambda f: (write_csv(f / "a.csv", "\n".join(map(str, SIGNAL.tolist()))), {"fs": FS}),
+    "csv with a header": lambda f: (
+        write_csv(f / "a.csv", "time;MLII\n" + "".join(f"{k};{value}\n" for k, value in enumerate(SIGNAL.tolist()))),
+        {"fs": FS, "leads": ["V1", "MLII"]},
+    ),
+    "csv in uV": lambda f: (
+        write_csv(f / "a.txt", "".join(f"{1000 * value}\n" for value in SIGNAL.tolist())),
+        {"fs": FS, "unit": "uV"},
+    ),
+    "npy": lambda f: (save(f / "a.npy", SIGNAL), {"fs": FS}),
+    "npy of leads": lambda f: (save(f / "a.npy", np.stack([0 * SIGNAL, SIGNAL], 1)), {"fs": FS, "lead": "2"}),
+    "wfdb": lambda f: (wfdb_record(f, "a"), {}),
+    "wfdb by its header": lambda f: (wfdb_record(f, "a").with_suffix(".hea"), {"lead": "V1"}),
+}
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_every_kind_is_read_in_mv(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("heartzoo.data.recordings.PIECE_S", 3.0)
+    path, options = MAKERS[kind](tmp_path)
+    recording = open_recording(path, **options)
+    assert (recording.name, recording.fs, recording.seconds, recording.number_of_pieces) == ("a", FS, 20.0, 7)
+    pieces = list(recording.pieces())
+    assert [len(piece) for piece in pieces] == [750] * 6 + [500]
+    np.testing.assert_allclose(np.concatenate(pieces), SIGNAL, atol=2e-3)
+
+
+def test_the_preferred_lead_comes_first(tmp_path: Path) -> None:
+    path = wfdb_record(tmp_path, "a")
+    assert open_recording(path).lead == "V1"
+    assert open_recording(path, ["V5", "MLII"]).lead == "MLII"
+    np.testing.assert_allclose(whole(open_recording(path, lead="MLII")), -SIGNAL, atol=2e-3)
+
+
+def test_annotated_beats_come_along(tmp_path: Path) -> None:
+    synthetic.write(tmp_path, ["syn03"], 60.0)
+    expected = synthetic.generate("syn03", 60.0).samples
+    np.testing.assert_array_equal(open_recording(tmp_path / "syn03").beats, expected)
+    (tmp_path / "syn03.atr").unlink()
+    assert open_recording(tmp_path / "syn03").beats is None
+    wfdb.wrann("syn03", "atr", np.array([10]), symbol=["+"], aux_note=["(N"], fs=FS, write_dir=str(tmp_path))
+    assert open_recording(tmp_path / "syn03").beats is None
+
+
+def test_missing_samples_are_nan(tmp_path: Path) -> None:
+    found = whole(open_recording(write_csv(tmp_path / "a.csv", "1\nnan\nNaN\n3\n"), fs=FS))
+    np.testing.assert_array_equal(found, [1, np.nan, np.nan, 3])
+
+
+def damaged_edf(folder: Path, name: str, change: Callable[[bytes], bytes]) -> Path:
+    path = write_edf(folder / name, pyedflib.FILETYPE_EDFPLUS, ("ECG", "mV", 1.0))
+    path.write_bytes(change(path.read_bytes()))
+    return path
+
+
+BAD: dict[str, tuple[Callable[[Path], Path], dict[str, Any], str]] = {
+    "annotations only": (lambda f: write_edf(f / "a.edf", pyedflib.FILETYPE_EDFPLUS), {}, "found no signal"),
+    "no voltage": (lambda f: write_edf(f / "a.edf", pyedflib.FILETYPE_EDF, ("Resp", "%", 1.0)), {}, "found Resp"),
+    "lead without a voltage": (
+        lambda f: write_edf(f / "a.edf", 1, ("Resp", "%", 1.0), ("ECG", "mV", 1.0)), {"lead": "Resp"},
+        "Resp is not in volts; take one of ECG",
+    ),
+    "no such lead": (lambda f: wfdb_record(f, "a"), {"lead": "V9"}, "has no lead V9; it has V1, MLII"),
+    "gap": (lambda f: damaged_edf(f, "a.edf", lambda b: b.replace(b"EDF+C", b"EDF+D")), {}, "discontinuous"),
+    "truncated edf": (lambda f: damaged_edf(f, "a.edf", lambda b: b[:-100]), {}, "cannot be read .*Filesize"),
+    "no edf": (lambda f: damaged_edf(f, "a.edf", lambda b: b"text"), {}, "cannot be read"),
+    "no file": (lambda f: f / "b.csv", {"fs": FS}, "no file .*b.csv"),
+    "no record": (lambda f: f / "b", {}, "b.hea is missing"),
+    "no rate": (lambda f: save(f / "a.npy", SIGNAL), {}, "does not tell its sampling rate; give it in Hz with --fs"),
+    "another rate": (lambda f: wfdb_record(f, "a"), {"fs": 360.0}, "has 250 Hz, found --fs 360"),
+    "unknown unit": (lambda f: save(f / "a.npy", SIGNAL), {"fs": FS, "unit": "pV"}, "unknown unit 'pV'"),
+    "no choice": (lambda f: write_csv(f / "a.csv", "1,2\n3,4\n"), {"fs": FS}, "2 columns .* with --lead: 1, 2"),
+    "text": (lambda f: write_csv(f / "a.csv", "1\nabc\n3\n"), {"fs": FS}, "expected a number in every line.*'abc'"),
+    "empty": (lambda f: write_csv(f / "a.csv", "ECG\n"), {"fs": FS}, "holds no samples"),
+    "transposed": (lambda f: save(f / "a.npy", np.zeros((2, 900))), {"fs": FS}, "save the array transposed"),
+    "three axes": (lambda f: save(f / "a.npy", np.zeros((2, 3, 4))), {"fs": FS}, r"found \(2, 3, 4\) of float64"),
+    "objects": (lambda f: save(f / "a.npy", np.array([{}, None])), {"fs": FS}, "is not a NumPy array"),
+    "words": (lambda f: save(f / "a.npy", np.array(["a"])), {"fs": FS}, "found .* of <U1"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_what_is_wrong_is_told_in_one_line(what: str, tmp_path: Path) -> None:
+    make, options, told = BAD[what]
+    with pytest.raises(UserError, match=told) as error:
+        whole(open_recording(make(tmp_path), **options))
+    assert "\n" not in str(error.value)
+
+
+def test_a_truncated_record_is_refused(tmp_path: Path) -> None:
+    path = wfdb_record(tmp_path, "a")
+    file = path.with_suffix(".dat")
+    file.write_bytes(file.read_bytes()[:-10])
+    with pytest.raises(UserError, match=r"a\.dat is truncated"):
+        open_recording(path)
+
+
+@pytest.mark.data
+def test_a_real_record(physionet: Path, tmp_path: Path) -> None:
+    for file in (physionet / "mitdb" / "1.0.0").glob("101.*"):
+        shutil.copy(file, tmp_path)
+    recording = open_recording(tmp_path / "101", ["V5", "MLII"])
+    assert (recording.lead, recording.fs, recording.samples) == ("MLII", 360.0, 650_000)
+    expected = wfdb.rdrecord(str(tmp_path / "101"), channels=[0]).p_signal[:, 0]
+    np.testing.assert_array_equal(whole(recording), expected)
