@@ -47,6 +47,8 @@ Without TFLite Micro, leave `heartzoo_classifier.cc` out: `heartzoo_push()` and 
 the network's quantized inputs, `heartzoo_decide()` makes a class and a confidence of its outputs.
 
 - `sure` is 0 where the confidence is below the model's threshold ({threshold}): who can abstain does so.
+- A sample is 1 mV for 1.0f; NaN, where one is missing, is taken as the sample before it.
+- Positions count to 2^31 samples, which is {days} days: call `heartzoo_start()` anew before.
 - Everything is in float; nothing allocates; one `heartzoo_state` for each lead. Call `heartzoo_next()` until it gives
   NULL after every sample, as `heartzoo_classify()` does.
 {given}
@@ -116,6 +118,7 @@ def readme(settings: Settings, delay: dict[str, Any], arena: int, model_bytes: i
         delay=_delay(settings, delay),
         threshold=f"{settings.threshold:.3f}" if settings.threshold else "it has none, so always 1",
         given=given,
+        days=2**31 // (settings.recording_hz * 86_400),
         operators=", ".join(sorted(settings.facts.operators)),
         runtime=_runtime(),
     )

@@ -40,6 +40,13 @@ def test_compiles_without_a_warning(folder, compiler, model, hz, tmp_path):
     compile_all(folder(model, hz), tmp_path, compiler, "-std=c99", "-O2")
 
 
+def test_compiles_for_the_peaks_of_another_detector(folder, tmp_path):
+    copy = shutil.copytree(folder("arr-5-rr-sm", 360), tmp_path / "copy")
+    config = (copy / "heartzoo_config.h").read_text()
+    (copy / "heartzoo_config.h").write_text(config.replace("HEARTZOO_DETECTS 1", "HEARTZOO_DETECTS 0"))
+    compile_all(copy, tmp_path, "gcc", "-std=c99", "-O2")
+
+
 @pytest.mark.parametrize(("model", "hz"), MODELS)
 @pytest.mark.parametrize("core", CORES)
 def test_compiles_for_microcontrollers_without_static_data(folder, core, model, hz):

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import signal as dsp
 
+from heartzoo.confidence import probabilities
 from heartzoo.data.databases import get_database
 from heartzoo.data.records import Record, read_record
 from heartzoo.data.rr import FEATURES
@@ -90,6 +91,36 @@ def test_strange_signals(build, model, x):
     else:
         where, _, _ = built.run(x, np.zeros(0))
         assert len(where) == 0
+
+
+@pytest.mark.parametrize("model", [RR_MODEL, LONG_FRAME_MODEL])
+def test_missing_samples_are_those_before_them(build, model):
+    record = in_float32(generate("syn11", 30.0, 250))
+    gaps, filled = record.signal.copy(), record.signal.copy()
+    for start, stop in ((0, 20), (2000, 2600), (7480, 7500)):
+        gaps[start:stop], filled[start:stop] = np.nan, filled[start - 1 if start else stop]
+    gaps[2600] = np.inf
+    filled[2600] = filled[2599]
+    built = build(model, 250)
+    for found, want in zip(built.run(gaps, np.zeros(0)), built.run(filled, np.zeros(0)), strict=True):
+        assert len(found) > 20 and (found == want).all()
+
+
+class Decision(ctypes.Structure):
+    _fields_ = (("label", ctypes.c_int), ("confidence", ctypes.c_float), ("sure", ctypes.c_int))
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(-128, 127), min_size=5, max_size=5))
+def test_a_decision_is_that_of_python(build, logits):
+    built = build(RR_MODEL, 250)
+    built.library.heartzoo_decide.restype = Decision
+    found = built.library.heartzoo_decide((ctypes.c_int8 * 5)(*logits))
+    wanted = built.settings
+    values = np.array([logits]) * wanted.facts.logits.scale
+    likely = probabilities(values, wanted.temperature).max()
+    assert found.label == int(np.argmax(logits)) and found.confidence == pytest.approx(likely, abs=1e-5)
+    assert bool(found.sure) == (likely >= wanted.threshold) or likely == pytest.approx(wanted.threshold, abs=1e-5)
 
 
 @pytest.mark.data

@@ -34,7 +34,7 @@ static void take(heartzoo_state *state, float sample) {
 #endif
 }
 
-void heartzoo_push(heartzoo_state *state, float millivolts) {
+static void push(heartzoo_state *state, float millivolts) {
   state->samples++;
   state->latest = millivolts;
 #if HEARTZOO_RESAMPLES
@@ -44,6 +44,18 @@ void heartzoo_push(heartzoo_state *state, float millivolts) {
 #else
   take(state, millivolts);
 #endif
+}
+
+void heartzoo_push(heartzoo_state *state, float millivolts) {
+  if (!isfinite(millivolts)) {
+    if (!state->samples) {
+      state->missing++; /* until a first value is known */
+      return;
+    }
+    millivolts = state->latest;
+  }
+  for (; state->missing; state->missing--) push(state, millivolts);
+  push(state, millivolts);
 }
 
 void heartzoo_finish(heartzoo_state *state) {

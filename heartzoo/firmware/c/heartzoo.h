@@ -40,6 +40,7 @@ typedef struct {
 } heartzoo_beat;
 
 typedef struct {
+  uint32_t missing; /* samples before the first that was known */
   uint32_t samples; /* taken so far */
   float latest;     /* of them, mV */
   uint8_t ended;
@@ -72,7 +73,7 @@ typedef struct {
 
 void heartzoo_start(heartzoo_state *state);
 
-/* Take one sample of the recording, in mV. */
+/* Take one sample of the recording, in mV. NaN, or infinity, is taken as the sample before it. */
 void heartzoo_push(heartzoo_state *state, float millivolts);
 
 #if HEARTZOO_OF_BEATS && !HEARTZOO_DETECTS
