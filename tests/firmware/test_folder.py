@@ -11,6 +11,8 @@ import flatbuffers
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
+from heartzoo import metrics_file
+from heartzoo.cards import card
 from heartzoo.errors import UserError
 from heartzoo.firmware import preprocessing_cost, write_firmware
 from heartzoo.firmware.measurement import CORES, can_compile, can_emulate, run_on_board, sizes
@@ -132,7 +134,12 @@ def test_what_is_measured_goes_into_metrics():
             preprocessing_cost("arr-5-rr-xs", 360)
         pytest.skip("arm-none-eabi-gcc and qemu-system-arm are not both installed")
     cost = preprocessing_cost("arr-5-rr-xs", 360)
-    assert cost.recording_hz == 360 and cost.ram_bytes <= MOST_RAM
+    assert cost.recording_hz == 360 and cost.ram_bytes + cost.stack_bytes <= MOST_RAM
+    entry = find("arr-5-rr-xs")
+    with_cost = entry.metrics.model_copy(update={"cost": entry.metrics.cost.model_copy(update={"preprocessing": cost})})
+    assert metrics_file.Metrics.model_validate_json(metrics_file.to_bytes(with_cost)).cost.preprocessing == cost
+    said = f"{cost.instructions_per_second:,} instructions for a second of ECG"
+    assert said in card(entry.configuration, with_cost) and said not in card(entry.configuration, entry.metrics)
 
 
 def test_written_again_it_is_the_same_and_other_files_stay(folder, tmp_path):
