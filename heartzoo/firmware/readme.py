@@ -58,7 +58,7 @@ Compile all `.c` files (C99, no dependency but `<math.h>`, `<stdint.h>`, `<strin
 (C++17, with TFLite Micro's folder in the include path; it registers {operators}).
 Do not switch `-ffast-math` on.
 
-`test/classifier_test.cc`, built with all that, takes the golden recording from samples to labels. Run it once on the
+`test/classifier_test.cc`, built with all that, takes the golden recording from samples to labels. Run it once on your
 board: older versions of TFLite Micro take a fully connected layer with a scale for each channel for one with a single
 scale, and answer wrongly without a word. The answers expected are those of {runtime}.
 
@@ -66,6 +66,7 @@ scale, and answer wrongly without a word. The answers expected are those of {run
 make test      # the golden recording through the preprocessing, on this computer
 make size      # flash on a Cortex-M4F and M0+, with arm-none-eabi-gcc
 make board     # the golden recording on an emulated Cortex-M4F, with qemu-system-arm; counts instructions
+make classifier TFLITE_MICRO_FLAGS=... TFLITE_MICRO_LIBRARY=...   # the same, through the network too: see the Makefile
 ```
 
 ## Files

@@ -11,6 +11,7 @@
 #define PAINT 0xA5A5A5A5u
 
 extern uint32_t stack_paint[], stack_top[], data_start[], data_end[], data_load[], bss_start[], bss_end[];
+extern void (*const constructors[])(void), (*const constructors_end[])(void); /* C++'s, of static objects */
 extern void initialise_monitor_handles(void);
 extern int main(void);
 
@@ -22,9 +23,12 @@ void reset(void) {
   __asm volatile("dsb\n isb");
   for (uint32_t *to = data_start, *from = data_load; to < data_end;) *to++ = *from++;
   for (uint32_t *to = bss_start; to < bss_end;) *to++ = 0u;
+  for (void (*const *construct)(void) = constructors; construct < constructors_end; construct++) (*construct)();
   initialise_monitor_handles();
   exit(main());
 }
+
+void _fini(void) {} /* asked for by newlib */
 
 static void fault(void) { abort(); }
 
