@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -80,6 +81,15 @@ def test_the_classifier_links_with_the_c_sources_and_labels_every_beat(folder, t
     told = subprocess.run([program], capture_output=True, text=True).stdout
     beats = (source / "test" / "golden.h").read_text().partition("GOLDEN_BEATS ")[2].split()[0]
     assert told.startswith(f"{beats} of {beats} labels")  # which ones, a network that does nothing cannot say
+
+
+def test_the_classifier_runs_on_the_emulated_board(folder, tmp_path):
+    if not can_emulate() or shutil.which("make") is None:
+        pytest.skip("make, arm-none-eabi-gcc and qemu-system-arm are not all installed")
+    copy = shutil.copytree(folder("arr-5-rr-sm", 360), tmp_path / "copy")
+    command = ["make", "--silent", "classifier", f"TFLITE_MICRO_FLAGS=-isystem {STUB}", "TFLITE_MICRO_LIBRARY="]
+    done = subprocess.run(command, cwd=copy, capture_output=True, text=True)
+    assert re.search(r"^(\d+) of \1 labels", done.stdout) and "FAILED" in done.stdout, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(("model", "hz"), MODELS)
