@@ -56,9 +56,10 @@ docs: setup ## build the documentation into site/
 serve: setup ## show the documentation, rebuilt as it changes
 	$(BIN)/mkdocs serve
 
-bench: setup ## time preparation, the input pipeline and the command line
+bench: setup ## time preparation, the input pipeline, classification and the command line
 	$(BIN)/python benchmarks/prepare.py
 	$(BIN)/python benchmarks/input_pipeline.py
+	$(BIN)/python benchmarks/classify.py
 	$(BIN)/python benchmarks/start_up.py
 
 lock: setup ## choose the newest versions that pyproject.toml allows

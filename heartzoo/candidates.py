@@ -16,10 +16,11 @@ from heartzoo.config import Config
 from heartzoo.data.batches import Inputs
 from heartzoo.data.splits import get_split
 from heartzoo.data.training_set import TrainingSet
+from heartzoo.end_to_end import evaluate_end_to_end
 from heartzoo.evaluation import DISTURBANCES, Subject, evaluate, evaluate_disturbed, evaluate_personalised
 from heartzoo.files import atomic_path, write_json
 from heartzoo.flatbuffer import inspect
-from heartzoo.metrics_file import AblationRow, Cost, DisturbedResult, Evaluation, PersonalisedResult
+from heartzoo.metrics_file import AblationRow, Cost, DisturbedResult, EndToEndResult, Evaluation, PersonalisedResult
 from heartzoo.openings import log_openings
 from heartzoo.personalisation import FIRST_S, Logits, Personalisation, choose
 from heartzoo.predictors import keras_subject, tflite_subject
@@ -192,6 +193,23 @@ def measure_personalisation(
         log_openings(root, f"{label} seed {subject.seed}", found)
         write_json(path, [result.model_dump(mode="json") for result in found])
     return [PersonalisedResult.model_validate(value) for value in json.loads(path.read_text())]
+
+
+def measure_end_to_end(config: Config, shipped: Candidate, run: Path, root: Path, label: str) -> list[EndToEndResult]:
+    """The shipped int8 file on the test splits with found beats, each result kept in the run's folder."""
+    if not config.export.end_to_end:
+        return []
+    subject = tflite_subject(config, shipped.content, shipped.seed, config.export.runtime)
+    found = []
+    for split in config.data.test:
+        named = f"{split}-{subject.runtime}-end-to-end-{subject.file_sha256[:16]}.json"
+        path = run / f"seed-{shipped.seed}" / named
+        if not path.is_file():
+            result = evaluate_end_to_end(subject, get_split(split), config.export.present_only)
+            log_openings(root, f"{label} seed {subject.seed}", [result])
+            write_json(path, result.model_dump(mode="json"))
+        found.append(EndToEndResult.model_validate_json(path.read_bytes()))
+    return found
 
 
 def _kept(path: Path) -> list[Evaluation]:

@@ -11,6 +11,7 @@ from heartzoo.metrics_file import (
     ClassFigures,
     Confidence,
     DisturbedResult,
+    EndToEndResult,
     Evaluation,
     PersonalisedResult,
     RecordFigures,
@@ -150,6 +151,26 @@ def personalisation_table(results: Sequence[PersonalisedResult], task: str) -> s
         "(`personalisation`), without labels or with an expert's for those minutes.",
     ]
     return "\n".join(lines)
+
+
+def end_to_end_table(result: EndToEndResult, annotated: Evaluation) -> str:
+    """Figures with found beats beside those at annotated R peaks."""
+    found = result.detection
+    lines = [
+        "| | Se | +P | F1 | at annotated R peaks: Se | +P | F1 |",
+        "| --- " * 7 + "|",
+        f"| detection | {found.se:.4f} | {found.ppv:.4f} | | | | |",
+    ]
+    columns = _escaped(annotated), result.per_class.values(), annotated.per_class.values()
+    for name, *pair in zip(*columns, strict=True):
+        cells = " | ".join(f"{value:.3f}" for each in pair for value in (each.se, each.ppv, each.f1))
+        lines.append(f"| {name} | {cells} |")
+    note = (
+        "The beats are found by heartzoo's detector instead of given; found is what lies within "
+        f"{1000 * result.window_s:g} ms of a reference beat. Of a class, a beat that was not found is missed and an "
+        "extra one is falsely called."
+    )
+    return "\n".join([*lines, "", note])
 
 
 def robustness_rows(results: Sequence[DisturbedResult], undisturbed: Evaluation, task: str) -> list[tuple[str, ...]]:

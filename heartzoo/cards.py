@@ -14,6 +14,7 @@ from heartzoo.card_tables import (
     alarm_table,
     class_table,
     confidence_tables,
+    end_to_end_table,
     group_table,
     personalisation_table,
     record_table,
@@ -94,6 +95,7 @@ def card(configuration: dict[str, Any], metrics: Metrics) -> str:
         _seeds(configuration, metrics),
         *_robustness(metrics),
         *_personalisation(metrics),
+        *_end_to_end(metrics),
         *(["## Compression", ablation_table(metrics)] if metrics.ablation else []),
         "## Cost",
         _cost(metrics),
@@ -203,6 +205,14 @@ def _personalisation(metrics: Metrics) -> list[str]:
     if not results:
         return []
     return [f"## Personalisation ({results[0].split})", personalisation_table(results, metrics.task)]
+
+
+def _end_to_end(metrics: Metrics) -> list[str]:
+    found = []
+    for result in metrics.end_to_end:
+        whole = next(e for e in metrics.evaluations if e.of_file and e.split == result.split)
+        found += [f"## End to end ({result.split})", end_to_end_table(result, whole)]
+    return found
 
 
 def _seeds(configuration: dict[str, Any], metrics: Metrics) -> str:

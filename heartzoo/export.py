@@ -18,6 +18,7 @@ from heartzoo.candidates import (
     evaluate_candidate,
     measure_ablation,
     measure_cost,
+    measure_end_to_end,
     measure_personalisation,
     measure_robustness,
     tune,
@@ -99,6 +100,7 @@ def export(
     apart = {
         "robustness": measure_robustness(config, shipped, run, root, label),
         "personalisation": measure_personalisation(config, shipped, run, root, label),
+        "end_to_end": measure_end_to_end(config, shipped, run, root, label),
     }
     agreement = _agreement(config, shipped.content, calibration)
     files = _files(config, version, data, candidates, shipped, results, apart, ablation, agreement, large_header)

@@ -96,6 +96,19 @@ def test_the_card_tells_how_it_does_on_women_and_men_young_and_old(entry):
     assert sum(count for name, count in beats.items() if "years" in name) == entry.metrics.evaluations[0].n
 
 
+def test_the_end_to_end_result_is_published_where_asked_for_and_measured_once(run, tmp_path, monkeypatch):
+    asked = []
+    measure = candidates.evaluate_end_to_end
+    monkeypatch.setattr(candidates, "evaluate_end_to_end", lambda *given: asked.append(given) or measure(*given))
+    for version in ("1.0.0", "1.1.0"):
+        entry = export(run, version, tmp_path / "zoo", changes=["export.end_to_end=true"])
+        assert [result.split for result in entry.metrics.end_to_end] == ["synthetic-test"]
+        assert entry.metrics.end_to_end[0].file_sha256 == entry.files["model.tflite"]["sha256"]
+    assert len(asked) == 1
+    card = (entry.folder / "README.md").read_text()
+    assert "## End to end (synthetic-test)" in card and "| detection | 0.9" in card
+
+
 def test_robustness_is_published_where_asked_for_and_measured_once(run, tmp_path, monkeypatch):
     few = Disturbance(gain=-1.0), Disturbance(from_fs=128.0)
     monkeypatch.setattr("heartzoo.candidates.DISTURBANCES", few)

@@ -9,7 +9,7 @@ from html import escape
 import numpy as np
 
 WIDTH = 960
-LEFT, RIGHT, TOP, BOTTOM = 52, 12, 10, 26
+LEFT, RIGHT, TOP, BOTTOM = 52, 32, 20, 26
 LARGEST_LINE = 1500  # points; more cannot be seen
 
 
@@ -49,7 +49,7 @@ def picture(axes: Axes, shapes: Sequence[str], x_label: str, y_label: str, x_tic
     for value, text in x_ticks:
         parts.append(f'<text x="{axes.across(value):.1f}" y="{bottom + 16}" text-anchor="middle">{escape(text)}</text>')
     parts.append(f'<text x="{right}" y="{bottom - 5}" text-anchor="end" class="label">{escape(x_label)}</text>')
-    parts.append(f'<text x="{LEFT + 6}" y="{TOP + 10}" class="label">{escape(y_label)}</text>')
+    parts.append(f'<text x="{LEFT - 6}" y="{TOP - 7}" class="label">{escape(y_label)}</text>')
     size = f'viewBox="0 0 {axes.width} {axes.height}" width="{axes.width}" height="{axes.height}"'
     return f'<svg {size} role="img" aria-label="{escape(y_label)}">{"".join([*parts, *shapes])}</svg>'
 

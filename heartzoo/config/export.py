@@ -46,6 +46,11 @@ class ExportConfig(Section):
         description="publish, as a track of its own, what the first five minutes of a record are worth, without labels "
         "and with them; how to adapt is chosen on validation patients",
     )
+    end_to_end: bool = Field(
+        default=False,
+        description="publish also how the int8 file does on the test splits with the beats found by the detector "
+        "instead of given",
+    )
     runtime: Runtime | None = Field(
         default=None,
         description="what runs the int8 file on the test splits; default TFLite Micro. For networks that take it "

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import signal as dsp
 
 from heartzoo.config import InputConfig
 from heartzoo.data import synthetic
@@ -55,6 +57,124 @@ def test_the_same_peaks_whatever_the_pieces(number: int, seed: int, noise: float
     detector = Detector(fs, 1)
     found = [detector.push(piece) for piece in np.split(x, cuts)]
     np.testing.assert_array_equal(np.concatenate([*found, detector.finish()]), detect(x, fs, 1))
+
+
+def by_the_text(x: np.ndarray, fs: float) -> list[int]:
+    """The R peaks straight from the text of the module, sample after sample, as firmware would find them."""
+
+    def n(seconds: float) -> int:
+        return math.floor(seconds * fs + 0.5)
+
+    end = len(x)
+    x = np.concatenate([x, np.full(n(0.3), x[-1])])
+    b = x
+    for cutoff, kind in ((9.0, "highpass"), (20.0, "lowpass")):
+        sos = dsp.butter(2, cutoff, kind, fs=fs, output="sos")
+        b = dsp.sosfilt(sos, b, zi=dsp.sosfilt_zi(sos) * b[0])[0]
+    at = lambda values, i: float(values[max(i, 0)])  # noqa: E731
+    h = [math.sqrt(sum(float(v) ** 2 for v in b[max(i - n(0.07) + 1, 0) : i + 1]) / n(0.07)) for i in range(len(x))]
+    state = {"S": 0.0, "N": 0.0, "r": 0.0, "p": 0.0, "last": 0, "due": 0, "slope": 0.0}
+    missed: list[tuple[int, float]] = []
+    learning: list[int] | None = []
+    peaks: list[int] = []
+
+    def slope(c: int) -> float:
+        return max(abs(at(b, i) - at(b, i - 1)) for i in range(c - n(0.13), c + 1))
+
+    def threshold() -> float:
+        return max(0.01, state["N"] + 0.35 * (state["S"] - state["N"]))
+
+    def beat(c: int) -> None:
+        state["S"] += (min(h[c], 2 * state["S"]) - state["S"]) / 8
+        state["r"] += (min(max(c - state["last"], n(0.3)), n(1.6)) - state["r"]) / 8
+        state.update(last=c, due=c + math.floor(1.5 * state["r"]), slope=slope(c))
+        missed.clear()
+        around = np.array([at(x, i) for i in range(c - n(0.16), c + n(0.04) + 1)])
+        around = around - around.mean()
+        up, down = around.max(), -around.min()
+        positive = up >= 0.75 * down if state["p"] >= 0 else not down >= 0.75 * up
+        state["p"] += ((1 if positive else -1) - state["p"]) / 8
+        peaks.append(max(c - n(0.16) + int(around.argmax() if positive else around.argmin()), 0))
+
+    def search(until: int) -> None:
+        while until > state["due"]:
+            if missed and missed[0][1] > threshold() / 2:
+                beat(missed[0][0])
+            else:
+                missed.clear()
+                state["S"] = max(state["S"] / 2, 3 * state["N"], 0.01)
+                state["due"] += math.floor(state["r"])
+
+    def decide(c: int) -> None:
+        search(c)
+        d = c - state["last"]
+        if d < n(0.34) and slope(c) < 0.65 * state["slope"]:
+            return
+        if h[c] > threshold():
+            beat(c)
+            return
+        state["N"] += (h[c] - state["N"]) / 8
+        if d >= n(0.34) and (not missed or h[c] > missed[0][1]):
+            missed[:] = [(c, h[c])]
+
+    def learn() -> None:
+        nonlocal learning
+        first, learning = learning or [], None
+        if not first:
+            return
+        seconds: dict[int, float] = {}
+        for c in first:
+            second = int((c - first[0]) / fs)
+            seconds[second] = max(seconds.get(second, 0.0), h[c])
+        state["S"] = sorted(seconds.values())[len(seconds) // 2]
+        state.update(N=0.1 * state["S"], r=float(n(0.8)), last=first[0] - n(0.8))
+        state["due"] = state["last"] + math.floor(1.5 * state["r"])
+        for c in first:
+            decide(c)
+
+    def none_before(until: int) -> None:
+        if learning and until - learning[0] >= 3 * fs:
+            learn()
+        if learning is None:
+            search(until)
+
+    def confirmed(c: int) -> None:
+        none_before(c)
+        if learning is None:
+            decide(c)
+        else:
+            learning.append(c)
+
+    waiting: int | None = None
+    for i in range(len(x)):
+        c = i - 1
+        before = h[c - 1] if c > 0 else 0.0
+        if c >= 0 and before < h[c] >= h[i] and h[c] > 0.01:
+            if waiting is not None and c - waiting >= n(0.22):
+                confirmed(waiting)
+                waiting = None
+            if waiting is None or h[c] > h[waiting]:
+                waiting = c
+        if waiting is not None and i >= waiting + n(0.22):
+            confirmed(waiting)
+            waiting = None
+        none_before(i + 1 - n(0.22))
+    if learning is not None:
+        learn()
+    return [peak for peak in peaks if peak < end]
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    number=st.integers(0, 40), seed=SEEDS, noise=st.sampled_from([0.0, 0.1, 1.0]), fs=st.sampled_from([100.0, 125.0])
+)
+def test_the_peaks_are_those_of_the_text(number: int, seed: int, noise: float, fs: float) -> None:
+    rng = np.random.default_rng(seed)
+    x = ecg(number, 30.0)[0]
+    x = x + noise * rng.normal(0, 1, len(x))
+    start = rng.integers(0, 2500)
+    x[start : start + 500] *= rng.choice([0.0, 0.1, 10.0])
+    assert detect(x, fs).tolist() == by_the_text(x, fs)
 
 
 def test_one_sample_at_a_time_and_no_later_than_stated() -> None:
