@@ -74,7 +74,7 @@ def c_header(
             f"expected a model of at most {max_model_bytes:,} bytes for a C header, found {len(content):,}",
             "ask for a header of this size with --large-header",
         )
-    symbol = c_name(name)
+    symbol = symbol_of(name)
     macro = symbol.upper()
     parts = [
         _opening(name, version, macro, facts.logits.dtype),
@@ -88,8 +88,8 @@ def c_header(
     return "\n\n".join(parts) + "\n"
 
 
-def c_name(name: str) -> str:
-    """What a model's names in C begin with; its macros in capitals."""
+def symbol_of(name: str) -> str:
+    """What the names in a model's header begin with."""
     return "heartzoo_" + re.sub(r"\W", "_", name, flags=re.ASCII)
 
 
@@ -151,7 +151,7 @@ def _constants(
 def _quantization(prefix: str, tensor: TensorFacts, index: int) -> list[str]:
     return [
         f"#define {prefix}_INDEX {index}",
-        f"#define {prefix}_SCALE {_float(tensor.scale)}",
+        f"#define {prefix}_SCALE {float_literal(tensor.scale)}",
         f"#define {prefix}_ZERO_POINT ({tensor.zero_point})",
     ]
 
@@ -159,7 +159,7 @@ def _quantization(prefix: str, tensor: TensorFacts, index: int) -> list[str]:
 def _operators(macro: str, facts: ModelFacts) -> str:
     kinds = sorted(facts.operators)
     stateful = " * Call interpreter.Reset() before each frame: an LSTM goes on from the state it was left in."
-    calls = [f" *   resolver.Add{_resolver_name(kind)}();  // {facts.operators[kind]} times" for kind in kinds]
+    calls = [f" *   resolver.Add{resolver_name(kind)}();  // {facts.operators[kind]} times" for kind in kinds]
     return "\n".join(
         [
             f"#define {macro}_OPERATORS {len(kinds)}",
@@ -172,7 +172,8 @@ def _operators(macro: str, facts: ModelFacts) -> str:
     )
 
 
-def _resolver_name(operator: str) -> str:
+def resolver_name(operator: str) -> str:
+    """TFLite Micro's name for an operator, as in ``resolver.AddConv2D()``."""
     words = (word if word[0].isdigit() else word.capitalize() for word in operator.split("_"))
     return _RESOLVER_NAMES.get(operator) or "".join(words)
 
@@ -208,7 +209,8 @@ def _golden_vectors(symbol: str, golden: GoldenVectors) -> str:
     ]
     present = [(field, values) for field, values in fields if values is not None]
     rows = (
-        "{" + ",\n".join(_array(values[row]) for _, values in present) + "}," for row in range(len(golden.raw_frames))
+        "{" + ",\n".join(wrapped_array(values[row]) for _, values in present) + "},"
+        for row in range(len(golden.raw_frames))
     )
     return "\n".join(
         [
@@ -224,16 +226,17 @@ def _golden_vectors(symbol: str, golden: GoldenVectors) -> str:
     )
 
 
-def _array(values: np.ndarray) -> str:
+def wrapped_array(values: np.ndarray) -> str:
+    """A C initialiser of a one-dimensional array."""
     is_float = np.issubdtype(values.dtype, np.floating)
-    return "{" + ",".join(_wrapped([_float(v) if is_float else str(v) for v in values.tolist()])) + "}"
+    return "{" + ",".join(_wrapped([float_literal(v) if is_float else str(v) for v in values.tolist()])) + "}"
 
 
 def _wrapped(words: list[str]) -> Iterable[str]:
     return (word if index % 12 else "\n" + word for index, word in enumerate(words))
 
 
-def _float(value: float) -> str:
+def float_literal(value: float) -> str:
     """A C float literal that reads back as the same float32."""
     text = f"{value:.9g}"
     return (text if set(text) & set(".e") else text + ".0") + "f"

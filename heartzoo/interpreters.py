@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -22,6 +24,12 @@ RUNTIMES: dict[str, str] = {
     "reference": "LiteRT's reference kernels",
     "xnnpack": "LiteRT's XNNPACK kernels",
 }
+_ARENA_STEP, _ARENA_SPARE = 64, 1024  # bytes
+_TRY = """
+import sys
+from tflite_micro import runtime
+runtime.Interpreter.from_bytes(sys.stdin.buffer.read(), arena_size=int(sys.argv[1])).invoke()
+"""
 _ARENA = 16 << 20  # bytes, of which the operating system provides only those that a model touches
 
 
@@ -71,6 +79,35 @@ def arena_bytes(content: bytes) -> int | None:
     if found is None:
         raise RuntimeError("tflite_micro's print_allocations() no longer prints 'Arena allocation total'")
     return int(found.group(1))
+
+
+def smallest_arena_bytes(content: bytes) -> int | None:
+    """The smallest arena, to 64 bytes, in which TFLite Micro makes a model ready, or None where it is not installed.
+
+    That can be more than :func:`arena_bytes`: what it allocates in the end leaves out what it needs on the way.
+
+    Raises:
+        UserError: not a .tflite model, or TFLite Micro cannot run it.
+    """
+    enough = arena_bytes(content)
+    if enough is None or _fits(content, enough):
+        return enough
+    too_small, enough = enough, enough + _ARENA_SPARE
+    while not _fits(content, enough):
+        too_small, enough = enough, enough + _ARENA_SPARE
+    while enough - too_small > _ARENA_STEP:
+        middle = (too_small + enough) // 2
+        if _fits(content, middle):
+            enough = middle
+        else:
+            too_small = middle
+    return enough
+
+
+def _fits(content: bytes, arena_size: int) -> bool:
+    """Tried in a process of its own: TFLite Micro may crash where its memory runs out."""
+    command = [sys.executable, "-c", _TRY, str(arena_size)]
+    return subprocess.run(command, input=content, capture_output=True).returncode == 0
 
 
 def _tflm_invoker(interpreter: Any) -> Invoke:

@@ -350,6 +350,20 @@ class SeedResult(Condition):
         return self
 
 
+class Preprocessing(_Entry):
+    """What the preprocessing of ``heartzoo firmware`` costs on a Cortex-M4F, for recordings of ``recording_hz``.
+
+    ``instructions_per_second`` are for a second of ECG, counted on an emulated one; ``flash_bytes`` are without the C
+    library; ``ram_bytes`` is its state, ``stack_bytes`` its deepest stack.
+    """
+
+    recording_hz: Count
+    instructions_per_second: Count
+    flash_bytes: Count
+    ram_bytes: Count
+    stack_bytes: Count
+
+
 class Cost(_Entry):
     """What the model costs.
 
@@ -365,6 +379,7 @@ class Cost(_Entry):
     keras_bytes: Count
     arena_bytes: Count | None = None
     operators: dict[Name, Count]
+    preprocessing: Preprocessing | None = None
 
 
 class Agreement(_Entry):

@@ -229,7 +229,7 @@ def test_a_wrong_backend_is_told(tiny, tmp_path):
 def test_help_names_every_command_and_is_no_medical_device(cli):
     code, text, _ = cli("--help")
     assert code == 0 and "Not a medical device" in text
-    commands = ("train", "compress", "export", "evaluate", "list", "info", "cost", "quantization")
+    commands = ("train", "compress", "export", "evaluate", "list", "info", "cost", "quantization", "firmware")
     for command in (*commands, "data"):
         assert re.search(rf"^  {command} +\w", text, re.MULTILINE), command
     code, text, _ = cli("data", "--help")

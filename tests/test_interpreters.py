@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -15,9 +17,17 @@ from heartzoo.config.file import parse_config
 from heartzoo.contract import preprocessing
 from heartzoo.errors import UserError
 from heartzoo.flatbuffer import inspect, operator_name, unpack
-from heartzoo.interpreters import RUNTIMES
+from heartzoo.interpreters import RUNTIMES, arena_bytes, smallest_arena_bytes
 from heartzoo.quantization import to_tflite
 from heartzoo.runtime import TfliteModel
+from heartzoo.zoo import find
+
+# In a process of its own: TFLite Micro may crash where its memory runs out.
+FITS = """
+import sys
+from tflite_micro import runtime
+runtime.Interpreter.from_bytes(sys.stdin.buffer.read(), arena_size=int(sys.argv[1])).invoke()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +81,13 @@ def test_a_sum_without_scales_is_no_reason_to_crash():
     builder = flatbuffers.Builder(0)
     builder.Finish(model.Pack(builder), b"TFL3")
     assert inspect(bytes(builder.Output())).operators["ADD"] == len(sums)
+
+
+@pytest.mark.skipif(not find_spec("tflite_micro"), reason="the tflite-micro wheel is not installed")
+def test_the_smallest_arena_is_enough_and_one_step_less_is_not():
+    content = find("arr-5-rr-xs").path("model.tflite").read_bytes()
+    smallest = smallest_arena_bytes(content)
+    assert smallest is not None and smallest > (arena_bytes(content) or 0)
+    tries = [[sys.executable, "-c", FITS, str(size)] for size in (smallest, smallest - 64)]
+    fits, fails = (subprocess.run(command, input=content, capture_output=True).returncode for command in tries)
+    assert fits == 0 and fails != 0

@@ -25,7 +25,7 @@ from heartzoo.cards.tables import (
 from heartzoo.cards.usage import usage
 from heartzoo.data.splits import TRACKS
 from heartzoo.interpreters import RUNTIMES
-from heartzoo.metrics_file import Metrics
+from heartzoo.metrics_file import Metrics, Preprocessing
 from heartzoo.models_table import PRECISIONS, manner, size
 from heartzoo.tasks import TASKS
 from heartzoo.zoo_index import headline
@@ -222,6 +222,16 @@ def _cost(metrics: Metrics) -> str:
         f"{cost.parameters:,} parameters, {cost.macs:,} multiply-accumulates an inference, "
         f"{cost.tflite_bytes:,} bytes of `.tflite`, {size(cost.arena_bytes)} of arena (TFLite Micro's allocator on a "
         f"64-bit host; a 32-bit core needs 10-15 % less), {sum(cost.operators.values())} operators: {operators}."
+        + (f"\n\n{_preprocessing(cost.preprocessing)}" if cost.preprocessing else "")
+    )
+
+
+def _preprocessing(cost: Preprocessing) -> str:
+    return (
+        f"Preprocessing on a microcontroller (`heartzoo firmware`), a recording of {cost.recording_hz} Hz: "
+        f"{cost.instructions_per_second:,} instructions for a second of ECG, counted on an emulated Cortex-M4F, "
+        f"{cost.flash_bytes:,} bytes of flash without the C library, {cost.ram_bytes:,} bytes of RAM and "
+        f"{cost.stack_bytes:,} of stack beside the arena."
     )
 
 

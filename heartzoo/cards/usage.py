@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from heartzoo.cheader import c_name
+from heartzoo.cheader import symbol_of
 from heartzoo.config.file import parse_config
 from heartzoo.metrics_file import Metrics
 from heartzoo.tasks import TASKS
@@ -78,7 +78,7 @@ def usage(configuration: dict[str, Any], metrics: Metrics, files: dict[str, Any]
 
 
 def _c(configuration: dict[str, Any], metrics: Metrics) -> str:
-    symbol = c_name(configuration["name"])
+    symbol = symbol_of(configuration["name"])
     signal = next(tensor for tensor in configuration["tensors"]["inputs"] if tensor["role"] == "signal")
     config = parse_config(configuration["config"], "configuration.json")
     normalise, value = "", "golden->raw_frame[i]"

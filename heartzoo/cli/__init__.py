@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import typer
 
-from heartzoo.cli import classify, data, evaluate, runs, zoo, zoo_keeping
+from heartzoo.cli import classify, data, evaluate, firmware, runs, zoo, zoo_keeping
 from heartzoo.errors import UserError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ runs.add_commands(app)
 evaluate.add_commands(app)
 classify.add_commands(app)
 zoo.add_commands(app)
+firmware.add_commands(app)
 zoo_keeping.add_commands(app)
 
 

@@ -1,0 +1,136 @@
+"""A published model as a folder of C99 that a firmware engineer drops into a project."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from heartzoo.cheader import c_header
+from heartzoo.contract import delay
+from heartzoo.errors import UserError
+from heartzoo.files import write_bytes
+from heartzoo.firmware import measurement
+from heartzoo.firmware.classifier import classifier_header, classifier_source
+from heartzoo.firmware.golden import golden, golden_header
+from heartzoo.firmware.readme import Measured, readme
+from heartzoo.firmware.settings import Settings
+from heartzoo.firmware.sources import config_files, settings_of, sources
+from heartzoo.interpreters import smallest_arena_bytes
+from heartzoo.metrics_file import Preprocessing
+from heartzoo.zoo import PublishedModel, load_tflite
+
+__all__ = ["preprocessing_cost", "write_firmware"]
+
+
+def write_firmware(name: str, out: Path, recording_hz: float | None = None, zoo: Path | None = None) -> list[Path]:
+    """Write the folder.
+
+    Args:
+        name: ``NAME`` or ``NAME@VERSION`` of the zoo.
+        out: the folder, new or empty, or one written before.
+        recording_hz: sampling rate of the recordings in Hz, 100 to 1000; default the model's own.
+        zoo: the zoo's folder; default the zoo in use.
+
+    Returns:
+        The files written; the last is the README.
+
+    Raises:
+        UserError: no such model, TFLite Micro lacks an operator of it, its input is not made as the samples come, a
+            sampling rate out of range, or a folder that holds something else.
+    """
+    model = load_tflite(name, zoo=zoo)
+    settings = settings_of(model, recording_hz)
+    arena = _arena_bytes(model)
+    files = _files(settings, model, arena)
+    _check_folder(out, files)
+    page = readme(settings, delay(settings.contract), arena, len(_content(model)), _measured(files))
+    files["README.md"] = page.encode()
+    for path, content in files.items():
+        write_bytes(out / path, content)
+    return [out / path for path in files]
+
+
+def preprocessing_cost(name: str, recording_hz: float | None = None, zoo: Path | None = None) -> Preprocessing:
+    """What a model's preprocessing costs, measured, as ``metrics.json`` states it.
+
+    Args:
+        name: as for :func:`write_firmware`.
+        recording_hz: likewise.
+        zoo: likewise.
+
+    Raises:
+        UserError: as :func:`write_firmware`; the cross-compiler or the emulator is not installed.
+    """
+    model = load_tflite(name, zoo=zoo)
+    settings = settings_of(model, recording_hz)
+    measured = _measured(_files(settings, model, _arena_bytes(model)))
+    if measured is None:
+        raise UserError(
+            f"{measurement.COMPILER} and {measurement.EMULATOR} are not both installed",
+            "install them: Debian has gcc-arm-none-eabi, libnewlib-arm-none-eabi and qemu-system-arm",
+        )
+    return Preprocessing(
+        recording_hz=settings.recording_hz,
+        instructions_per_second=measured.board.instructions_per_second,
+        flash_bytes=measured.sizes["Cortex-M4F"].flash,
+        ram_bytes=measured.board.state_bytes,
+        stack_bytes=measured.board.stack_bytes,
+    )
+
+
+def _content(model: PublishedModel) -> bytes:
+    return model.entry.path("model.tflite").read_bytes()
+
+
+def _arena_bytes(model: PublishedModel) -> int:
+    """As measured here or, without TFLite Micro, what the model was published with and half as much again."""
+    if (measured := smallest_arena_bytes(_content(model))) is not None:
+        return measured
+    found = model.entry.metrics.cost.arena_bytes
+    if found is None:
+        raise UserError(
+            f"the arena of {model.entry.name} was not measured when it was published, and TFLite Micro is not "
+            "installed here",
+            "run this on Linux x86-64, where the tflite-micro package exists",
+        )
+    return found * 3 // 2
+
+
+def _check_folder(out: Path, files: dict[str, bytes]) -> None:
+    if out.is_dir() and any(out.iterdir()) and not any((out / path).is_file() for path in files):
+        raise UserError(f"{out} holds something else", "name a new folder with --out")
+
+
+def _files(settings: Settings, model: PublishedModel, arena: int) -> dict[str, bytes]:
+    """All files but the README, by their path in the folder."""
+    content, vectors = _content(model), golden(settings, model.tflite)
+    header = c_header(
+        settings.name,
+        settings.version,
+        content,
+        settings.classes,
+        settings.facts,
+        arena,
+        vectors.header_vectors(),
+        len(content),
+    )
+    texts = {
+        "model.h": header,
+        "heartzoo_classifier.h": classifier_header(arena),
+        "heartzoo_classifier.cc": classifier_source(settings),
+        "test/golden.h": golden_header(vectors),
+    }
+    return sources() | config_files(settings) | {path: text.encode("ascii") for path, text in texts.items()}
+
+
+def _measured(files: dict[str, bytes]) -> Measured | None:
+    """What they cost, where the cross-compiler and the emulator are installed."""
+    if not measurement.can_emulate():
+        return None
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for path, content in files.items():
+            (folder / path).parent.mkdir(exist_ok=True)
+            (folder / path).write_bytes(content)
+        board = measurement.run_on_board(folder)
+        return Measured({core: measurement.sizes(folder, core) for core in measurement.CORES}, board)

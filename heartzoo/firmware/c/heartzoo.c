@@ -1,0 +1,212 @@
+#include "heartzoo.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
+void heartzoo_start(heartzoo_state *state) {
+  memset(state, 0, sizeof *state);
+#if HEARTZOO_RESAMPLES
+  heartzoo_resampler_start(&state->resampler);
+#endif
+#if HEARTZOO_DETECTS
+  heartzoo_detector_start(&state->detector);
+#endif
+#if HEARTZOO_HISTORY
+  heartzoo_rr_start(&state->rr);
+#endif
+#if HEARTZOO_TEMPLATE
+  heartzoo_template_start(&state->running);
+#endif
+}
+
+/* A sample at the model's rate. */
+static void take(heartzoo_state *state, float sample) {
+#if HEARTZOO_SECTIONS
+  for (int i = 0; i < HEARTZOO_SECTIONS; i++) {
+    if (state->signal.count == 0) heartzoo_section_start(&state->sections[i], sample);
+    sample = heartzoo_section_next(&state->sections[i], &heartzoo_sections[i], sample);
+  }
+#endif
+  heartzoo_signal_add(&state->signal, sample);
+#if HEARTZOO_DETECTS
+  heartzoo_detector_push(&state->detector, &state->signal, &state->peaks);
+#endif
+}
+
+static void push(heartzoo_state *state, float millivolts) {
+  state->samples++;
+  state->latest = millivolts;
+#if HEARTZOO_RESAMPLES
+  float sample;
+  heartzoo_resampler_push(&state->resampler, millivolts);
+  while (heartzoo_resampler_take(&state->resampler, &sample)) take(state, sample);
+#else
+  take(state, millivolts);
+#endif
+}
+
+void heartzoo_push(heartzoo_state *state, float millivolts) {
+  if (!isfinite(millivolts)) {
+    if (!state->samples) {
+      state->missing++; /* until a first value is known */
+      return;
+    }
+    millivolts = state->latest;
+  }
+  for (; state->missing; state->missing--) push(state, millivolts);
+  push(state, millivolts);
+}
+
+void heartzoo_finish(heartzoo_state *state) {
+#if HEARTZOO_RESAMPLES
+  /* After its end the signal stays as it was there. */
+  const uint64_t steps = (uint64_t)state->samples * HEARTZOO_UP;
+  const uint32_t outputs = (uint32_t)((steps + HEARTZOO_DOWN - 1) / HEARTZOO_DOWN);
+  while (state->signal.count < outputs) {
+    float sample;
+    heartzoo_resampler_push(&state->resampler, state->latest);
+    while (state->signal.count < outputs && heartzoo_resampler_take(&state->resampler, &sample)) take(state, sample);
+  }
+#endif
+#if HEARTZOO_DETECTS
+  heartzoo_detector_finish(&state->detector, &state->signal, &state->peaks);
+#endif
+  state->ended = 1;
+}
+
+#if HEARTZOO_Z_SCORE
+/* The frame from a position on: less its mean, by its standard deviation. */
+static void standardise(heartzoo_state *state, int32_t start) {
+  float sum = 0.0f, square = 0.0f;
+  for (int i = 0; i < HEARTZOO_FRAME; i++) sum += heartzoo_signal_at(&state->signal, start + i);
+  const float mean = sum / HEARTZOO_FRAME;
+  for (int i = 0; i < HEARTZOO_FRAME; i++) {
+    const float away = heartzoo_signal_at(&state->signal, start + i) - mean;
+    square += away * away;
+  }
+  const float deviation = sqrtf(square / HEARTZOO_FRAME) + HEARTZOO_EPSILON_MV;
+  for (int i = 0; i < HEARTZOO_FRAME; i++) {
+    const float value = (heartzoo_signal_at(&state->signal, start + i) - mean) / deviation;
+    state->beat.signal[i] = heartzoo_quantize(value, HEARTZOO_SIGNAL_SCALE, HEARTZOO_SIGNAL_ZERO_POINT);
+  }
+}
+#endif
+
+#if HEARTZOO_OF_BEATS
+#if !HEARTZOO_DETECTS
+void heartzoo_add_peak(heartzoo_state *state, uint32_t sample) { heartzoo_peaks_add(&state->peaks, sample); }
+#endif
+
+/* Where a beat that was not given yet has its R peak; no rounding puts it past the recording's end. */
+static uint32_t peak(const heartzoo_state *state, int place) {
+  const uint32_t sample = heartzoo_peaks_at(&state->peaks, place);
+  return HEARTZOO_DETECTS && sample >= state->samples ? state->samples - 1 : sample;
+}
+
+#if HEARTZOO_FEATURES
+/* Put the feature of that number into the input that takes features. */
+static void put_feature(heartzoo_state *state, int number, float value) {
+#if HEARTZOO_SECOND_INPUT
+  state->beat.rr[number] = heartzoo_quantize(value, HEARTZOO_RR_SCALE, HEARTZOO_RR_ZERO_POINT);
+#else
+  state->beat.signal[number] = heartzoo_quantize(value, HEARTZOO_SIGNAL_SCALE, HEARTZOO_SIGNAL_ZERO_POINT);
+#endif
+}
+#endif
+
+#if HEARTZOO_TEMPLATE
+static void compare(heartzoo_state *state, int32_t position) {
+  heartzoo_comparison comparison;
+  const int32_t start = position - HEARTZOO_BEFORE - HEARTZOO_SHIFT;
+  heartzoo_signal_cut(&state->signal, start, HEARTZOO_WIDE, comparison.wide);
+  heartzoo_template_compare(&state->running, &comparison);
+#if HEARTZOO_TEMPLATE_FEATURES
+  for (int i = 0; i < HEARTZOO_TEMPLATE_FEATURES; i++) {
+    const float value = heartzoo_template_feature(&state->running, &comparison, heartzoo_template_order[i]);
+    put_feature(state, HEARTZOO_RR_FEATURES + i, value);
+  }
+#endif
+#if HEARTZOO_DIFFERENCE
+  for (int i = 0; i < HEARTZOO_FRAME; i++) {
+    const float value = heartzoo_template_difference(&state->running, &comparison, i);
+    state->beat.signal[i] = heartzoo_quantize(value, HEARTZOO_SIGNAL_SCALE, HEARTZOO_SIGNAL_ZERO_POINT);
+  }
+#endif
+  if (state->given < HEARTZOO_FIRST_BEATS || heartzoo_rr_regular(&state->rr)) {
+    heartzoo_template_learn(&state->running, &comparison);
+  }
+}
+#endif
+
+/* What the beat's own part of the signal tells, once that is complete. */
+static int cut(heartzoo_state *state) {
+  if (!state->peaks.count) return 0;
+  const uint32_t sample = peak(state, 0);
+  const uint32_t position = heartzoo_resampled_position(sample);
+  if (!state->ended && state->signal.count < position + HEARTZOO_NEEDED_AFTER) return 0;
+  state->beat.sample = sample;
+#if HEARTZOO_HISTORY
+  /* The first beat has no interval before it: the one after it stands in, and is known when that beat is given. */
+  if (state->given > 1) heartzoo_rr_add(&state->rr, heartzoo_interval(sample - state->before));
+#endif
+#if HEARTZOO_Z_SCORE
+  standardise(state, (int32_t)position - HEARTZOO_FRAME / 2);
+#endif
+#if HEARTZOO_TEMPLATE
+  compare(state, (int32_t)position);
+#endif
+  return 1;
+}
+
+#if HEARTZOO_HISTORY
+#define LONGEST_INTERVAL (3u * HEARTZOO_RECORDING_HZ) /* all longer ones count as such */
+
+/* Whether the interval after the beat is known. */
+static int is_followed(const heartzoo_state *state) {
+  if (state->peaks.count > 1 || state->ended) return 1;
+#if HEARTZOO_DETECTS
+  return heartzoo_detector_settled(&state->detector, &state->signal) >= state->beat.sample + LONGEST_INTERVAL;
+#else
+  return 0;
+#endif
+}
+
+/* That interval; where the recording ends before another beat, the one before it. */
+static uint16_t interval_after(const heartzoo_state *state) {
+  if (state->peaks.count > 1) return heartzoo_interval(peak(state, 1) - state->beat.sample);
+  if (!state->ended) return heartzoo_interval(LONGEST_INTERVAL);
+  return state->given ? state->rr.pre : 4u * HEARTZOO_RECORDING_HZ; /* 0.8 s for a lone beat */
+}
+#endif
+
+const heartzoo_beat *heartzoo_next(heartzoo_state *state) {
+  if (!state->cut) state->cut = (uint8_t)cut(state);
+  if (!state->cut) return NULL;
+#if HEARTZOO_HISTORY
+  const int waits = HEARTZOO_FOLLOWING_BEATS || state->given == 0;
+  if (waits && !is_followed(state)) return NULL;
+  const uint16_t post = interval_after(state);
+  if (state->given == 0) heartzoo_rr_add(&state->rr, post);
+#if HEARTZOO_RR_FEATURES
+  for (int i = 0; i < HEARTZOO_RR_FEATURES; i++) {
+    put_feature(state, i, heartzoo_rr_feature(&state->rr, heartzoo_rr_order[i], post));
+  }
+#endif
+#endif
+  state->before = state->beat.sample;
+  heartzoo_peaks_drop(&state->peaks);
+  state->given++;
+  state->cut = 0;
+  return &state->beat;
+}
+#else
+const heartzoo_beat *heartzoo_next(heartzoo_state *state) {
+  const uint32_t start = state->given * HEARTZOO_FRAME;
+  if (state->signal.count < start + HEARTZOO_FRAME) return NULL;
+  standardise(state, (int32_t)start);
+  state->beat.sample = (uint32_t)((uint64_t)start * HEARTZOO_DOWN / HEARTZOO_UP);
+  state->given++;
+  return &state->beat;
+}
+#endif

@@ -1,0 +1,38 @@
+/* R-R features: the rhythm around a beat. */
+#ifndef HEARTZOO_RR_H
+#define HEARTZOO_RR_H
+
+#include <stdint.h>
+
+#include "heartzoo_config.h"
+
+#if HEARTZOO_HISTORY
+/* Intervals are counted in fifths of a sample: so 0.2 s and 3 s, to which they are limited, are whole numbers, and
+ * neither a comparison nor a sum is ever rounded. */
+typedef struct {
+  uint16_t recent[HEARTZOO_HISTORY]; /* a ring of the last intervals */
+  uint16_t pre, previous;            /* the interval before the beat and the one before that */
+  uint32_t count;                    /* intervals so far */
+  uint64_t sum;                      /* of all intervals so far */
+  float median;                      /* of the last 64 */
+  float longer, slow;                /* 70 % and 90 % quantiles of the last 128 */
+} heartzoo_rr;
+
+void heartzoo_rr_start(heartzoo_rr *rr);
+
+/* Samples of the recording from one beat to the next -> fifths, limited to 0.2 ... 3 s. */
+uint16_t heartzoo_interval(uint32_t samples);
+
+/* Take the interval before a beat. */
+void heartzoo_rr_add(heartzoo_rr *rr, uint16_t pre);
+
+/* A feature of the latest beat, within -1 ... 1. `post` is the interval after it. */
+float heartzoo_rr_feature(const heartzoo_rr *rr, int feature, uint16_t post);
+
+#if HEARTZOO_TEMPLATE
+/* Whether the template learns from the latest beat, going by its interval. */
+int heartzoo_rr_regular(const heartzoo_rr *rr);
+#endif
+#endif
+
+#endif

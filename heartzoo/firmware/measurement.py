@@ -1,0 +1,112 @@
+"""What the preprocessing costs on a Cortex-M: its size by the cross-compiler, its work by an emulated board."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+COMPILER, SIZE, EMULATOR = "arm-none-eabi-gcc", "arm-none-eabi-size", "qemu-system-arm"
+WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
+CORES = {
+    "Cortex-M4F": ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"),
+    "Cortex-M0+": ("-mcpu=cortex-m0plus", "-mthumb"),
+}
+OPTIMISED = ("-O2", "-ffunction-sections", "-fdata-sections")
+MACHINE = ("-machine", "mps2-an386", "-nographic", "-monitor", "none", "-serial", "none", "-icount", "shift=0")
+LONGEST_RUN_S = 120
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes of the preprocessing's own code: ``flash`` with its constants, ``ram`` of static data (0: it has none)."""
+
+    flash: int
+    ram: int
+
+
+@dataclass(frozen=True)
+class BoardRun:
+    """The golden recording on an emulated Cortex-M4F.
+
+    Attributes:
+        passed: whether every golden value came out.
+        output: what the test printed.
+        instructions_per_second: per second of ECG, of the preprocessing.
+        state_bytes: of ``heartzoo_state``.
+        stack_bytes: the deepest stack.
+    """
+
+    passed: bool
+    output: str
+    instructions_per_second: int
+    state_bytes: int
+    stack_bytes: int
+
+
+def can_compile() -> bool:
+    """Whether the cross-compiler is installed."""
+    return shutil.which(COMPILER) is not None
+
+
+def can_emulate() -> bool:
+    """Whether the emulator is, too."""
+    return can_compile() and shutil.which(EMULATOR) is not None
+
+
+def sizes(folder: Path, core: str) -> Sizes:
+    """Compile the preprocessing of a firmware folder for a core.
+
+    Args:
+        folder: the folder.
+        core: a key of ``CORES``.
+    """
+    with tempfile.TemporaryDirectory() as build:
+        sources = [str(path.resolve()) for path in sorted(folder.glob("*.c"))]
+        _run([COMPILER, *WARNINGS, *CORES[core], *OPTIMISED, "-c", *sources], Path(build))
+        objects = [path.name for path in sorted(Path(build).glob("*.o"))]
+        lines = _run([SIZE, *objects], Path(build)).splitlines()[1:]
+    text, data, bss = (sum(int(line.split()[column]) for line in lines) for column in range(3))
+    return Sizes(flash=text + data, ram=data + bss)
+
+
+def run_on_board(folder: Path) -> BoardRun:
+    """Run a firmware folder's golden test on an emulated Cortex-M4F, where instructions are counted."""
+    with tempfile.TemporaryDirectory() as build:
+        program = Path(build) / "golden.elf"
+        test = folder / "test"
+        sources = [*sorted(folder.glob("*.c")), test / "golden_test.c", test / "board.c"]
+        _run(
+            [
+                *(COMPILER, *WARNINGS, *CORES["Cortex-M4F"], *OPTIMISED, "-DHEARTZOO_BOARD", "-I", str(folder)),
+                *("--specs=rdimon.specs", "-nostartfiles", "-T", str(test / "mps2_an386.ld"), "-Wl,--gc-sections"),
+                *(*map(str, sources), "-lm", "-o", str(program)),
+            ]
+        )
+        command = [EMULATOR, *MACHINE, "-semihosting-config", "enable=on,target=native", "-kernel", str(program)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_RUN_S)
+    found = done.stdout
+    return BoardRun(
+        passed=done.returncode == 0 and "passed" in found,
+        output=found + done.stderr,
+        instructions_per_second=_figure("instructions per second of ECG", found),
+        state_bytes=_figure("state bytes", found),
+        stack_bytes=_figure("stack bytes", found),
+    )
+
+
+def _figure(name: str, output: str) -> int:
+    found = re.search(rf"^{name} (\d+)$", output, re.MULTILINE)
+    if found is None:
+        raise RuntimeError(f"the golden test did not print {name!r}: {output[-500:]!r}")
+    return int(found[1])
+
+
+def _run(command: list[str], folder: Path | None = None) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{command[0]} failed: {done.stderr[-2000:]}")
+    return done.stdout

@@ -1,0 +1,160 @@
+"""The README of a firmware folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from heartzoo.contract import NOTICE
+from heartzoo.data.detection import LOOK_AHEAD_S
+from heartzoo.firmware.measurement import BoardRun, Sizes
+from heartzoo.firmware.settings import Settings
+from heartzoo.interpreters import RUNTIMES, default_runtime
+
+PAGE = """\
+# {name} {version} for a microcontroller
+
+{notice}
+
+Recordings of {hz} Hz, one lead, in mV; {what} {classes}.
+
+## Costs
+
+{costs}
+
+## Delay
+
+{delay}
+
+## Use
+
+```c
+#include "heartzoo_classifier.h"
+
+static heartzoo_state state;
+
+static void on_label(const heartzoo_label *label, void *context) {{
+  /* label->sample, heartzoo_class_names[label->decision.label], label->decision.confidence, label->decision.sure */
+}}
+
+heartzoo_classifier_start();
+heartzoo_start(&state);
+for (;;) heartzoo_classify(&state, millivolts, count, on_label, NULL);  /* as the samples come, any number at a time */
+```
+
+Without TFLite Micro, leave `heartzoo_classifier.cc` out: `heartzoo_push()` and `heartzoo_next()` of `heartzoo.h` give
+the network's quantized inputs, `heartzoo_decide()` makes a class and a confidence of its outputs.
+
+- `sure` is 0 where the confidence is below the model's threshold ({threshold}): who can abstain does so.
+- A sample is 1 mV for 1.0f; NaN, where one is missing, is taken as the sample before it.
+- Positions count to 2^31 samples, which is {days} days: call `heartzoo_start()` anew before.
+- Everything is in float; nothing allocates; one `heartzoo_state` for each lead. Call `heartzoo_next()` until it gives
+  NULL after every sample, as `heartzoo_classify()` does.
+{given}
+## Build
+
+Compile all `.c` files (C99, no dependency but `<math.h>`, `<stdint.h>`, `<string.h>`) and `heartzoo_classifier.cc`
+(C++17, with TFLite Micro's folder in the include path; it registers {operators}).
+Do not switch `-ffast-math` on.
+
+`test/classifier_test.cc`, built with all that, takes the golden recording from samples to labels. Run it once on your
+board: older versions of TFLite Micro take a fully connected layer with a scale for each channel for one with a single
+scale, and answer wrongly without a word. The answers expected are those of {runtime}.
+
+```
+make test      # the golden recording through the preprocessing, on this computer
+make size      # flash on a Cortex-M4F and M0+, with arm-none-eabi-gcc
+make board     # the golden recording on an emulated Cortex-M4F, with qemu-system-arm; counts instructions
+make classifier TFLITE_MICRO_FLAGS=... TFLITE_MICRO_LIBRARY=...   # the same, through the network too: see the Makefile
+```
+
+## Files
+
+| file | what |
+| --- | --- |
+| `heartzoo.h`, `heartzoo.c` | samples in, the network's inputs out |
+| `heartzoo_resample`, `_filter`, `_signal`, `_detector`, `_peaks`, `_rr`, `_template`, `_quantize` | its parts |
+| `heartzoo_config.h`, `heartzoo_config.c` | sizes, coefficients, taps, scales of this model at this sampling rate |
+| `heartzoo_classifier.h`, `heartzoo_classifier.cc` | the network in TFLite Micro: from samples to labels |
+| `model.h` | the network as an array, and golden vectors of it alone |
+| `test/` | the golden recording, the test, and what the emulated board needs |
+
+To generate it anew: `heartzoo firmware {name}@{version} --fs {hz} --out DIR`.
+"""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of a folder: sizes by core, and the run on the emulated board."""
+
+    sizes: dict[str, Sizes]
+    board: BoardRun
+
+
+def readme(settings: Settings, delay: dict[str, Any], arena: int, model_bytes: int, measured: Measured | None) -> str:
+    """The text of ``README.md``.
+
+    Args:
+        settings: what the folder is made for.
+        delay: of the contract.
+        arena: bytes of TFLite Micro's arena.
+        model_bytes: size of the ``.tflite``.
+        measured: None where the tools to measure are not installed.
+    """
+    of_beats = settings.contract.cut != "rhythm"
+    given = (
+        "- To take R peaks of another detector, set `HEARTZOO_DETECTS` to 0 and call `heartzoo_add_peak()`.\n"
+        if settings.detects
+        else ""
+    )
+    return PAGE.format(
+        name=settings.name,
+        version=settings.version,
+        notice=NOTICE,
+        hz=settings.recording_hz,
+        what="beats are labelled" if of_beats else "frames are labelled",
+        classes=", ".join(settings.classes),
+        costs=_costs(arena, model_bytes, measured),
+        delay=_delay(settings, delay),
+        threshold=f"{settings.threshold:.3f}" if settings.threshold else "it has none, so always 1",
+        given=given,
+        days=2**31 // (settings.recording_hz * 86_400),
+        operators=", ".join(sorted(settings.facts.operators)),
+        runtime=_runtime(),
+    )
+
+
+def _runtime() -> str:
+    name = default_runtime()
+    return f"tflite-micro {version('tflite-micro')}" if name == "tflm" else RUNTIMES[name]
+
+
+def _costs(arena: int, model_bytes: int, measured: Measured | None) -> str:
+    rows = ["| | bytes |", "| --- | --- |"]
+    if measured is not None:
+        board = measured.board
+        rows += [
+            f"| flash, preprocessing, {core} (`-O2`, without the C library) | {size.flash:,} |"
+            for core, size in measured.sizes.items()
+        ]
+        rows += [
+            f"| RAM, preprocessing (`heartzoo_state`) | {board.state_bytes:,} |",
+            f"| stack, preprocessing, Cortex-M4F | {board.stack_bytes:,} |",
+        ]
+    rows += [f"| flash, network | {model_bytes:,} |", f"| RAM, TFLite Micro's arena (64-bit host) | {arena:,} |"]
+    if measured is None:
+        what = "Flash and RAM of the preprocessing were not measured, for want of the tools: `make size`, `make board`."
+    else:
+        count = measured.board.instructions_per_second
+        what = f"The preprocessing takes {count:,} instructions for a second of ECG on an emulated Cortex-M4F."
+    return "\n".join([*rows, "", what])
+
+
+def _delay(settings: Settings, delay: dict[str, Any]) -> str:
+    lines = [f"{delay['seconds']:.2f} s after the R peak, and {delay['following_beats']} beat(s); {delay['rule']}."]
+    if settings.contract.cut == "rhythm":
+        lines = [f"{delay['seconds']:.2f} s {delay['rule']}."]
+    if settings.detects:
+        lines.append(f"An R peak itself is certain about 0.3 s after it, at the latest {LOOK_AHEAD_S:g} s.")
+    return " ".join(lines)

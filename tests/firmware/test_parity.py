@@ -1,0 +1,214 @@
+"""The C sources find, compute and quantize what Python does."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import signal as dsp
+
+from heartzoo.confidence import probabilities
+from heartzoo.config import InputConfig
+from heartzoo.data.databases import get_database
+from heartzoo.data.records import Record, read_record
+from heartzoo.data.rr import FEATURES
+from heartzoo.data.rr_tracker import RRTracker
+from heartzoo.data.signal import prepared
+from heartzoo.data.synthetic import generate
+from heartzoo.firmware.golden import Golden, expected
+from heartzoo.firmware.settings import section, taps
+
+RR_MODEL, FRAME_MODEL, LONG_FRAME_MODEL, RHYTHM_MODEL = "arr-5-rr-sm", "beat-3-res-sm", "beat-2-eff-sm", "cnn1"
+EQUAL_SHARE = 0.999
+
+
+def in_float32(record: Record) -> Record:
+    """As the firmware takes it."""
+    return replace(record, signal=record.signal.astype(np.float32).astype(np.float64))
+
+
+def check(built, record: Record, equal_share: float = EQUAL_SHARE) -> Golden:
+    """Compare C with Python on a record."""
+    record = in_float32(record)
+    python = expected(built.settings, built.model, record, np.zeros(0))
+    where, signal, rr = built.run(record.signal, record.samples)
+    assert len(where) == len(python.samples)
+    assert np.abs(where - python.samples).max() <= round(record.fs / built.settings.contract.fs)
+    agrees(signal, python.signal, equal_share)
+    if python.rr is not None:
+        agrees(rr, python.rr, equal_share)
+    return python
+
+
+def agrees(c: np.ndarray, python: np.ndarray, equal_share: float) -> None:
+    away = np.abs(c - python.astype(int))
+    assert away.max() <= 1 and (away == 0).mean() >= equal_share
+
+
+@pytest.mark.parametrize("record", ["syn03", "syn11", "syn24"])
+@pytest.mark.parametrize("hz", [100, 128, 250, 360, 1000])
+@pytest.mark.parametrize("model", [RR_MODEL, FRAME_MODEL, LONG_FRAME_MODEL])
+def test_beats_and_inputs_of_synthetic_recordings(build, model, hz, record):
+    python = check(build(model, hz), generate(record, 60.0, hz))
+    assert len(python.samples) > 40
+
+
+@pytest.mark.parametrize("model", [RR_MODEL, FRAME_MODEL, LONG_FRAME_MODEL])
+def test_inputs_at_given_beats(build, model):
+    record = generate("syn07", 60.0, 250)
+    assert len(check(build(model, 250, False), record).samples) == len(record.samples)
+
+
+RR_NAMES = ["pre_median", "post_median", "pre_mean10", "recurrence"]
+CONTRACTS = {
+    "difference": InputConfig(cut="difference", frame=96, highpass_hz=0.5, rr_features=RR_NAMES),
+    "difference alone": InputConfig(cut="difference", frame=96, regular_beats="late"),
+    "frame and template": InputConfig(
+        frame=128, lowpass_hz=30, rr_features=["pre_median"], template_features=["qrs_match", "template_p", "qrs_width"]
+    ),
+    "template alone": InputConfig(cut="centred", frame=65, template_features=["p_match_usual", "t_match_unusual"]),
+    "intervals so far": InputConfig(frame=64, fs=125.0, rr_features=["pre_quantile70", "previous_pre", "steadiness"]),
+    "intervals alone": InputConfig(cut="features", frame=16, rr_features=[*FEATURES, *RR_NAMES[:3]]),
+    "rhythm": InputConfig(cut="rhythm", frame=300, fs=50.0, highpass_hz=0.1),
+}
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_contracts_that_no_published_model_has(build_contract, contract, dtype):
+    built = build_contract(CONTRACTS[contract], 360, dtype)
+    check(built, generate("syn24", 60.0, 360), 0.97 if dtype == "int16" else EQUAL_SHARE)
+
+
+def test_frames_of_a_rhythm_model(build):
+    python = check(build(RHYTHM_MODEL, 360), generate("syn02", 60.0, 360))
+    assert len(python.samples) == 7
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        np.zeros(3000),
+        np.full(3000, 2.5),
+        np.zeros(1),
+        generate("syn00", 10.0, 250).signal[:500],
+        # a peak every 200 ms; none exactly as high as another, else rounding decides between them
+        np.where(np.arange(5000) % 50 == 25, np.random.default_rng(0).uniform(0.9, 1.1, 5000), 0.0),
+        generate("syn00", 60.0, 250).signal + 5 * np.sin(2 * np.pi * 60 * np.arange(15000) / 250),
+        np.concatenate([generate("syn00", 20.0, 250).signal, np.zeros(5000), generate("syn01", 20.0, 250).signal]),
+    ],
+    ids=["zeros", "flat", "one sample", "two seconds", "every 200 ms", "hum", "a long pause"],
+)
+@pytest.mark.parametrize("model", [RR_MODEL, LONG_FRAME_MODEL])
+def test_strange_signals(build, model, x):
+    built = build(model, 250)
+    record = replace(generate("syn00", 10.0, 250), signal=x)
+    if np.ptp(x):
+        check(built, record)
+    else:
+        where, _, _ = built.run(x, np.zeros(0))
+        assert len(where) == 0
+
+
+@pytest.mark.parametrize("model", [RR_MODEL, LONG_FRAME_MODEL])
+def test_missing_samples_are_those_before_them(build, model):
+    record = in_float32(generate("syn11", 30.0, 250))
+    gaps, filled = record.signal.copy(), record.signal.copy()
+    for start, stop in ((0, 20), (2000, 2600), (7480, 7500)):
+        gaps[start:stop], filled[start:stop] = np.nan, filled[start - 1 if start else stop]
+    gaps[2600] = np.inf
+    filled[2600] = filled[2599]
+    built = build(model, 250)
+    for found, want in zip(built.run(gaps, np.zeros(0)), built.run(filled, np.zeros(0)), strict=True):
+        assert len(found) > 20 and (found == want).all()
+
+
+class Decision(ctypes.Structure):
+    _fields_ = (("label", ctypes.c_int), ("confidence", ctypes.c_float), ("sure", ctypes.c_int))
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(-128, 127), min_size=5, max_size=5))
+def test_a_decision_is_that_of_python(build, logits):
+    built = build(RR_MODEL, 250)
+    built.library.heartzoo_decide.restype = Decision
+    found = built.library.heartzoo_decide((ctypes.c_int8 * 5)(*logits))
+    wanted = built.settings
+    values = np.array([logits]) * wanted.facts.logits.scale
+    likely = probabilities(values, wanted.temperature).max()
+    assert found.label == int(np.argmax(logits)) and found.confidence == pytest.approx(likely, abs=1e-5)
+    assert bool(found.sure) == (likely >= wanted.threshold) or likely == pytest.approx(wanted.threshold, abs=1e-5)
+
+
+@pytest.mark.data
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("database", "version", "name"), [("mitdb", "1.0.0", "119"), ("mitdb", "1.0.0", "203"), ("svdb", "1.0.0", "820")]
+)
+def test_real_recordings(build, physionet, database, version, name):
+    table = get_database(database)
+    record = read_record(physionet / database / version, table, name)
+    part = replace(record, signal=record.signal[: round(600 * record.fs)])
+    for model in (RR_MODEL, FRAME_MODEL):
+        assert len(check(build(model, int(record.fs)), part).samples) > 500
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    hz=st.sampled_from([128, 250, 360]),
+    intervals=st.lists(st.integers(1, 4000), min_size=1, max_size=200),
+    steadiness=st.integers(1, 4000),
+)
+def test_rr_features(build, hz, intervals, steadiness):
+    # real rhythms repeat themselves: half of the intervals lie near one another
+    samples = [value if k % 2 else steadiness + value % 40 for k, value in enumerate(intervals)]
+    built = build(RR_MODEL, hz)
+    library, state, tracker = built.library, (ctypes.c_uint64 * 256)(), RRTracker(list(FEATURES))
+    library.heartzoo_rr_feature.restype = ctypes.c_float
+    library.heartzoo_rr_start(state)
+    for count, value in enumerate(samples):
+        rhythm = tracker.push(value / hz)
+        if count != 1:  # the first interval also stands in for the one before the first beat
+            library.heartzoo_rr_add(state, library.heartzoo_interval(samples[max(count - 1, 0)]))
+        post = library.heartzoo_interval(value)
+        found = [library.heartzoo_rr_feature(state, number, post) for number in range(len(FEATURES))]
+        assert found == pytest.approx(rhythm.features, abs=1e-5)
+
+
+@settings(deadline=None, max_examples=60)
+@given(seed=st.integers(0, 2**32), length=st.integers(1, 900), level=st.floats(-5, 5))
+def test_resampling_is_that_of_scipy(build, seed, length, level):
+    built = build(RR_MODEL, 360)
+    x = (np.random.default_rng(seed).standard_normal(length) + level).astype(np.float32)
+    state = (ctypes.c_uint64 * 64)()
+    built.library.heartzoo_resampler_start(state)
+    output, found = ctypes.c_float(), []
+    want = prepared(x.astype(np.float64), 360.0, built.settings.contract.model_copy(
+        update={"highpass_hz": None, "lowpass_hz": None}
+    ))  # fmt: skip
+    for value in [*x.tolist(), *[float(x[-1])] * 60]:
+        built.library.heartzoo_resampler_push(state, ctypes.c_float(value))
+        while built.library.heartzoo_resampler_take(state, ctypes.byref(output)):
+            found.append(output.value)
+    assert np.array(found[: len(want)]) == pytest.approx(want, abs=1e-5)
+
+
+def test_half_the_taps_are_enough():
+    up_and_down = taps(Fraction(100, 360))
+    assert len(up_and_down) == 181 and up_and_down[0] == up_and_down.max()
+
+
+@pytest.mark.parametrize("kind", ["highpass", "lowpass"])
+def test_a_section_is_the_filter(kind):
+    out2, out1, out0, back1, back0, rest = section(100.0, 5.0, kind)
+    z = np.exp(2j * np.pi * np.linspace(0.001, 0.499, 50))
+    d = z - 1
+    found = (out2 * d**2 + out1 * d + out0) / (d**2 + back1 * d + back0)
+    sos = dsp.butter(2, 5.0, kind, fs=100.0, output="sos")
+    _, want = dsp.freqz_sos(sos, np.angle(z) % (2 * np.pi))
+    assert found == pytest.approx(want, abs=1e-9) and rest == {"highpass": 0.0, "lowpass": 1.0}[kind]
