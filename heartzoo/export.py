@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from heartzoo.data.download import ensure
 from heartzoo.data.store import prepare
 from heartzoo.data.training_set import TrainingSet, load_training_set
 from heartzoo.errors import UserError
+from heartzoo.firmware import preprocessing_cost
 from heartzoo.flatbuffer import inspect
 from heartzoo.metrics_file import (
     SCHEMA_VERSION,
@@ -39,6 +41,7 @@ from heartzoo.metrics_file import (
     Agreement,
     Evaluation,
     Metrics,
+    Preprocessing,
     SeedResult,
     to_bytes,
 )
@@ -103,7 +106,13 @@ def export(
         "end_to_end": measure_end_to_end(config, shipped, run, root, label),
     }
     agreement = _agreement(config, shipped.content, calibration)
-    files = _files(config, version, data, candidates, shipped, results, apart, ablation, agreement, large_header)
+    rest = data, candidates, shipped, results, apart, ablation, agreement, large_header
+    files = _files(config, version, *rest)
+    if config.export.firmware_hz:
+        with TemporaryDirectory() as folder:
+            staged = publishing.publish(Path(folder), config.name, version, files)
+            firmware = preprocessing_cost(staged.name, config.export.firmware_hz, Path(folder))
+        files = _files(config, version, *rest, firmware)
     return publishing.publish(root, config.name, version, files)
 
 
@@ -154,6 +163,7 @@ def _files(
     ablation: list[AblationRow],
     agreement: Agreement | None,
     large_header: bool,
+    firmware: Preprocessing | None = None,
 ) -> dict[str, bytes]:
     facts = inspect(shipped.content)
     metrics = Metrics(
@@ -167,7 +177,7 @@ def _files(
         **apart,
         ablation=ablation,
         agreement=agreement,
-        cost=measure_cost(shipped),
+        cost=measure_cost(shipped).model_copy(update={"preprocessing": firmware}),
     )
     choice = {
         "shipped_seed": shipped.seed,

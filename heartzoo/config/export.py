@@ -51,6 +51,11 @@ class ExportConfig(Section):
         description="publish also how the int8 file does on the test splits with the beats found by the detector "
         "instead of given",
     )
+    firmware_hz: Annotated[float, Field(ge=100.0, le=1000.0)] | None = Field(
+        default=None,
+        description="publish also what the preprocessing of heartzoo firmware costs for recordings at this rate, Hz, "
+        "on an emulated Cortex-M4F: needs the cross-compiler and the emulator",
+    )
     runtime: Runtime | None = Field(
         default=None,
         description="what runs the int8 file on the test splits; default TFLite Micro. For networks that take it "
