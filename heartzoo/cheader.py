@@ -59,7 +59,7 @@ def c_header(
         content: the bytes of the .tflite file.
         classes: class names in the order of the logits.
         facts: what :func:`heartzoo.flatbuffer.inspect` read from ``content``.
-        arena_bytes: what :func:`heartzoo.runtime.arena_bytes` measured; None where it could not.
+        arena_bytes: what :func:`heartzoo.interpreters.smallest_arena_bytes` measured; None where it could not.
         golden: test vectors.
         max_model_bytes: a larger model is refused.
 
@@ -142,7 +142,7 @@ def _constants(
     if arena_bytes is None:
         lines += ["/* The arena was not measured: the tflite-micro package was not installed at export. */"]
     else:
-        lines += ["/* Measured on a 64-bit host; a 32-bit core takes 10 to 15 % less. */"]
+        lines += ["/* In less it is not made ready, on a 64-bit host; a 32-bit core takes 10 to 15 % less. */"]
         lines += [f"#define {macro}_ARENA_BYTES {arena_bytes}"]
     lines += [f"#define {macro}_GOLDEN_COUNT {len(golden.raw_frames)}"]
     return "\n".join(lines)
