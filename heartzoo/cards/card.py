@@ -221,8 +221,8 @@ def _cost(metrics: Metrics) -> str:
     return (
         f"{cost.parameters:,} parameters, {cost.macs:,} multiply-accumulates an inference, "
         f"{cost.tflite_bytes:,} bytes of `.tflite`, {size(cost.arena_bytes)} of arena (TFLite Micro's allocator on a "
-        f"64-bit host; a 32-bit core needs 10-15 % less; making it ready may take more for a moment, which `model.h` and "
-        f"`heartzoo firmware` count), {sum(cost.operators.values())} operators: {operators}."
+        f"64-bit host; a 32-bit core needs 10-15 % less; making it ready may take more for a moment, which `model.h` "
+        f"and `heartzoo firmware` count), {sum(cost.operators.values())} operators: {operators}."
         + (f"\n\n{_preprocessing(cost.preprocessing)}" if cost.preprocessing else "")
     )
 
