@@ -135,13 +135,13 @@ def risks(configuration: dict[str, Any], metrics: Metrics) -> str:
 
 
 def _failing_classes(e: Evaluation) -> list[str]:
-    poor = sorted(
-        ((name, c) for name, c in e.per_class.items() if c.support and c.f1 < FAILING_F1), key=lambda item: item[1].f1
-    )
+    poor = [(c.f1, name, c) for name, c in e.per_class.items() if c.support and c.f1 < FAILING_F1]
+    called = dict(zip(e.per_class, map(sum, zip(*e.confusion_matrix, strict=True)), strict=True))
     return [
-        f"{name}: of {c.support:,} on {e.split} it finds {c.se:.1%}; of what it calls {name}, {c.ppv:.1%} is "
-        f"(F1 {c.f1:.2f})."
-        for name, c in poor
+        f"{name}: of {c.support:,} on {e.split} it finds {c.se:.1%}; "
+        + (f"of what it calls {name}, {c.ppv:.1%} is" if called[name] else "it calls nothing so")
+        + f" (F1 {c.f1:.2f})."
+        for _, name, c in sorted(poor, key=lambda item: item[0])
     ]
 
 
