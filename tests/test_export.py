@@ -252,7 +252,7 @@ def test_a_killed_export_leaves_no_version_and_the_next_one_works(run, entry, tm
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert zoo.list_models(zoo=root) == [] and not list(root.glob("tiny/*"))
+    assert zoo.read_index(root) == [] and not list(root.glob("tiny/*"))
     found = export(run, root=root)
     assert found.metrics.evaluations == entry.metrics.evaluations
 
@@ -276,7 +276,7 @@ def test_a_kill_while_the_files_are_written_leaves_no_version(entry, tmp_path):
     root = tmp_path / "zoo"
     died = subprocess.run([sys.executable, "-c", DIES, entry.folder, root])
     assert died.returncode == -signal.SIGKILL
-    assert zoo.list_models(zoo=root) == [] and not (root / "tiny" / "1.0.0").exists()
+    assert zoo.read_index(root) == [] and not (root / "tiny" / "1.0.0").exists()
     assert list((root / "tiny").iterdir()), "this kill came too early to show anything"
     files = {path.name: path.read_bytes() for path in entry.folder.iterdir()}
     found = publishing.publish(root, "tiny", "2.0.0", files)

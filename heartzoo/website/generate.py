@@ -46,8 +46,11 @@ def generate(docs: Path, zoo: Path) -> None:
 
 
 def _draw(entry: Entry, folder: Path) -> list[str]:
-    """Draw what a model's metrics give, but for the confusion matrices, which a script draws; the files' names."""
+    """Draw what a model's metrics give, but for the confusion matrices, which a script draws; their addresses.
+
+    Example beats need the recordings: they are ``assets/beats/NAME-VERSION.svg``, where an evaluation has drawn them.
+    """
     drawn = {name: figure for name, figure in pictures(entry.metrics).items() if not name.endswith("confusion")}
-    return [
-        path.name for name, figure in drawn.items() for path in save(figure, folder / f"{entry.name}-{name}", ["svg"])
-    ]
+    made = [path for name, figure in drawn.items() for path in save(figure, folder / f"{entry.name}-{name}", ["svg"])]
+    beats = folder.parents[1] / "assets" / "beats" / f"{entry.name}-{entry.version}.svg"
+    return [f"pictures/{path.name}" for path in made] + [f"../assets/beats/{beats.name}"] * beats.is_file()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from textwrap import indent
 from typing import Any
 
@@ -117,7 +118,7 @@ def card_page(entry: Entry, versions: list[IndexEntry], pictures: list[str]) -> 
     Args:
         entry: the newest version.
         versions: all that the index lists.
-        pictures: files beside the page, under ``pictures``.
+        pictures: addresses of pictures from the page.
     """
     text = entry.path("README.md").read_text()
     body = text.split("---\n", 2)[2].strip()
@@ -138,7 +139,7 @@ def card_page(entry: Entry, versions: list[IndexEntry], pictures: list[str]) -> 
         "## Confusion matrices",
         placeholder("matrix", f"matrices-{entry.name}", f"confusion matrices of {entry.name}"),
         "## Pictures",
-        *(f"![{name.removesuffix('.svg')}](pictures/{name})" for name in pictures),
+        *(f"![{PurePosixPath(address).stem}]({address})" for address in pictures),
         "## Downloads",
         downloads(entry),
         "## Versions",
