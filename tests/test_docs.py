@@ -11,7 +11,9 @@ import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(
-    path for path in [*(DOCS / "guides").glob("*.md"), DOCS / "quickstart.md"] if "```python" in path.read_text()
+    path
+    for path in [*(DOCS / "guides").glob("*.md"), DOCS / "quickstart.md", DOCS / "classify.md"]
+    if "```python" in path.read_text()
 )
 
 
