@@ -11,26 +11,17 @@ import numpy as np
 
 from heartzoo._version import __version__
 from heartzoo.config import Config, InputConfig
+from heartzoo.contract_steps import steps
 from heartzoo.data.databases import DATABASES
 from heartzoo.data.download import split_records
-from heartzoo.data.rr import FEATURES, LONGEST_S, SHORTEST_S, SINGLE_BEAT_S
-from heartzoo.data.signal import BEAT_LENGTH, RESAMPLING_REACH, WINDOW_S
+from heartzoo.data.rr import FEATURES
+from heartzoo.data.signal import RESAMPLING_REACH, WINDOW_S
 from heartzoo.data.splits import get_split
 from heartzoo.data.template import (
     AFTER_S,
     BEFORE_S,
-    EPSILON_MV,
-    FIRST_BEATS,
-    LATE_OCTAVES,
-    MEMORY_BEATS,
-    REGULAR_OCTAVES,
     SHIFT_S,
     TEMPLATE_FEATURES,
-    USUAL_BEATS,
-    USUAL_SPREAD,
-    USUAL_STEP,
-    WAVES_S,
-    wave,
 )
 from heartzoo.data.training_set import TrainingSet
 from heartzoo.flatbuffer import ModelFacts, TensorFacts
@@ -123,170 +114,8 @@ def preprocessing(config: Config, facts: ModelFacts) -> dict[str, Any]:
         "template_features": [
             {"name": name, "formula": TEMPLATE_FEATURES[name].formula} for name in contract.template_features
         ],
-        "steps": _steps(contract, facts),
+        "steps": steps(contract, facts),
     }
-
-
-def _steps(contract: InputConfig, facts: ModelFacts) -> list[str]:
-    steps = [
-        "Signal: the first lead of preprocessing.leads that the record has, in mV over the whole record (wfdb's "
-        "physical units; 200 units per mV where the header gives no gain).",
-        f"Resample to {contract.fs:g} Hz: scipy.signal.resample_poly(x, up, down, padtype='edge') with up/down the "
-        "reduced ratio of the sampling rates (default window, Kaiser 5.0), in float64.",
-    ]
-    for kind, cutoff in (("high", contract.highpass_hz), ("low", contract.lowpass_hz)):
-        if cutoff is not None:
-            steps.append(
-                f"{kind.capitalize()}-pass at {contract.fs:g} Hz, causal: sos = scipy.signal.butter(2, {cutoff:g}, "
-                f"'{kind}pass', fs={contract.fs:g}, output='sos'); "
-                "y = sosfilt(sos, x, zi=sosfilt_zi(sos) * x[0]), in float64."
-            )
-    if contract.cut == "rhythm":
-        return steps + _rhythm(contract) + _inference(facts)
-    steps += [
-        "Beats: every annotation whose symbol is one of preprocessing.beat_symbols, at its sample s of the recording; "
-        f"its position after resampling is c = floor(s * {contract.fs:g} / recording_fs + 0.5).",
-        *{"centred": _centred, "difference": _difference, "features": _features, "r-peak": _from_r_peak}[contract.cut](
-            contract
-        ),
-    ]
-    if contract.features or contract.cut == "difference":
-        steps.append(
-            f"R-R intervals over all beats of preprocessing.beat_symbols, scored or not: pre[k] = t[k] - t[k-1] and "
-            f"post[k] = t[k+1] - t[k] in seconds from the annotated samples, each limited to {SHORTEST_S:g} ... "
-            f"{LONGEST_S:g} s; the first beat's pre is its post, the last beat's post is its pre, a lone beat has "
-            f"{SINGLE_BEAT_S:g} s for both. H(m) = the last m values of pre up to and including pre[k], without the "
-            "first beat's (fewer at the start; the first beat uses the second's H and mean). Every feature is limited "
-            "to -1 ... 1 and given in float32, in the order listed."
-        )
-    if _takes_template(contract):
-        steps.append(_template(contract))
-    if contract.template_features:
-        steps.append(
-            "Template features: each of template_features, with b = window - mean(window) and T less its mean, limited "
-            "to -1 ... 1, float32, in the order listed; they follow the R-R features in the "
-            f"{'frame' if contract.cut == 'features' else 'second input'}."
-        )
-    if any(name.endswith("usual") for name in contract.template_features):
-        steps.append(
-            f"What is usual or unusual: for each such feature f (limited), m starts as the first beat's f and v as "
-            f"{USUAL_SPREAD:g}^2. Of each beat in turn the feature is taken; then, if the beat is regular, with "
-            f"a = 1 / min(n, {USUAL_BEATS}) and d = f - m limited to -{USUAL_STEP:g} ... {USUAL_STEP:g}: m = m + a d "
-            "and, if n > 1, v = (1 - a)(v + a d^2)."
-        )
-    scored = "Scored are the beats whose symbol class_map lists; the others still count in the R-R intervals."
-    return [*steps, *_inference(facts), scored]
-
-
-def _inference(facts: ModelFacts) -> list[str]:
-    reset = (
-        "Reset the interpreter before each frame (MicroInterpreter::Reset() of TFLite Micro, reset_all_variables() of "
-        "LiteRT): the network keeps a state, which must not come from the frame before."
-    )
-    return [
-        "Quantize each input: clip(round_half_even(value / scale) + zero_point, low, high) in float32, with dtype, "
-        "scale and zero_point of tensors.inputs, in the order listed there; low and high are -128 and 127 for int8, "
-        "-32768 and 32767 for int16.",
-        *([reset] if facts.keeps_state else []),
-        "Class: the largest output; of equal ones the first. Logit = (output - zero_point) * scale; "
-        "softmax(logits / confidence.temperature) gives probabilities, that of the class is the confidence. Who can "
-        "abstain does so below confidence.threshold, where there is one; figures are without abstention unless said.",
-    ]
-
-
-def _rhythm(contract: InputConfig) -> list[str]:
-    steps = [
-        f"Frames: x[k * {contract.frame} : (k + 1) * {contract.frame}] for k = 0, 1, ... in float32; the incomplete "
-        "one at the end is dropped. As samples of the recording a frame lasts from "
-        f"floor(k * {contract.frame} * recording_fs / {contract.fs:g}) to "
-        f"floor(((k + 1) * {contract.frame} - 1) * recording_fs / {contract.fs:g}).",
-        "Symbol of a frame: n where the rhythm annotation '(N' holds from its first to its last sample without a "
-        "rhythm mark in between, f for '(AFIB' or '(AFL'; ~ where no rhythm is annotated and its beats are all Q; "
-        "? otherwise. A rhythm lasts to the sample of its ')', or to the next mark. Scored are the frames whose symbol "
-        "class_map lists.",
-    ]
-    if contract.drowned_share:
-        low, high = contract.drowned_snr_db
-        steps.append(
-            "Noise, in databases that mark none (all but Icentia11k): "
-            f"round({contract.drowned_share:g} n) of a record's n frames are there once more with the symbol ~: "
-            "rng = numpy.random.default_rng(zlib.crc32(record name)); chosen = sort(rng.choice(n, count, "
-            "replace=False)); of nstdb's bw and ma (their second halves, resampled) each gets a stretch: source "
-            "rng.integers(0, 2, count), start rng.integers(0, samples - frame + 1, count), less its mean, at "
-            f"rng.uniform({low:g}, {high:g}, (count, 1)) dB of 20 log10(std(frame) / std(stretch)). They follow the "
-            "record's other frames."
-        )
-    steps.append(_z_score(contract))
-    return steps
-
-
-def _centred(contract: InputConfig) -> list[str]:
-    return [
-        f"Frame: x[c - {contract.frame // 2} : c + {contract.frame - contract.frame // 2}] in float32; indices outside "
-        "the record take the first or last sample.",
-        _z_score(contract),
-    ]
-
-
-def _difference(contract: InputConfig) -> list[str]:
-    qrs = wave("QRS", contract.fs)
-    return [
-        "Frame: of the beat's shifted window and the template T that the next sentences describe, each less its own "
-        f"mean, (window - T) / (max T - min T + {EPSILON_MV:g} mV) with max and min over QRS [{qrs.start}:{qrs.stop}] "
-        "of the window, computed in float64, stored in float32.",
-        "Normalise: limit to -1 ... 1.",
-    ]
-
-
-def _features(contract: InputConfig) -> list[str]:
-    what = "R-R features, then the template features" if contract.template_features else "R-R features"
-    return [
-        f"Frame: the beat's {len(contract.features)} features as they are, the {what}; no signal, no normalisation."
-    ]
-
-
-def _takes_template(contract: InputConfig) -> bool:
-    return bool(contract.template_features) or contract.cut == "difference"
-
-
-def _template(contract: InputConfig) -> str:
-    before, after, shift = (round(seconds * contract.fs) for seconds in (BEFORE_S, AFTER_S, SHIFT_S))
-    waves = {name: wave(name, contract.fs) for name in WAVES_S}
-    parts = ", ".join(f"{name} [{part.start}:{part.stop}]" for name, part in waves.items())
-    rule = {
-        "median": f"|log2(pre / median of H(64))| < {REGULAR_OCTAVES:g}",
-        "late": f"log2(pre / 90 % quantile of H(128), linear interpolation) > {LATE_OCTAVES:g}",
-    }[contract.regular_beats]
-    return (
-        f"Template, from x in float32, computed in float64: the window of a beat with shift s is "
-        f"x[c + s - {before} : c + s + {after}] (indices outside the record take the first or last sample); of a "
-        f"window, {parts}. The template T starts as the first beat's window with s = 0. For each beat k = 0, 1, ... in "
-        f"turn, scored or not: take that s of -{shift} ... {shift} whose window correlates best with T over QRS, "
-        f"sum((w - mean)(T - mean)) / sqrt(sum((w - mean)^2) * sum((T - mean)^2) + {EPSILON_MV:g}^4) with sums and "
-        "means over QRS (of equal ones the lowest s); that window and T as it now is make the beat's input. Then, "
-        f"if the beat is regular, T = T + (window - T) / min(n, {MEMORY_BEATS}), n being the number of regular beats "
-        f"up to and including it. Regular is a beat with {rule}, or one of the record's first {FIRST_BEATS}; pre and H "
-        "as in the R-R features."
-    )
-
-
-def _z_score(contract: InputConfig) -> str:
-    return (
-        f"Normalise: (frame - mean) / (standard deviation + {contract.epsilon:g} mV), mean and population standard "
-        "deviation of the frame in float64, result in float32."
-    )
-
-
-def _from_r_peak(contract: InputConfig) -> list[str]:
-    width = round(WINDOW_S * contract.fs)
-    return [
-        f"Windows: the resampled signal x falls into windows of {width} samples (the last may be shorter); a beat "
-        "belongs to window w = floor(c / width), at most the last. T = the median distance of neighbouring beats that "
-        "both belong to w; of all neighbouring beats of the record where w has no two.",
-        f"Frame: sample i of {contract.frame} is (x[c + i] - low) / (high - low), limited to 0 ... 1, with low and "
-        f"high the smallest and largest value of window w; 0 from i = floor({BEAT_LENGTH:g} T) on, beyond the record, "
-        "and where the window is flat; float32. No further normalisation.",
-    ]
 
 
 def _evaluation_rules() -> list[str]:
