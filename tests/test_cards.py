@@ -137,3 +137,8 @@ def test_metrics_that_lack_a_field_give_one_line_and_leave_the_card(tiny_zoo, tm
 def test_a_person_on_both_sides_is_named():
     assert "nobody is in two of them but the person of record 202" in text("arr-5-rr-sm")
     assert "nobody is in two of them." in text("cnn1") and "the same people are in all of them" in text("res-187")
+
+
+def test_a_model_of_the_random_split_is_not_offered_for_wearables():
+    use = text("res-187").partition("## Intended use")[2].partition("## ")[0]
+    assert "comparison with the literature alone" in use and "unseen patients" not in use

@@ -22,12 +22,19 @@ BEAT_LIMITS = (
 RHYTHM_LIMITS = "Frames in which a rhythm begins or ends are not scored; a recording as it comes has such frames too."
 
 
-def intended_use(task: str) -> str:
+def intended_use(task: str, track: str) -> str:
     """What the model is for, and what not."""
-    unit = TASKS[task].unit
+    uses = {
+        "random": "For comparison with the literature alone: its figures are of people whose other beats trained it, "
+        "and say little of anybody else.",
+        "synthetic": "To see that the pipe works: it has never met a recording of a person.",
+    }
+    unseen = (
+        f"For firmware and machine-learning engineers who build wearables and want {TASKS[task].unit} labelled on the "
+        "device, and for researchers and students who need a baseline that was measured on unseen patients."
+    )
     return (
-        f"For firmware and machine-learning engineers who build wearables and want {unit} labelled on the device, and "
-        "for researchers and students who need a baseline that was measured on unseen patients.\n\n"
+        f"{uses.get(track, unseen)}\n\n"
         "Out of scope: diagnosis, monitoring or treatment of a person; alarms that somebody relies on; paced hearts; "
         "children; leads, sensors and sampling rates other than below without a validation of your own; any other "
         "illness of the heart than the classes name."
@@ -124,6 +131,8 @@ def risks(configuration: dict[str, Any], metrics: Metrics) -> str:
     lines = [configuration["limits"], *_failing_classes(first), _patients(first)]
     if metrics.robustness:
         lines.append(_worst_disturbance(metrics, first))
+    if first.track == "synthetic":
+        return "\n".join(f"- {line}" for line in [*lines, "Nothing here tells how it does on people."] if line)
     lines += [
         _people(first),
         "Trained on one lead of two-lead Holter recordings of a few dozen people, most of them ill; other leads, "

@@ -48,7 +48,7 @@ def card(configuration: dict[str, Any], metrics: Metrics, files: Mapping[str, Ma
     steps = configuration["config"].get("compression") or []
     sections = {
         "Overview": _overview(configuration, metrics),
-        "Intended use": intended_use(metrics.task),
+        "Intended use": intended_use(metrics.task, configuration["training"]["track"]),
         "Bias, risks and limitations": risks(configuration, metrics),
         "Input contract": contract(configuration),
         "Classes": _classes(configuration),

@@ -73,6 +73,7 @@ def select(
     if fits:
         show_models(fits)
         print("Flash is the model's alone: the interpreter, its kernels and your own code come on top.")
+        print("Arena is what stays allocated: a small model may need more to be made ready; its model.h says how much.")
         if len({entry.task for entry in fits}) > 1:
             print("Figures of different tasks do not compare: choose one with --task.")
     for miss in misses[:NEAREST_MISSES]:

@@ -71,7 +71,10 @@ def by_the_text(x: np.ndarray, fs: float) -> list[int]:
     for cutoff, kind in ((9.0, "highpass"), (20.0, "lowpass")):
         sos = dsp.butter(2, cutoff, kind, fs=fs, output="sos")
         b = dsp.sosfilt(sos, b, zi=dsp.sosfilt_zi(sos) * b[0])[0]
-    at = lambda values, i: float(values[max(i, 0)])  # noqa: E731
+
+    def at(values, i: int) -> float:
+        return float(values[max(i, 0)])
+
     h = [math.sqrt(sum(float(v) ** 2 for v in b[max(i - n(0.07) + 1, 0) : i + 1]) / n(0.07)) for i in range(len(x))]
     state = {"S": 0.0, "N": 0.0, "r": 0.0, "p": 0.0, "last": 0, "due": 0, "slope": 0.0}
     missed: list[tuple[int, float]] = []
