@@ -20,13 +20,14 @@ from heartzoo.end_to_end import evaluate_end_to_end
 from heartzoo.evaluation import DISTURBANCES, Subject, evaluate, evaluate_disturbed, evaluate_personalised
 from heartzoo.files import atomic_path, write_json
 from heartzoo.flatbuffer import inspect
+from heartzoo.interpreters import smallest_arena_bytes
 from heartzoo.metrics_file import AblationRow, Cost, DisturbedResult, EndToEndResult, Evaluation, PersonalisedResult
 from heartzoo.openings import log_openings
 from heartzoo.personalisation import FIRST_S, Logits, Personalisation, choose
 from heartzoo.predictors import keras_subject, tflite_subject
 from heartzoo.progress import console
 from heartzoo.quantization import to_tflite
-from heartzoo.runtime import arena_bytes, default_runtime, predict_parallel
+from heartzoo.runtime import default_runtime, predict_parallel
 from heartzoo.tasks import get_task
 
 
@@ -232,6 +233,6 @@ def measure_cost(candidate: Candidate) -> Cost:
         macs=facts.macs,
         tflite_bytes=facts.tflite_bytes,
         keras_bytes=candidate.keras_path.stat().st_size,
-        arena_bytes=arena_bytes(candidate.content),
+        arena_bytes=smallest_arena_bytes(candidate.content),
         operators=facts.operators,
     )

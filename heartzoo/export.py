@@ -35,7 +35,6 @@ from heartzoo.data.training_set import TrainingSet, load_training_set
 from heartzoo.errors import UserError
 from heartzoo.firmware import preprocessing_cost
 from heartzoo.flatbuffer import inspect
-from heartzoo.interpreters import smallest_arena_bytes
 from heartzoo.metrics_file import (
     SCHEMA_VERSION,
     AblationRow,
@@ -201,7 +200,7 @@ def _files(
     limit = len(shipped.content) if large_header else cheader.MAX_MODEL_BYTES
     if len(shipped.content) <= limit:
         golden = golden_vectors(config, shipped.content)
-        classes, arena = metrics.classes, smallest_arena_bytes(shipped.content)
+        classes, arena = metrics.classes, metrics.cost.arena_bytes
         text = cheader.c_header(config.name, version, shipped.content, classes, facts, arena, golden, limit)
         files["model.h"] = text.encode("ascii")
     listed = {name: zoo_index.facts(content).model_dump() for name, content in files.items()}

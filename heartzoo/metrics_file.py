@@ -368,8 +368,9 @@ class Cost(_Entry):
     """What the model costs.
 
     ``parameters`` counts the registered float architecture before folding, ``macs`` the multiply-accumulates of one
-    inference. ``arena_bytes`` is "Arena allocation total" of the tflite-micro wheel on a 64-bit host; it is left out
-    where that wheel does not exist (anywhere but Linux x86-64).
+    inference. ``arena_bytes`` is the smallest arena in which the tflite-micro wheel makes the model ready on a 64-bit
+    host; of older versions what stays allocated then, which is less for a very small network. It is left out where that
+    wheel does not exist (anywhere but Linux x86-64).
     """
 
     parameters: Count

@@ -24,7 +24,7 @@ LAYERS = (
     "evaluation end_to_end example_beats metrics_file openings predictors contract contract_steps cheader cost",
     "zoo_index zoo verification zoo_download selection publishing "
     "plots tables ablation models_table cards comparison experiment_results classification firmware",
-    "runs quantization_report candidates export experiments",
+    "runs quantization_report candidates export experiments remeasurement",
     "cli demo website __main__",
 )
 RANK = {f"heartzoo.{name}": rank for rank, names in enumerate(LAYERS) for name in names.split()}
@@ -52,6 +52,7 @@ LOAD_KERAS = (
     "heartzoo.candidates",
     "heartzoo.experiments",
     "heartzoo.export",
+    "heartzoo.remeasurement",
 )
 
 

@@ -76,6 +76,11 @@ def card(configuration: dict[str, Any], metrics: Metrics, files: Mapping[str, Ma
 
 def _summary(configuration: dict[str, Any]) -> str:
     said = f"{configuration['summary']}. {configuration['origin']}".strip(". ") + "."
+    if before := configuration.get("remeasured"):  # older versions lack it, too
+        said += (
+            f" The model's files are those of version {before['version']}, byte for byte; new are figures that it "
+            f"lacked, measured by revision `{before['git_revision']}`."
+        )
     return f"{said[:1].upper()}{said[1:]}\n\n{DISCLAIMER}"
 
 
@@ -220,9 +225,9 @@ def _cost(metrics: Metrics) -> str:
     operators = ", ".join(f"{count} x {name}" for name, count in cost.operators.items())
     return (
         f"{cost.parameters:,} parameters, {cost.macs:,} multiply-accumulates an inference, "
-        f"{cost.tflite_bytes:,} bytes of `.tflite`, {size(cost.arena_bytes)} of arena (TFLite Micro's allocator on a "
-        f"64-bit host; a 32-bit core needs 10-15 % less; making it ready may take more for a moment, which `model.h` "
-        f"and `heartzoo firmware` count), {sum(cost.operators.values())} operators: {operators}."
+        f"{cost.tflite_bytes:,} bytes of `.tflite`, {size(cost.arena_bytes)} of arena (TFLite Micro on a 64-bit host; "
+        f"a 32-bit core needs 10-15 % less; `model.h` and `heartzoo firmware` say what making it ready takes), "
+        f"{sum(cost.operators.values())} operators: {operators}."
         + (f"\n\n{_preprocessing(cost.preprocessing)}" if cost.preprocessing else "")
     )
 

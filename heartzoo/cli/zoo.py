@@ -101,7 +101,7 @@ def cost(
     from rich.table import Table
 
     from heartzoo.cost import operator_costs
-    from heartzoo.runtime import arena_bytes
+    from heartzoo.interpreters import smallest_arena_bytes
     from heartzoo.tables import show
     from heartzoo.zoo import find
 
@@ -116,7 +116,7 @@ def cost(
         shape = " x ".join(map(str, row.output))
         table.add_row(row.name, shape, f"{row.macs:,}", f"{row.weight_bytes:,}", f"{row.live_bytes:,}", estimate)
     show(table)
-    arena, instructions = arena_bytes(content), sum(row.instructions or 0 for row in rows)
+    arena, instructions = smallest_arena_bytes(content), sum(row.instructions or 0 for row in rows)
     print(
         f"{len(rows)} operators, {sum(row.macs for row in rows):,} MACs, {len(content):,} B of .tflite, "
         f"arena {'not measured' if arena is None else f'{arena:,} B'}, "

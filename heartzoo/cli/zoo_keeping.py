@@ -1,4 +1,4 @@
-"""``heartzoo download``, ``select``, ``publish``, ``zoo verify`` and ``zoo withdraw``: getting and keeping models."""
+"""``heartzoo download``, ``select``, ``publish``, and ``zoo``: getting and keeping models."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from heartzoo.cli.backend import import_keras
 from heartzoo.cli.zoo import ModelName, show_models
 from heartzoo.errors import UserError
 
@@ -73,7 +74,10 @@ def select(
     if fits:
         show_models(fits)
         print("Flash is the model's alone: the interpreter, its kernels and your own code come on top.")
-        print("Arena is what stays allocated: a small model may need more to be made ready; its model.h says how much.")
+        print(
+            "Arena is TFLite Micro's on a 64-bit host; of a version before heartzoo measured what making a model ready"
+        )
+        print("takes, it may be some hundred bytes short.")
         if len({entry.task for entry in fits}) > 1:
             print("Figures of different tasks do not compare: choose one with --task.")
     for miss in misses[:NEAREST_MISSES]:
@@ -138,6 +142,24 @@ def verify(
 
 def _count(things: Sequence[object], word: str) -> str:
     return f"{len(things):,} {word}{'' if len(things) == 1 else 's'}"
+
+
+@app.command()
+def remeasure(
+    name: ModelName,
+    version: Annotated[str | None, typer.Option(help="X.Y.Z; default its own with the last number raised")] = None,
+    robustness: Annotated[bool, typer.Option("--robustness", help="also measure it on disturbed recordings")] = False,
+    zoo: ZooFolder = None,
+) -> None:
+    """Publish a model's very files under a new version with figures that its version lacks: with found beats, arena."""
+    import_keras()
+    from heartzoo.export import describe
+    from heartzoo.remeasurement import remeasure as measure
+
+    entry = measure(name, version, zoo, robustness)
+    print(f"wrote {entry.name}@{entry.version}")
+    for line in describe(entry):
+        print(f"  {line}")
 
 
 @app.command()

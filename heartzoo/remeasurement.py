@@ -1,0 +1,102 @@
+"""A published model's very files under a new version, with figures that heartzoo did not measure when it appeared."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from heartzoo import cards, cheader, publishing, verification, zoo, zoo_index
+from heartzoo.candidates import Candidate, measure_end_to_end, measure_robustness
+from heartzoo.config import Config
+from heartzoo.contract import git_revision
+from heartzoo.errors import UserError
+from heartzoo.export import golden_vectors
+from heartzoo.files import cache_dir
+from heartzoo.flatbuffer import inspect
+from heartzoo.interpreters import smallest_arena_bytes
+from heartzoo.metrics_file import Metrics, to_bytes
+from heartzoo.tasks import get_task
+from heartzoo.zoo_index import version_key
+
+
+def remeasure(name: str, version: str | None = None, root: Path | None = None, robustness: bool = False) -> zoo.Entry:
+    """Publish a version's ``model.tflite`` and ``model.keras`` once more, with newer figures beside the published ones.
+
+    First the published figures on the first test split must come out again. New are those with found beats, where the
+    test splits are of whole recordings; the arena; and, if asked for, the robustness. An interrupted call begins again
+    and reuses what it had measured.
+
+    Args:
+        name: ``NAME`` or ``NAME@VERSION``.
+        version: semantic version; default that one with its patch number raised.
+        root: the zoo's folder; default the zoo in use.
+        robustness: also measure the file on disturbed recordings.
+
+    Returns:
+        The new entry.
+
+    Raises:
+        UserError: no such model, the version exists, the published figures do not come out again, or data are missing.
+    """
+    root = root or zoo.zoo_folder()
+    entry = zoo.find(name, root)
+    version = version or _next_patch(entry.version)
+    publishing.check_free(root, entry.name, version)
+    config = _config(entry, robustness)
+    if problems := verification.recompute(root, f"{entry.name}@{entry.version}", config.export.present_only).problems:
+        raise UserError(problems[0], "see heartzoo zoo verify: nothing is published with figures that do not hold")
+    metrics = _measured(entry, config, root, version)
+    return publishing.publish(root, entry.name, version, _files(entry, config, version, metrics))
+
+
+def _next_patch(version: str) -> str:
+    major, minor, patch = version_key(version)
+    return f"{major}.{minor}.{patch + 1}"
+
+
+def _config(entry: zoo.Entry, robustness: bool) -> Config:
+    """The entry's configuration with what is measured now among its export settings."""
+    export = entry.config.export
+    changes = {
+        "end_to_end": entry.config.track != "random" and not get_task(entry.config.task).of_rhythm,
+        "robustness": export.robustness or robustness,
+    }
+    return entry.config.model_copy(update={"export": export.model_copy(update=changes)})
+
+
+def _measured(entry: zoo.Entry, config: Config, root: Path, version: str) -> Metrics:
+    published, content = entry.metrics, entry.path("model.tflite").read_bytes()
+    seed = entry.configuration["training"]["shipped_seed"]
+    candidate = Candidate(seed, entry.path("model.keras"), {}, content)
+    label, work = f"{entry.name}@{version}", cache_dir() / "remeasured" / f"{entry.name}-{entry.version}"
+    return published.model_copy(
+        update={
+            "version": version,
+            "robustness": published.robustness or measure_robustness(config, candidate, work, root, label),
+            "end_to_end": measure_end_to_end(config, candidate, work, root, label),
+            "cost": published.cost.model_copy(update={"arena_bytes": smallest_arena_bytes(content)}),
+        }
+    )
+
+
+def _files(entry: zoo.Entry, config: Config, version: str, metrics: Metrics) -> dict[str, bytes]:
+    content = entry.path("model.tflite").read_bytes()
+    configuration = entry.configuration | {
+        "version": version,
+        "remeasured": {"version": entry.version, "git_revision": git_revision()},
+        "config": config.model_dump(mode="json"),
+    }
+    files = {
+        "configuration.json": (json.dumps(configuration, indent=1, allow_nan=False) + "\n").encode(),
+        "metrics.json": to_bytes(metrics),
+        "model.keras": entry.path("model.keras").read_bytes(),
+        "model.tflite": content,
+    }
+    if "model.h" in entry.files:
+        golden, arena = golden_vectors(config, content), metrics.cost.arena_bytes
+        text = cheader.c_header(
+            entry.name, version, content, metrics.classes, inspect(content), arena, golden, len(content)
+        )
+        files["model.h"] = text.encode("ascii")
+    listed = {file: zoo_index.facts(held).model_dump() for file, held in files.items()}
+    return files | {zoo_index.CARD: cards.card(configuration, metrics, listed).encode()}

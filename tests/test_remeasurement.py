@@ -1,0 +1,56 @@
+"""A published model measured anew: the same files, the published figures, and those that were missing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from heartzoo import verification, zoo
+from heartzoo.errors import UserError
+from heartzoo.interpreters import default_runtime
+from heartzoo.remeasurement import remeasure
+
+needs_tflm = pytest.mark.skipif(default_runtime() != "tflm", reason="the tflite-micro package is not installed")
+
+
+@pytest.fixture
+def copy(cache, tiny_zoo, tmp_path) -> Path:
+    """A copy of the tiny zoo to publish in."""
+    return shutil.copytree(tiny_zoo, tmp_path / "zoo")
+
+
+@needs_tflm
+def test_the_new_version_has_the_files_of_the_old_and_more_figures(copy: Path) -> None:
+    old = zoo.find("tiny@1.0.0", copy)
+    new = remeasure("tiny", root=copy)
+    assert (new.version, new.configuration["version"], new.metrics.version) == ("1.0.1", "1.0.1", "1.0.1")
+    for name in ("model.tflite", "model.keras"):
+        assert new.path(name).read_bytes() == old.path(name).read_bytes()
+    assert new.metrics.evaluations == old.metrics.evaluations and new.metrics.seeds == old.metrics.seeds
+    assert not old.metrics.end_to_end
+    assert [(r.split, r.file_sha256) for r in new.metrics.end_to_end] == [
+        ("synthetic-test", old.files["model.tflite"]["sha256"])
+    ]
+    assert new.configuration["remeasured"]["version"] == "1.0.0"
+    assert "files are those of version 1.0.0" in new.path("README.md").read_text()
+    assert '_VERSION "1.0.1"' in new.path("model.h").read_text()
+    assert not any(found.problems for found in verification.verify(copy))
+
+
+def test_figures_that_do_not_come_out_again_are_not_published_anew(copy: Path) -> None:
+    path = copy / "tiny" / "1.0.0" / "metrics.json"
+    tree = json.loads(path.read_text())
+    row = tree["evaluations"][0]["confusion_matrix"][0]
+    row[0], row[1] = row[0] - 1, row[1] + 1
+    path.write_text(json.dumps(tree))
+    with pytest.raises(UserError):
+        remeasure("tiny", root=copy)
+    assert not (copy / "tiny" / "1.0.1").exists()
+
+
+def test_a_version_is_never_overwritten(copy: Path) -> None:
+    with pytest.raises(UserError, match="exists and is never overwritten"):
+        remeasure("tiny", "1.0.0", copy)
