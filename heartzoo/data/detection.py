@@ -31,17 +31,17 @@ whole samples: ``n(d) = floor(d * fs + 1/2)``. Positions are whole samples, all 
    if that one is at least .75 times as large as the other. The usual sign is that of ``p`` (positive if 0), which
    starts as 0; then ``p = p + (1 - p) / 8`` after a positive R peak and ``p + (-1 - p) / 8`` after a negative one.
 8. Searching back: if there is a missed one and its height is above .65 t, it is a beat (7). If not, the search fails:
-   none is missed, S is the largest of .8 S, 2 N and .01, v is .8 v, and due moves on by floor(r). This happens also
-   without a candidate, as soon as sample s has come with s + 1 - n(.22) > due.
+   none is missed, S is the largest of .8 S, 2 N and .01, and due moves on by floor(r). This happens also without a
+   candidate, as soon as sample s has come with s + 1 - n(.22) > due.
 
 At the end the signal's last value goes on for n(.3), and what is being learned is decided; a peak out there is dropped.
 
 The prepared signal lags behind the recording: its low-pass, if it has one, delays it by ``n(sqrt(2) / (2 pi cutoff))``
 samples, which are taken off the positions. A peak is given at most 3.5 s after it, usually .3 s.
 
-Steps 7 and 8 were informed by published results on DS2, in which an earlier version took P waves without a beat in
-second-degree AV block, and noise in pauses, for missed beats; the constants were chosen on DS1 and svdb-train alone,
-as they are and with beats taken out, noise added or their amplitude changed.
+Steps 7 and 8 were informed by an earlier version's published result on DS2, by record: most of its false peaks were
+in second-degree AV block and in long pauses. Their constants were chosen on DS1 and svdb-train alone, as they are and
+with beats taken out, noise added or the amplitude changed.
 
 References:
     Pan and Tompkins 1985, A real-time QRS detection algorithm (IEEE Trans Biomed Eng 32(3)): band-pass, integration,
@@ -339,7 +339,6 @@ class _Judge:
             else:
                 self._missed = None
                 self._signal = max(FALL * self._signal, NOISE_MARGIN * self._noise, LOWEST_MV)
-                self._slope *= FALL
                 self._step = STEP_AFTER_FAILURE
                 self._due += int(self._interval)
         return found

@@ -107,7 +107,7 @@ def by_the_text(x: np.ndarray, fs: float) -> list[int]:
                 beat(missed[0][0])
             else:
                 missed.clear()
-                state.update(S=max(0.8 * state["S"], 2 * state["N"], 0.01), v=0.8 * state["v"], failed=True)
+                state.update(S=max(0.8 * state["S"], 2 * state["N"], 0.01), failed=True)
                 state["due"] += math.floor(state["r"])
 
     def decide(c: int) -> None:

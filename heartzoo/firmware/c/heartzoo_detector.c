@@ -8,8 +8,6 @@
 
 #define LOWEST_MV 0.01f
 #define STEP 0.125f
-#define STEP_AFTER_FAILURE 0.5f
-#define FALL 0.8f
 
 void heartzoo_detector_start(heartzoo_detector *detector) {
   memset(detector, 0, sizeof *detector);
@@ -35,7 +33,7 @@ static void accept(heartzoo_detector *detector, const heartzoo_candidate *beat, 
   const float since = (float)(at - detector->last);
   const float interval = fmaxf(HEARTZOO_SHORTEST_INTERVAL, fminf(HEARTZOO_LONGEST_INTERVAL, since));
   const int32_t peak = at + r_peak(detector, beat);
-  const float step = detector->search_failed ? STEP_AFTER_FAILURE : STEP;
+  const float step = detector->search_failed ? 0.5f : STEP;
   detector->level += step * (fminf(beat->height, 2.0f * detector->level) - detector->level);
   detector->slope += step * (fminf(beat->slope, 2.0f * detector->slope) - detector->slope);
   detector->interval += STEP * (interval - detector->interval);
@@ -56,8 +54,7 @@ static void search_back(heartzoo_detector *detector, int32_t until, heartzoo_pea
     } else {
       detector->has_missed = 0;
       detector->search_failed = 1;
-      detector->level = fmaxf(fmaxf(FALL * detector->level, 2.0f * detector->noise), LOWEST_MV);
-      detector->slope *= FALL;
+      detector->level = fmaxf(fmaxf(0.8f * detector->level, 2.0f * detector->noise), LOWEST_MV);
       detector->due += (int32_t)detector->interval;
     }
   }
