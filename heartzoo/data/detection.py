@@ -40,8 +40,8 @@ The prepared signal lags behind the recording: its low-pass, if it has one, dela
 samples, which are taken off the positions. A peak is given at most 3.5 s after it, usually .3 s.
 
 Steps 7 and 8 were informed by an earlier version's published result on DS2, by record: most of its false peaks were
-in second-degree AV block and in long pauses. Their constants were chosen on DS1 and svdb-train alone, as they are and
-with beats taken out, noise added or the amplitude changed.
+in a record with second-degree AV block and one with long pauses. Their constants were chosen on DS1 and svdb-train
+alone, as they are and with beats taken out, noise added or the amplitude changed.
 
 References:
     Pan and Tompkins 1985, A real-time QRS detection algorithm (IEEE Trans Biomed Eng 32(3)): band-pass, integration,
