@@ -105,8 +105,9 @@ def test_the_end_to_end_result_is_published_where_asked_for_and_measured_once(ru
         assert [result.split for result in entry.metrics.end_to_end] == ["synthetic-test"]
         assert entry.metrics.end_to_end[0].file_sha256 == entry.files["model.tflite"]["sha256"]
     assert len(asked) == 1
-    card = (entry.folder / "README.md").read_text()
-    assert "## End to end (synthetic-test)" in card and "| detection | 0.9" in card
+    card, detection = (entry.folder / "README.md").read_text(), entry.metrics.end_to_end[0].detection
+    assert "## End to end (synthetic-test)" in card and detection.se > 0.9 and detection.ppv > 0.9
+    assert f"| detection | {detection.se:.4f} | {detection.ppv:.4f} |" in card
 
 
 def test_robustness_is_published_where_asked_for_and_measured_once(run, tmp_path, monkeypatch):

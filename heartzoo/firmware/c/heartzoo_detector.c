@@ -33,12 +33,14 @@ static void accept(heartzoo_detector *detector, const heartzoo_candidate *beat, 
   const float since = (float)(at - detector->last);
   const float interval = fmaxf(HEARTZOO_SHORTEST_INTERVAL, fminf(HEARTZOO_LONGEST_INTERVAL, since));
   const int32_t peak = at + r_peak(detector, beat);
-  detector->level += STEP * (fminf(beat->height, 2.0f * detector->level) - detector->level);
+  const float step = detector->search_failed ? 0.5f : STEP;
+  detector->level += step * (fminf(beat->height, 2.0f * detector->level) - detector->level);
+  detector->slope += step * (fminf(beat->slope, 2.0f * detector->slope) - detector->slope);
   detector->interval += STEP * (interval - detector->interval);
   detector->last = at;
-  detector->slope = beat->slope;
   detector->due = at + (int32_t)(1.5f * detector->interval);
   detector->has_missed = 0;
+  detector->search_failed = 0;
   if (peak < end) {
     heartzoo_peaks_add(peaks, heartzoo_recorded_position(peak > HEARTZOO_LAG ? (uint32_t)(peak - HEARTZOO_LAG) : 0u));
   }
@@ -47,11 +49,12 @@ static void accept(heartzoo_detector *detector, const heartzoo_candidate *beat, 
 /* Step 8. */
 static void search_back(heartzoo_detector *detector, int32_t until, heartzoo_peaks *peaks, int32_t end) {
   while (until > detector->due) {
-    if (detector->has_missed && detector->missed.height > 0.5f * threshold(detector)) {
+    if (detector->has_missed && detector->missed.height > 0.65f * threshold(detector)) {
       accept(detector, &detector->missed, peaks, end);
     } else {
       detector->has_missed = 0;
-      detector->level = fmaxf(fmaxf(detector->level / 2.0f, 3.0f * detector->noise), LOWEST_MV);
+      detector->search_failed = 1;
+      detector->level = fmaxf(fmaxf(0.8f * detector->level, 2.0f * detector->noise), LOWEST_MV);
       detector->due += (int32_t)detector->interval;
     }
   }
@@ -62,7 +65,7 @@ static void decide(heartzoo_detector *detector, const heartzoo_candidate *candid
                    int32_t end) {
   search_back(detector, (int32_t)candidate->at, peaks, end);
   const int early = (int32_t)candidate->at - detector->last < HEARTZOO_T_WAVE_AFTER;
-  if (early && candidate->slope < 0.65f * detector->slope) return;
+  if (early && candidate->slope < 0.6f * detector->slope) return;
   if (candidate->height > threshold(detector)) {
     accept(detector, candidate, peaks, end);
     return;
@@ -74,31 +77,34 @@ static void decide(heartzoo_detector *detector, const heartzoo_candidate *candid
   }
 }
 
-/* The middle one, the upper of two, of each second's highest candidate. */
-static float first_level(const heartzoo_detector *detector) {
-  float highest[HEARTZOO_LEARNING_S] = {0.0f};
-  int seconds = 0;
+/* Of each second's highest candidate, the one of median height, the higher of two. */
+static const heartzoo_candidate *median_highest(const heartzoo_detector *detector) {
+  const heartzoo_candidate *highest[HEARTZOO_LEARNING_S] = {0};
+  int seconds = 0, last = -1;
   for (int i = 0; i < detector->candidates; i++) {
-    const uint32_t since = detector->learning[i].at - detector->learning[0].at;
-    const int second = (int)((float)since / HEARTZOO_HZ);
-    highest[second] = fmaxf(highest[second], detector->learning[i].height);
+    const heartzoo_candidate *candidate = &detector->learning[i];
+    const int second = (int)((float)(candidate->at - detector->learning[0].at) / HEARTZOO_HZ);
+    if (second != last) seconds++;
+    last = second;
+    if (!highest[seconds - 1] || candidate->height > highest[seconds - 1]->height) highest[seconds - 1] = candidate;
   }
-  for (int i = 0; i < HEARTZOO_LEARNING_S; i++) { /* in descending order; seconds without a candidate come last */
-    for (int j = i; j > 0 && highest[j] > highest[j - 1]; j--) {
-      const float higher = highest[j];
+  for (int i = 0; i < seconds; i++) { /* in ascending order */
+    for (int j = i; j > 0 && highest[j]->height < highest[j - 1]->height; j--) {
+      const heartzoo_candidate *lower = highest[j];
       highest[j] = highest[j - 1];
-      highest[j - 1] = higher;
+      highest[j - 1] = lower;
     }
   }
-  while (seconds < HEARTZOO_LEARNING_S && highest[seconds] > 0.0f) seconds++;
-  return highest[(seconds - 1) / 2];
+  return highest[seconds / 2];
 }
 
 /* Step 5. */
 static void learn(heartzoo_detector *detector, heartzoo_peaks *peaks, int32_t end) {
   detector->learns = 0;
   if (!detector->candidates) return;
-  detector->level = first_level(detector);
+  const heartzoo_candidate *usual = median_highest(detector);
+  detector->level = usual->height;
+  detector->slope = usual->slope;
   detector->noise = 0.1f * detector->level;
   detector->last = (int32_t)detector->learning[0].at - (int32_t)detector->interval;
   detector->due = detector->last + (int32_t)(1.5f * detector->interval);

@@ -31,6 +31,7 @@ typedef struct {
   uint8_t learns;     /* whether it still does */
   uint8_t candidates; /* in `learning` */
   uint8_t has_missed;
+  uint8_t search_failed; /* since the last beat */
   float level, noise, interval, slope, sign;
   int32_t last, due;
 } heartzoo_detector;
