@@ -49,6 +49,23 @@ def loss(training: TrainingConfig, drawn: np.ndarray) -> Any:
         drawn: share of each class in the batches, shape (classes,).
 
     References:
+        Menon et al. 2021, Long-tail learning via logit adjustment (ICLR).
+    """
+    plain = _plain_loss(training, drawn)
+    if training.logit_offsets is None:
+        return plain
+
+    def adjusted(labels: Any, logits: Any) -> Any:
+        # What is left after the offsets learns as without them, so the network's own logits hold them in the end.
+        return plain(labels, logits - ops.convert_to_tensor(training.logit_offsets, "float32"))
+
+    return adjusted
+
+
+def _plain_loss(training: TrainingConfig, drawn: np.ndarray) -> Any:
+    """The loss without offsets.
+
+    References:
         Zhang and Sabuncu 2018, Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy Labels
         (NeurIPS).
     """

@@ -222,6 +222,28 @@ def test_the_generalised_loss_lies_between_cross_entropy_and_the_absolute_error(
     assert of(1e-3) == pytest.approx(-np.log(np.maximum(likelihood, 1e-6)).mean(), rel=1e-2)
 
 
+def test_offsets_make_logits_larger_by_as_much():
+    labels, offsets = np.eye(3)[[0, 1, 2]], [0.0, -0.5, 2.0]
+    logits = np.array([[3.0, 0, 0], [0, 1, 0], [0, 9.0, -9.0]], np.float32)
+    for name in ("cross-entropy", "weighted", "focal", "generalised"):
+        without, given = TrainingConfig(loss=name), TrainingConfig(loss=name, logit_offsets=offsets)
+        shares = np.array([0.5, 0.3, 0.2])
+        expected = recipes.loss(without, shares)(labels, logits)
+        found = recipes.loss(given, shares)(labels, logits + np.float32(offsets))
+        assert float(found) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_a_class_with_an_offset_is_called_more_often(cache, tiny, tmp_path):
+    calls = []
+    for offsets in ("null", "[0, 0, 4]"):
+        recipe = ["training.learning_rate=0.05", "training.steps_per_epoch=20", f"training.logit_offsets={offsets}"]
+        out = train(load_config(tiny, [*SHORT, *recipe]), tmp_path / offsets)
+        data = load_training_set(load_config(tiny, SHORT))
+        logits = load_model(out / "seed-0" / "best.keras").predict(data.inputs(data.validation), verbose=0)
+        calls.append(int((logits.argmax(axis=1) == 2).sum()))
+    assert calls[1] > calls[0]
+
+
 def test_a_loss_that_is_not_finite_ends_the_training_in_one_line(cache, tiny, tmp_path):
     with pytest.raises(UserError, match=r"the loss is not finite in epoch 1; lower training.learning_rate"):
         train(load_config(tiny, [*SHORT, "training.learning_rate=1.0e+38"]), tmp_path)

@@ -249,13 +249,15 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _shares_match_classes(self) -> Config:
-        shares, classes = self.training.sampling.shares, TASKS[self.task].classes
-        if shares is not None and len(shares) != len(classes):
-            raise UserError(
-                f"training.sampling.shares has {len(shares)} numbers, task {self.task} has {len(classes)} classes",
-                "give one share a class",
-            )
+    def _numbers_match_classes(self) -> Config:
+        training, classes = self.training, TASKS[self.task].classes
+        given = {"sampling.shares": training.sampling.shares, "logit_offsets": training.logit_offsets}
+        for key, numbers in given.items():
+            if numbers is not None and len(numbers) != len(classes):
+                raise UserError(
+                    f"training.{key} has {len(numbers)} numbers, task {self.task} has {len(classes)} classes",
+                    "give one number a class",
+                )
         return self
 
     @model_validator(mode="after")

@@ -118,6 +118,11 @@ class TrainingConfig(Section):
     generalised_q: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
         default=0.3, description="of the generalised loss; near 0 it is cross-entropy, at 1 the mean absolute error"
     )
+    logit_offsets: list[float] | None = Field(
+        default=None,
+        description="how much larger than the loss alone would make them the logits of each class become (logit "
+        "adjustment, Menon et al. 2021): above 0 a class is called more often; default none",
+    )
     optimizer: Literal["adam", "adamw"] = Field(default="adam", description="adamw decays weights, adam does not")
     weight_decay: NonNegative = Field(default=0.0, description="decoupled weight decay (adamw)")
     learning_rate: Positive = Field(default=1e-3, description="first learning rate")
