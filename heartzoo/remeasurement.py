@@ -12,9 +12,10 @@ from heartzoo.contract import git_revision
 from heartzoo.errors import UserError
 from heartzoo.export import golden_vectors
 from heartzoo.files import cache_dir
+from heartzoo.firmware import preprocessing_cost
 from heartzoo.flatbuffer import inspect
 from heartzoo.interpreters import smallest_arena_bytes
-from heartzoo.metrics_file import Metrics, to_bytes
+from heartzoo.metrics_file import Metrics, Preprocessing, to_bytes
 from heartzoo.tasks import get_task
 from heartzoo.zoo_index import version_key
 
@@ -23,8 +24,8 @@ def remeasure(name: str, version: str | None = None, root: Path | None = None, r
     """Publish a version's ``model.tflite`` and ``model.keras`` once more, with newer figures beside the published ones.
 
     First the published figures on the first test split must come out again. New are those with found beats, where the
-    test splits are of whole recordings; the arena; and, if asked for, the robustness. An interrupted call begins again
-    and reuses what it had measured.
+    test splits are of whole recordings; the arena; the cost of the preprocessing, if the version states one; and, if
+    asked for, the robustness. An interrupted call begins again and reuses what it had measured.
 
     Args:
         name: ``NAME`` or ``NAME@VERSION``.
@@ -65,7 +66,7 @@ def _config(entry: zoo.Entry, robustness: bool) -> Config:
 
 
 def _measured(entry: zoo.Entry, config: Config, root: Path, version: str) -> Metrics:
-    published, content = entry.metrics, entry.path("model.tflite").read_bytes()
+    published, content, cost = entry.metrics, entry.path("model.tflite").read_bytes(), entry.metrics.cost
     seed = entry.configuration["training"]["shipped_seed"]
     candidate = Candidate(seed, entry.path("model.keras"), {}, content)
     label, work = f"{entry.name}@{version}", cache_dir() / "remeasured" / f"{entry.name}-{entry.version}"
@@ -74,9 +75,16 @@ def _measured(entry: zoo.Entry, config: Config, root: Path, version: str) -> Met
             "version": version,
             "robustness": published.robustness or measure_robustness(config, candidate, work, root, label),
             "end_to_end": measure_end_to_end(config, candidate, work, root, label),
-            "cost": published.cost.model_copy(update={"arena_bytes": smallest_arena_bytes(content)}),
+            "cost": cost.model_copy(
+                update={"arena_bytes": smallest_arena_bytes(content), "preprocessing": _preprocessing(entry, root)}
+            ),
         }
     )
+
+
+def _preprocessing(entry: zoo.Entry, root: Path) -> Preprocessing | None:
+    hz = entry.config.export.firmware_hz
+    return preprocessing_cost(f"{entry.name}@{entry.version}", hz, root) if hz else None
 
 
 def _files(entry: zoo.Entry, config: Config, version: str, metrics: Metrics) -> dict[str, bytes]:
