@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 from heartzoo import cards, cheader, publishing, verification, zoo, zoo_index
@@ -46,8 +47,12 @@ def remeasure(name: str, version: str | None = None, root: Path | None = None, r
     config = _config(entry, robustness)
     if problems := verification.recompute(root, f"{entry.name}@{entry.version}", config.export.present_only).problems:
         raise UserError(problems[0], "see heartzoo zoo verify: nothing is published with figures that do not hold")
-    metrics = _measured(entry, config, root, version)
-    return publishing.publish(root, entry.name, version, _files(entry, config, version, metrics))
+    # of this revision alone: another one may find other beats
+    work = cache_dir() / "remeasured" / f"{entry.name}-{entry.version}-{git_revision()}"
+    metrics = _measured(entry, config, work, root, version)
+    new = publishing.publish(root, entry.name, version, _files(entry, config, version, metrics))
+    shutil.rmtree(work, ignore_errors=True)
+    return new
 
 
 def _next_patch(version: str) -> str:
@@ -65,11 +70,11 @@ def _config(entry: zoo.Entry, robustness: bool) -> Config:
     return entry.config.model_copy(update={"export": export.model_copy(update=changes)})
 
 
-def _measured(entry: zoo.Entry, config: Config, root: Path, version: str) -> Metrics:
+def _measured(entry: zoo.Entry, config: Config, work: Path, root: Path, version: str) -> Metrics:
     published, content, cost = entry.metrics, entry.path("model.tflite").read_bytes(), entry.metrics.cost
     seed = entry.configuration["training"]["shipped_seed"]
     candidate = Candidate(seed, entry.path("model.keras"), {}, content)
-    label, work = f"{entry.name}@{version}", cache_dir() / "remeasured" / f"{entry.name}-{entry.version}"
+    label = f"{entry.name}@{version}"
     return published.model_copy(
         update={
             "version": version,
