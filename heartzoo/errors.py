@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import TypeVar
 
+MOST_NAMED = 25
 T = TypeVar("T")
 
 
@@ -45,12 +46,13 @@ def look_up(table: Mapping[str, T], name: str, kind: str) -> T:
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:
-    """Name the valid word nearest to a mistaken one, and the others.
+    """Name the valid word nearest to a mistaken one, and the others, as far as a line holds them.
 
     >>> nearest("mitbd", ["mitdb", "svdb"])
     "did you mean 'mitdb'? Valid: mitdb, svdb"
     """
     names = sorted(valid)
-    listing = f"Valid: {', '.join(names)}" if names else "There are none"
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    listing = f"Valid: {', '.join(names[:MOST_NAMED])}{more}" if names else "There are none"
     match = get_close_matches(word, names, n=1, cutoff=0.5)
     return f"did you mean {match[0]!r}? {listing}" if match else listing

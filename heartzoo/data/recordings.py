@@ -122,6 +122,11 @@ def _open_wfdb(path: Path, leads: Sequence[str], lead: str | None, fs: float | N
 
     if path.suffix in (".hea", ".dat", ".atr"):
         path = path.with_suffix("")
+    if not Path(f"{path}.hea").is_file():
+        raise UserError(
+            f"no recording {path}: neither a WFDB header {path.name}.hea nor an EDF, BDF, CSV or NumPy file",
+            "check the name",
+        )
     header = read_header(path)
     if isinstance(header, wfdb.MultiRecord):
         raise UserError(f"record {path.name} is made of several segments", "classify its segments one by one")

@@ -79,7 +79,7 @@ def test_a_beat_comes_with_the_next_one(small: PublishedModel) -> None:
 
 
 def test_what_a_beat_says(small: PublishedModel) -> None:
-    record = synthetic.generate("syn03", 60.0)
+    record = synthetic.generate("syn05", 60.0)
     beats = streamed(Stream(small, record.fs), [record.signal])
     threshold = small.entry.configuration["confidence"]["threshold"]
     for beat in beats:

@@ -126,7 +126,7 @@ BAD: dict[str, tuple[Callable[[Path], Path], dict[str, Any], str]] = {
     "truncated edf": (lambda f: damaged_edf(f, "a.edf", lambda b: b[:-100]), {}, "cannot be read .*Filesize"),
     "no edf": (lambda f: damaged_edf(f, "a.edf", lambda b: b"text"), {}, "cannot be read"),
     "no file": (lambda f: f / "b.csv", {"fs": FS}, "no file .*b.csv"),
-    "no record": (lambda f: f / "b", {}, "b.hea is missing"),
+    "no record": (lambda f: f / "b", {}, "neither a WFDB header b.hea nor an EDF, BDF, CSV or NumPy file"),
     "no rate": (lambda f: save(f / "a.npy", SIGNAL), {}, "does not tell its sampling rate; give it in Hz with --fs"),
     "another rate": (lambda f: wfdb_record(f, "a"), {"fs": 360.0}, "has 250 Hz, found --fs 360"),
     "unknown unit": (lambda f: save(f / "a.npy", SIGNAL), {"fs": FS, "unit": "pV"}, "unknown unit 'pV'"),
