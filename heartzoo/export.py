@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from heartzoo import cards, cheader, contract, publishing, zoo, zoo_index
+from heartzoo import cheader, contract, publishing, zoo
+from heartzoo.assets import version_files
 from heartzoo.candidates import (
     Candidate,
     convert_seed,
@@ -27,10 +26,7 @@ from heartzoo.candidates import (
 from heartzoo.checkpoints import load_model
 from heartzoo.config import Config
 from heartzoo.config.file import load_config
-from heartzoo.data.batches import Inputs, model_inputs
-from heartzoo.data.databases import get_database
-from heartzoo.data.download import ensure
-from heartzoo.data.store import prepare
+from heartzoo.data.batches import Inputs
 from heartzoo.data.training_set import TrainingSet, load_training_set
 from heartzoo.errors import UserError
 from heartzoo.firmware import preprocessing_cost
@@ -43,18 +39,15 @@ from heartzoo.metrics_file import (
     Metrics,
     Preprocessing,
     SeedResult,
-    to_bytes,
 )
 from heartzoo.models.channels import widths_of
 from heartzoo.progress import console
 from heartzoo.runs import read_run
-from heartzoo.runtime import RUNTIMES, TfliteModel, default_runtime, predict_parallel
+from heartzoo.runtime import RUNTIMES, default_runtime, predict_parallel
 from heartzoo.tasks import get_task
 from heartzoo.training import build_model
 
 CHANGEABLE = ("export", "name", "summary", "limits", "origin")
-GOLDEN_RECORD = "syn24"
-GOLDEN_COUNT = 10
 
 
 def export(
@@ -191,20 +184,9 @@ def _files(
     whole = build_model(config.model_copy(update={"model": config.model.model_copy(update={"widths": {}})}))
     widths = widths_of(load_model(shipped.keras_path), whole)
     configuration = contract.configuration(config, version, data, facts, choice, tuned, widths)
-    files = {
-        "configuration.json": (json.dumps(configuration, indent=1, allow_nan=False) + "\n").encode(),
-        "metrics.json": to_bytes(metrics),
-        "model.keras": shipped.keras_path.read_bytes(),
-        "model.tflite": shipped.content,
-    }
     limit = len(shipped.content) if large_header else cheader.MAX_MODEL_BYTES
-    if len(shipped.content) <= limit:
-        golden = golden_vectors(config, shipped.content)
-        classes, arena = metrics.classes, metrics.cost.arena_bytes
-        text = cheader.c_header(config.name, version, shipped.content, classes, facts, arena, golden, limit)
-        files["model.h"] = text.encode("ascii")
-    listed = {name: zoo_index.facts(content).model_dump() for name, content in files.items()}
-    return files | {zoo_index.CARD: cards.card(configuration, metrics, listed).encode()}
+    keras_content = shipped.keras_path.read_bytes()
+    return version_files(config, configuration, metrics, keras_content, shipped.content, limit)
 
 
 def _seed_results(config: Config, results: dict[int, list[Evaluation]]) -> list[SeedResult]:
@@ -221,27 +203,6 @@ def _seed_results(config: Config, results: dict[int, list[Evaluation]]) -> list[
             each = {seed: r[position].per_class[name].f1 for seed, r in results.items()}
             found.append(SeedResult.of(f"per_class.{name}.f1", each, **condition))
     return found
-
-
-def golden_vectors(config: Config, content: bytes) -> cheader.GoldenVectors:
-    """Beats of a synthetic recording with the answers of the int8 file, spread over the recording's symbols."""
-    database = get_database("synthetic")
-    ensure(database, [GOLDEN_RECORD])
-    store = prepare(database, [GOLDEN_RECORD], config.input)
-    # One beat of each symbol in turn, so that rare classes are among them.
-    order = np.argsort([(store.symbols[:i] == symbol).sum() for i, symbol in enumerate(store.symbols)], kind="stable")
-    rows = np.sort(order[:GOLDEN_COUNT])
-    frames, rr = store.frames(rows), store.rr[rows]
-    inputs = model_inputs(frames, rr, config.input)
-    model = TfliteModel(content)
-    quantized = {role: model.quantize(role, value) for role, value in inputs.items()}  # type: ignore[arg-type]
-    return cheader.GoldenVectors(
-        raw_frames=frames,
-        rr=inputs.get("rr"),
-        signal_quantized=quantized["signal"].reshape(len(rows), math.prod(frames.shape[1:])),
-        rr_quantized=quantized.get("rr"),
-        logits_quantized=model.run_quantized(quantized["signal"], quantized.get("rr")),
-    )
 
 
 def describe(entry: zoo.Entry) -> list[str]:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
-from heartzoo import cards, cheader, publishing, verification, zoo, zoo_index
+from heartzoo import publishing, verification, zoo
+from heartzoo.assets import version_files
 from heartzoo.candidates import Candidate, measure_end_to_end, measure_robustness
 from heartzoo.config import Config
 from heartzoo.contract import git_revision
 from heartzoo.errors import UserError
-from heartzoo.export import golden_vectors
 from heartzoo.files import cache_dir
 from heartzoo.firmware import preprocessing_cost
-from heartzoo.flatbuffer import inspect
 from heartzoo.interpreters import smallest_arena_bytes
-from heartzoo.metrics_file import Metrics, Preprocessing, to_bytes
+from heartzoo.metrics_file import Metrics, Preprocessing
 from heartzoo.tasks import get_task
 from heartzoo.zoo_index import version_key
 
@@ -93,23 +91,11 @@ def _preprocessing(entry: zoo.Entry, root: Path) -> Preprocessing | None:
 
 
 def _files(entry: zoo.Entry, config: Config, version: str, metrics: Metrics) -> dict[str, bytes]:
-    content = entry.path("model.tflite").read_bytes()
-    configuration = entry.configuration | {
+    changes = {
         "version": version,
         "remeasured": {"version": entry.version, "git_revision": git_revision()},
         "config": config.model_dump(mode="json"),
     }
-    files = {
-        "configuration.json": (json.dumps(configuration, indent=1, allow_nan=False) + "\n").encode(),
-        "metrics.json": to_bytes(metrics),
-        "model.keras": entry.path("model.keras").read_bytes(),
-        "model.tflite": content,
-    }
-    if "model.h" in entry.files:
-        golden, arena = golden_vectors(config, content), metrics.cost.arena_bytes
-        text = cheader.c_header(
-            entry.name, version, content, metrics.classes, inspect(content), arena, golden, len(content)
-        )
-        files["model.h"] = text.encode("ascii")
-    listed = {file: zoo_index.facts(held).model_dump() for file, held in files.items()}
-    return files | {zoo_index.CARD: cards.card(configuration, metrics, listed).encode()}
+    keras_file, tflite = (entry.path(name).read_bytes() for name in ("model.keras", "model.tflite"))
+    most_header_bytes = len(tflite) if "model.h" in entry.files else 0
+    return version_files(config, entry.configuration | changes, metrics, keras_file, tflite, most_header_bytes)

@@ -177,7 +177,7 @@ MISTAKES = {
     "live and a recording": ("classify {signal.csv} --live --fs 250 --model tiny --zoo {zoo}", "or --live alone"),
     "live without a rate": ("classify --live --model tiny --zoo {zoo}", "does not tell its sampling rate"),
     "unknown model to classify": ("classify {signal.csv} --model tinny --zoo {zoo}", "did you mean 'tiny'"),
-    "no recording": ("classify {absent} --model tiny --zoo {zoo}", "absent.hea is missing"),
+    "no recording": ("classify {absent} --model tiny --zoo {zoo}", "absent: neither a WFDB header absent.hea"),
     "no edf": ("classify {text.edf} --model tiny --zoo {zoo}", "text.edf cannot be read"),
     "rate out of range": ("classify {signal.csv} --fs 50 --model tiny --zoo {zoo}", "of 100 to 1000 Hz, found 50"),
     "two columns": ("classify {two.csv} --fs 250 --model tiny --zoo {zoo}", "name one with --lead: 1, 2"),

@@ -23,7 +23,7 @@ LAYERS = (
     "checkpoints recipes recurrent training compression quantization",
     "evaluation end_to_end example_beats metrics_file openings predictors contract contract_steps cheader cost",
     "zoo_index zoo verification zoo_download selection publishing "
-    "plots tables ablation models_table cards comparison experiment_results classification firmware",
+    "assets plots tables ablation models_table cards comparison experiment_results classification firmware",
     "runs quantization_report candidates export experiments remeasurement",
     "cli demo website __main__",
 )
