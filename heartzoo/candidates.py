@@ -13,6 +13,7 @@ import numpy as np
 from heartzoo.checkpoints import BEST, best_epoch, float_network, load_model, plans, read_history
 from heartzoo.confidence import Decisions, choose_threshold, fit_temperature
 from heartzoo.config import Config
+from heartzoo.contract import git_revision
 from heartzoo.data.batches import Inputs
 from heartzoo.data.splits import get_split
 from heartzoo.data.training_set import TrainingSet
@@ -203,8 +204,9 @@ def measure_end_to_end(config: Config, shipped: Candidate, run: Path, root: Path
     subject = tflite_subject(config, shipped.content, shipped.seed, config.export.runtime)
     found = []
     for split in config.data.test:
-        named = f"{split}-{subject.runtime}-end-to-end-{subject.file_sha256[:16]}.json"
-        path = run / f"seed-{shipped.seed}" / named
+        # of this revision alone: another one's detector may find other beats
+        of = hashlib.sha256(f"{subject.file_sha256} {git_revision()}".encode()).hexdigest()[:16]
+        path = run / f"seed-{shipped.seed}" / f"{split}-{subject.runtime}-end-to-end-{of}.json"
         if not path.is_file():
             result = evaluate_end_to_end(subject, get_split(split), config.export.present_only)
             log_openings(root, f"{label} seed {subject.seed}", [result])

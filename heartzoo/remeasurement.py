@@ -45,8 +45,7 @@ def remeasure(name: str, version: str | None = None, root: Path | None = None, r
     config = _config(entry, robustness)
     if problems := verification.recompute(root, f"{entry.name}@{entry.version}", config.export.present_only).problems:
         raise UserError(problems[0], "see heartzoo zoo verify: nothing is published with figures that do not hold")
-    # of this revision alone: another one may find other beats
-    work = cache_dir() / "remeasured" / f"{entry.name}-{entry.version}-{git_revision()}"
+    work = cache_dir() / "remeasured" / f"{entry.name}-{entry.version}"
     metrics = _measured(entry, config, work, root, version)
     new = publishing.publish(root, entry.name, version, _files(entry, config, version, metrics))
     shutil.rmtree(work, ignore_errors=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -40,13 +39,12 @@ def test_the_new_version_has_the_files_of_the_old_and_more_figures(copy: Path) -
     assert not any(found.problems for found in verification.verify(copy))
 
 
-def test_figures_that_do_not_come_out_again_are_not_published_anew(copy: Path) -> None:
-    path = copy / "tiny" / "1.0.0" / "metrics.json"
-    tree = json.loads(path.read_text())
-    row = tree["evaluations"][0]["confusion_matrix"][0]
-    row[0], row[1] = row[0] - 1, row[1] + 1
-    path.write_text(json.dumps(tree))
-    with pytest.raises(UserError):
+def test_figures_that_do_not_come_out_again_are_not_published_anew(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    published = zoo.find("tiny@1.0.0", copy).metrics.evaluations[0]
+    moved = [row[::-1] for row in published.confusion_matrix]
+    again = published.model_copy(update={"confusion_matrix": moved})
+    monkeypatch.setattr("heartzoo.evaluation.evaluate", lambda *_: [again])
+    with pytest.raises(UserError, match="other decisions"):
         remeasure("tiny", root=copy)
     assert not (copy / "tiny" / "1.0.1").exists()
 
