@@ -30,13 +30,14 @@ EVERY = sorted((ROOT / "configs").glob("*.yaml"), key=lambda path: (len(path.ste
 
 
 def configured_networks() -> dict[str, Path]:
-    """Configurations, one for each architecture and pooling with and without R-R input, and those of known size."""
+    """One configuration for each architecture, pooling, committee and R-R input; and those of known size."""
     found = {}
     for path in EVERY:
         config = load_config(path)
-        pooling = config.model.sizes.get("pooling")
+        sizes = config.model.sizes
+        kind = sizes.get("pooling"), "members" in sizes
         known = path.stem in KNOWN and path.stem
-        network = config.model.architecture, pooling, bool(config.input.beat_features), known
+        network = config.model.architecture, kind, bool(config.input.beat_features), known
         found.setdefault(network, path)
     return {path.stem: path for path in sorted(found.values())}
 
@@ -48,7 +49,7 @@ EXAMPLES = 24
 LAYERS = {
     "InputLayer", "Conv2D", "DepthwiseConv2D", "Dense", "BatchNormalization", "ReLU", "Add", "Multiply", "Concatenate",
     "Dropout", "GlobalAveragePooling2D", "MaxPooling2D", "AveragePooling2D", "Activation",
-    "LeakyReLU", "Flatten", "Reshape", "ZeroPadding2D", "Rescaling", "LSTM",
+    "LeakyReLU", "Flatten", "Reshape", "ZeroPadding2D", "Rescaling", "LSTM", "OneMember",
 }  # fmt: skip
 
 
@@ -108,6 +109,34 @@ def test_it_trains(network):
     changed = [not np.array_equal(a, b) for a, b in zip(network.before, after, strict=True)]
     # a bias whose layer's units are all at rest may stay
     assert sum(changed) > 0.8 * len(changed) and all(np.isfinite(weight).all() for weight in after)
+
+
+def committee(members: int = 3) -> keras.Model:
+    return models.build("mlp", (1, 12, 1), 4, units=(8, 6), dropout=0.0, members=members)
+
+
+def test_a_committee_answers_by_the_mean_of_its_members():
+    model, signal = committee(), np.random.default_rng(0).normal(size=(20, 1, 12, 1)).astype(np.float32)
+    logits = model.get_layer("logits")
+    kernel, bias = (weights.numpy() for weights in logits.weights)
+    alone = []
+    for member in range(3):
+        only = np.zeros_like(kernel)
+        only[6 * member : 6 * (member + 1)] = 3 * kernel[6 * member : 6 * (member + 1)]
+        logits.set_weights([only, bias])
+        alone.append(model.predict_on_batch({"signal": signal}))
+    logits.set_weights([kernel, bias])
+    np.testing.assert_allclose(model.predict_on_batch({"signal": signal}), np.mean(alone, axis=0), atol=1e-5)
+
+
+def test_each_example_teaches_one_member_of_a_committee():
+    model, signal = committee(), np.random.default_rng(0).normal(size=(600, 1, 12, 1)).astype(np.float32)
+    inner = keras.Model(model.inputs, model.get_layer("one_member").output)
+    whole = inner({"signal": signal}, training=False).numpy().reshape(600, 3, 6)
+    taught = inner({"signal": signal}, training=True).numpy().reshape(600, 3, 6)
+    active = (taught != 0).any(axis=2)
+    assert (active.sum(axis=1) <= 1).all() and (active.sum(axis=0) > 150).all()
+    np.testing.assert_allclose(taught[active], 3 * whole[active], rtol=1e-6)
 
 
 def test_weighted_pooling_starts_as_the_average():

@@ -16,7 +16,8 @@ _CHANGES = ("noise", "gain", "from_fs", "jitter_ms")
 class Disturbance(Section):
     """One change of a whole recording, made before anything else is done to it.
 
-    Of its first or of another lead, in its own or another rhythm, which are changes themselves.
+    Of its first or of another lead, in its own or another rhythm, with or without fused beats, which are changes
+    themselves.
     """
 
     noise: Literal["bw", "em", "ma"] | None = Field(default=None, description="a recording of nstdb, added at snr_db")
@@ -36,20 +37,25 @@ class Disturbance(Section):
         "supraventricular beats; alone or before a change; records with less than 50 beats that can be moved are left "
         "out",
     )
+    fusion: Literal[True] | None = Field(
+        default=None,
+        description="for training: a tenth of the patient's normal beats mixed with his own ventricular ones, which "
+        "makes fusion beats; alone or before a change; records with less than 10 ventricular beats are left out",
+    )
     other_lead: Literal[True] | None = Field(
         default=None,
         description="the recording's first other signal, alone or with a change; records that have none are left out",
     )
     draw: Annotated[int, Field(ge=0)] = Field(
-        default=0, description="seed of where the noise starts, of the jitter, or of the rhythm"
+        default=0, description="seed of where the noise starts, of the jitter, of the rhythm or of the fused beats"
     )
 
     @model_validator(mode="after")
     def _is_one_change(self) -> Disturbance:
         given = [name for name in _CHANGES if getattr(self, name) is not None]
-        if len(given) > 1 or not (given or self.other_lead or self.rhythm):
+        if len(given) > 1 or not (given or self.other_lead or self.rhythm or self.fusion):
             raise UserError(
-                f"a disturbance is one of {', '.join(_CHANGES)}, with or without rhythm and other_lead, found "
+                f"a disturbance is one of {', '.join(_CHANGES)}, with or without rhythm, fusion and other_lead, found "
                 f"{' and '.join(given) or 'none'}",
                 "give one in each entry",
             )
@@ -70,7 +76,9 @@ class Disturbance(Section):
             return "resampled"
         if self.jitter_ms:
             return "R peaks jittered"
-        return "other rhythm" if self.rhythm else "other lead"
+        if self.rhythm:
+            return "other rhythm"
+        return "fused beats" if self.fusion else "other lead"
 
     @property
     def level(self) -> str:
@@ -83,4 +91,4 @@ class Disturbance(Section):
             return f"from {self.from_fs:g} Hz"
         if self.jitter_ms:
             return f"up to {self.jitter_ms:g} ms"
-        return self.rhythm or "the first"
+        return self.rhythm or ("a tenth" if self.fusion else "the first")

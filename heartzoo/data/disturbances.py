@@ -1,4 +1,4 @@
-"""Recordings changed on purpose: noise, another gain, sampling rate or rhythm, R peaks that are off."""
+"""Recordings changed on purpose: noise, another gain, sampling rate or rhythm, fused beats, R peaks that are off."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from heartzoo.config.disturbance import Disturbance
+from heartzoo.data.fusion import fuse
 from heartzoo.data.records import Record
 from heartzoo.data.retiming import retime
 from heartzoo.data.signal import highpass, resample, resample_positions
@@ -30,10 +31,13 @@ def disturb(record: Record, disturbance: Disturbance, noise: np.ndarray | None =
         The changed recording; the given one stays as it is.
 
     Raises:
-        TooFewBeats: of a disturbance by rhythm, see :func:`heartzoo.data.retiming.retime`.
+        TooFewBeats: of a disturbance by rhythm or fusion, see :func:`heartzoo.data.retiming.retime` and
+            :func:`heartzoo.data.fusion.fuse`.
     """
     if disturbance.rhythm:
         record = retime(record, disturbance.rhythm, _rng(record.name, disturbance.draw))
+    if disturbance.fusion:
+        record = fuse(record, _rng(record.name, disturbance.draw))
     if disturbance.snr_db is not None:
         if noise is None:
             raise ValueError("a disturbance by noise needs a recording of it")
