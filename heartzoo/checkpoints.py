@@ -1,7 +1,7 @@
 """A seed's folder, ``seed-<n>/`` of a run, and in it a folder ``step-<n>-<technique>/`` for each compression step.
 
 Each holds ``state.json`` (the history), ``last.<epoch>.npz`` (the last finished epoch, optimizer included) and
-``best.keras`` (the network that is kept: of the epoch that early stopping prefers, without validation of the last).
+``best.keras`` (the network that is kept: of the epoch that early stopping prefers, or of the last).
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from heartzoo.config import Config
 from heartzoo.config.training import ScheduleConfig, TrainingConfig
 from heartzoo.errors import UserError
 from heartzoo.files import atomic_path, write_bytes, write_json
+from heartzoo.models.mlp import OneMember, without_silencing
 
 History = list[dict[str, float]]
 BEST = "best.keras"
+_CUSTOM = {**CUSTOM_LAYERS, "OneMember": OneMember}
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def save_epoch(network: keras.Model, optimizer: keras.optimizers.Optimizer, hist
     write_bytes(last, content.getvalue())
     if best_epoch(history, plan) == epoch - 1:
         with atomic_path(out / BEST) as temporary:
-            network.save(temporary)
+            without_silencing(network).save(temporary)
     write_json(out / "state.json", {"history": history})
     for old in out.glob("last.*"):
         if old != last:
@@ -130,9 +132,12 @@ def read_history(out: Path) -> History:
 
 
 def best_epoch(history: History, plan: Plan) -> int:
-    """Index of the epoch that is kept: the first with the best watched metric; without validation the last."""
+    """Index of the epoch that is kept: the first with the best watched metric, or the last.
+
+    It is the last where nobody validates, or the recipe wants it.
+    """
     last = len(history) - 1
-    if plan.recipe.fold is None or last < plan.first_epoch:
+    if plan.recipe.fold is None or plan.recipe.early_stopping.keep == "last" or last < plan.first_epoch:
         return last
     return plan.first_epoch + _best(history[plan.first_epoch :], plan.recipe)
 
@@ -185,7 +190,7 @@ def load_model(path: Path) -> keras.Model:
     if not path.is_file():
         raise UserError(f"no model file {path}", "train first, or name another")
     try:
-        return keras.saving.load_model(path, custom_objects=CUSTOM_LAYERS, safe_mode=True, compile=False)
+        return keras.saving.load_model(path, custom_objects=_CUSTOM, safe_mode=True, compile=False)
     except (ValueError, TypeError, KeyError, OSError) as error:
         raise UserError(
             f"{path} cannot be loaded as a Keras model ({str(error).splitlines()[0]})", "export it again"

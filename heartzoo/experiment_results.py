@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import statistics
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from heartzoo.config.disturbance import Disturbance
 from heartzoo.errors import UserError
 from heartzoo.files import fill_page
 from heartzoo.metrics import pooled_figures
@@ -20,6 +22,9 @@ from heartzoo.metrics_file import Cost
 
 SECTION = "experiments"
 FOLDER = Path("configs/experiments")
+
+
+Patients = dict[str, list[list[int]]]
 
 
 class _Entry(BaseModel):
@@ -33,11 +38,13 @@ class SeedResult(_Entry):
         fold: the fold.
         seed: the seed.
         patients: ``database/patient`` -> confusion matrix, rows true, columns predicted.
+        disturbed: the same of the trial's disturbances.
     """
 
     fold: int | str
     seed: int
-    patients: dict[str, list[list[int]]]
+    patients: Patients
+    disturbed: list[Patients] = []
 
 
 class TrialResult(_Entry):
@@ -45,10 +52,12 @@ class TrialResult(_Entry):
 
     Attributes:
         cost: of the first seed's int8 file.
+        disturbances: changes of the validation patients' recordings.
         seeds: each seed.
     """
 
     cost: Cost
+    disturbances: list[Disturbance] = []
     seeds: list[SeedResult]
 
 
@@ -78,6 +87,7 @@ class ExperimentResult(_Entry):
         classes: the task's.
         headline: the figure of ``metrics.json`` that stands for a model.
         reference: the variant that the others are compared with.
+        disturbances: changes of the validation patients' recordings.
         variants: all of them.
     """
 
@@ -88,6 +98,7 @@ class ExperimentResult(_Entry):
     classes: list[str]
     headline: str
     reference: str
+    disturbances: list[Disturbance] = []
     variants: list[VariantResult]
 
 
@@ -104,9 +115,14 @@ def read(path: Path) -> ExperimentResult:
 
 
 def table(result: ExperimentResult) -> str:
-    """An experiment's table, in Markdown: figures over all folds' patients, mean and standard deviation over seeds."""
+    """An experiment's table, in Markdown: figures over all folds' patients, mean and standard deviation over seeds.
+
+    What a disturbance does is told as the headline's change by it.
+    """
     seeds = {variant.name: _by_seed(result, variant) for variant in result.variants}
     columns = [result.headline, *(f"F1 {name}" for name in result.classes), "mean over patients"]
+    columns += [f"{disturbance.kind}, {disturbance.level}" for disturbance in result.disturbances]
+    plain = 2 + len(result.classes)
     lines = [
         f"| variant | what | {result.headline} | against {result.reference} | "
         + " | ".join(columns[1:])
@@ -126,7 +142,8 @@ def table(result: ExperimentResult) -> str:
             variant.what,
             f"{means[0]:.4f}{spread}",
             change,
-            *(f"{mean:.3f}" for mean in means[1:]),
+            *(f"{mean:.3f}" for mean in means[1:plain]),
+            *(f"{mean - means[0]:+.3f}" for mean in means[plain:]),
             f"{cost.parameters:,}",
             f"{cost.macs:,}",
             f"{cost.tflite_bytes:,}",
@@ -141,15 +158,26 @@ def _means(rows: list[list[float]]) -> list[float]:
 
 
 def _by_seed(result: ExperimentResult, variant: VariantResult) -> list[list[float]]:
-    """Of each seed the headline, each class's F1, and the mean over patients; of all folds' patients together."""
+    """Of each seed the headline, each class's F1, the mean over patients, and the headline with each disturbance.
+
+    Of all folds' patients together.
+    """
+
+    def pooled(found: Iterable[Patients]) -> dict[str, Any]:
+        patients, matrices = zip(*(pair for each in found for pair in each.items()), strict=True)
+        return pooled_figures(np.array(matrices), patients, result.classes)
+
     rows = []
     every = [each for fold in variant.folds for each in fold.seeds]
     for seed in sorted({each.seed for each in every}):
-        found = [pair for each in every if each.seed == seed for pair in each.patients.items()]
-        patients, matrices = zip(*found, strict=True)
-        figures = pooled_figures(np.array(matrices), patients, result.classes)
+        folds = [each for each in every if each.seed == seed]
+        figures = pooled(each.patients for each in folds)
         by_class = [figures["per_class"][name]["f1"] for name in result.classes]
-        rows.append([figures[result.headline], *by_class, figures[f"patient_{result.headline}"]])
+        disturbed = [
+            pooled(each.disturbed[number] for each in folds)[result.headline]
+            for number in range(len(result.disturbances))
+        ]
+        rows.append([figures[result.headline], *by_class, figures[f"patient_{result.headline}"], *disturbed])
     return rows
 
 

@@ -10,10 +10,11 @@ from pydantic import ValidationError
 from heartzoo.candidates import convert_seed, measure_cost
 from heartzoo.checkpoints import BEST, load_model, plans
 from heartzoo.config import Config
+from heartzoo.config.disturbance import Disturbance
 from heartzoo.config.experiment import Variant, load_experiment, trial_config, trial_folder
 from heartzoo.config.export import ExportConfig
 from heartzoo.config.file import load_config
-from heartzoo.data.training_set import TrainingSet, load_training_set
+from heartzoo.data.training_set import TrainingSet, disturbed_validation, load_training_set
 from heartzoo.errors import UserError
 from heartzoo.experiment_results import ExperimentResult, SeedResult, TrialResult, VariantResult
 from heartzoo.files import write_json
@@ -54,7 +55,8 @@ def run_experiment(path: Path, runs: Path = Path("runs")) -> tuple[ExperimentRes
         trials = []
         for fold in experiment.folds:
             console.print(f"{path.stem}: {variant.name}, fold {fold}")
-            trials.append(_trial(path, variant, fold, configs[variant.name, fold], runs))
+            config = configs[variant.name, fold]
+            trials.append(_trial(path, variant, fold, config, experiment.disturbances, runs))
         variants.append(VariantResult(name=variant.name, what=variant.what, changes=variant.changes, folds=trials))
     task = get_task(first.task)
     result = ExperimentResult(
@@ -64,6 +66,7 @@ def run_experiment(path: Path, runs: Path = Path("runs")) -> tuple[ExperimentRes
         classes=list(task.classes),
         headline=task.headline(first.track),
         reference=experiment.reference,
+        disturbances=experiment.disturbances,
         variants=variants,
     )
     out = path.with_suffix(".json")
@@ -71,7 +74,9 @@ def run_experiment(path: Path, runs: Path = Path("runs")) -> tuple[ExperimentRes
     return result, out
 
 
-def _trial(path: Path, variant: Variant, fold: int | str, config: Config, runs: Path) -> TrialResult:
+def _trial(
+    path: Path, variant: Variant, fold: int | str, config: Config, disturbances: list[Disturbance], runs: Path
+) -> TrialResult:
     """Train a variant on a fold and validate it, or read what came of that."""
     out = trial_folder(runs, path.stem, variant.name, fold)
     kept, begun = out / _KEPT, (out / "config.yaml").is_file()
@@ -79,14 +84,16 @@ def _trial(path: Path, variant: Variant, fold: int | str, config: Config, runs: 
         if _of_training(load_config(out / "config.yaml")) != _of_training(config):
             raise UserError(f"{out} holds a run of another configuration", "remove it, or rename the variant")
         try:
-            return TrialResult.model_validate_json(kept.read_bytes())
+            known = TrialResult.model_validate_json(kept.read_bytes())
         except ValidationError as error:
             raise UserError(f"{kept} is damaged", "remove it and run the experiment again") from error
-    if variant.after is None:
+        if known.disturbances == disturbances:
+            return known
+    elif variant.after is None:
         train(config, out, resume=begun)
     else:
         compress(trial_folder(runs, path.stem, variant.after, fold), config, out, resume=begun)
-    result = _validate(config, out, fold)
+    result = _validate(config, out, fold, disturbances)
     write_json(kept, result.model_dump(mode="json"))
     return result
 
@@ -104,17 +111,21 @@ def _of_training(config: Config) -> Config:
     )
 
 
-def _validate(config: Config, run: Path, fold: int | str) -> TrialResult:
+def _validate(config: Config, run: Path, fold: int | str, disturbances: list[Disturbance]) -> TrialResult:
     """Every seed's network, as its last step left it, on the patients that did not train it."""
     data = load_training_set(config)
-    inputs = data.inputs(data.validation)
-    seeds = []
-    for seed in config.seeds:
-        model = load_model(plans(run / f"seed-{seed}", config)[-1].folder / BEST)
-        found = model.predict(inputs, batch_size=config.training.batch_size, verbose=0).argmax(axis=1)
-        seeds.append(SeedResult(fold=fold, seed=seed, patients=_by_patient(data, found)))
+    models = {seed: load_model(plans(run / f"seed-{seed}", config)[-1].folder / BEST) for seed in config.seeds}
+    found: dict[int, list[dict[str, list[list[int]]]]] = {seed: [] for seed in models}
+    for each in (data, *(disturbed_validation(data, disturbance) for disturbance in disturbances)):
+        inputs = each.inputs(each.validation)
+        for seed, model in models.items():
+            answers = model.predict(inputs, batch_size=config.training.batch_size, verbose=0).argmax(axis=1)
+            found[seed].append(_by_patient(each, answers))
+    seeds = [
+        SeedResult(fold=fold, seed=seed, patients=plain, disturbed=others) for seed, (plain, *others) in found.items()
+    ]
     cost = measure_cost(convert_seed(config, run, config.seeds[0], data.inputs(data.calibration())))
-    return TrialResult(cost=cost, seeds=seeds)
+    return TrialResult(cost=cost, disturbances=disturbances, seeds=seeds)
 
 
 def _by_patient(data: TrainingSet, found: np.ndarray) -> dict[str, list[list[int]]]:

@@ -78,6 +78,35 @@ def test_an_experiment_goes_on_and_gives_the_same(finished, cache):
     assert {p: p.stat().st_mtime_ns for p in runs.rglob("best.keras")} == networks
 
 
+def test_disturbances_are_scored_on_the_same_patients_without_training_again(finished, tiny, cache, monkeypatch):
+    path, runs = finished
+    monkeypatch.setattr("heartzoo.experiments.train", lambda *_, **__: pytest.fail("trains again"))
+    monkeypatch.setattr("heartzoo.experiments.compress", lambda *_, **__: pytest.fail("trains again"))
+    before = path.with_suffix(".json").read_bytes()
+    try:
+        asked = [{"gain": -1}, {"jitter_ms": 150}]
+        result, _ = run_experiment(written(path.parent, tiny, disturbances=asked), runs)
+    finally:
+        written(path.parent, tiny)
+        path.with_suffix(".json").write_bytes(before)
+    plain = read(path.with_suffix(".json"))
+    changed = []
+    for variant, undisturbed in zip(result.variants, plain.variants, strict=True):
+        seeds = [seed for fold in variant.folds for seed in fold.seeds]
+        assert [seed.patients for seed in seeds] == [s.patients for fold in undisturbed.folds for s in fold.seeds]
+        assert all(set(one) == set(seed.patients) for seed in seeds for one in seed.disturbed)
+        assert all(len(seed.disturbed) == 2 for seed in seeds)
+        changed += [one != seed.patients for seed in seeds for one in seed.disturbed]
+    assert any(changed)  # networks of one epoch may say the same of both
+    rows = [[cell.strip() for cell in line.split("|")] for line in table(result).splitlines()]
+    headings = ["inverted lead, x -1", "R peaks jittered, up to 150 ms"]
+    first = rows[0].index(headings[0])
+    assert rows[0][first : first + 2] == headings and len({len(row) for row in rows}) == 1
+    assert all(row[first].startswith(("+", "-")) and abs(float(row[first])) < 1 for row in rows[2:])
+    table_before = table(plain)
+    assert not any(heading in table_before for heading in headings)
+
+
 def test_the_table_pools_the_patients_of_all_folds(finished):
     result = read(finished[0].with_suffix(".json"))
     line = next(row for row in table(result).splitlines() if row.startswith("| alone"))

@@ -28,7 +28,7 @@ from heartzoo.data.template import TEMPLATE_FEATURES
 from heartzoo.data.training_set import TrainingSet, load_training_set
 from heartzoo.errors import UserError
 from heartzoo.runs import train
-from heartzoo.training import Validation
+from heartzoo.training import Validation, build_model
 
 EPOCHS = 6
 LONG = [f"training.epochs={EPOCHS}", "training.steps_per_epoch=60", "seeds=[3]"]
@@ -331,6 +331,26 @@ def test_training_ends_with_its_epochs_or_its_patience():
     assert not finished(history("val_loss", [2, 1, 1.5]), Plan(Path(), training))
     assert finished(history("val_loss", [2, 1, 1.5, 1.4]), Plan(Path(), training))
     assert finished(history("val_loss", [5, 4, 3, 2, 1]), Plan(Path(), training))
+
+
+def test_the_last_epoch_is_kept_where_the_recipe_wants_it():
+    rule = EarlyStoppingConfig(metric="val_loss", patience=1, keep="last")
+    plan = Plan(Path(), TrainingConfig(epochs=4, early_stopping=rule))
+    assert best_epoch(history("val_loss", [1, 2, 3]), plan) == 2
+    assert not finished(history("val_loss", [1, 2, 3]), plan) and finished(history("val_loss", [1, 2, 3, 4]), plan)
+
+
+def test_a_committee_s_file_needs_nothing_but_keras(cache, tiny, tmp_path):
+    own = ["seeds=[0]", "training.epochs=2", "input.rr_features=[]", "input.template_features=[]"]
+    own += ["model.architecture=mlp", "model.sizes={units: [8], members: 3}"]
+    config = load_config(tiny, own)
+    seed = train(config, tmp_path) / "seed-0"
+    kept = load_model(seed / "best.keras")
+    assert {type(layer).__module__.partition(".")[0] for layer in kept.layers} == {"keras"}
+    network = build_model(config)
+    network.set_weights(kept.get_weights())
+    frames = np.random.default_rng(0).normal(size=(9, *network.input_shape["signal"][1:])).astype(np.float32)
+    np.testing.assert_allclose(kept.predict_on_batch({"signal": frames}), network.predict_on_batch({"signal": frames}))
 
 
 def test_without_validation_everybody_trains_and_the_last_epoch_is_kept(cache, tiny, tmp_path):

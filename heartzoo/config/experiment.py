@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from heartzoo.config import Config
+from heartzoo.config.disturbance import Disturbance
 from heartzoo.config.file import load_config, parse, read_tree
 from heartzoo.config.section import Section
 from heartzoo.errors import UserError, nearest
@@ -37,6 +38,11 @@ class ExperimentConfig(Section):
         description="which of training.folds validate in turn, or which training databases"
     )
     reference: Name = Field(description="the variant that the others are compared with")
+    disturbances: list[Disturbance] = Field(
+        default=[],
+        description="changes of the validation patients' recordings, which are scored too; noise is of nstdb's first "
+        "half, as that of training.copies, so give it another draw",
+    )
     variants: Annotated[list[Variant], Field(min_length=1)] = Field(description="what is compared")
 
     @model_validator(mode="after")

@@ -96,7 +96,12 @@ class EarlyStoppingConfig(Section):
     """When training ends before its last epoch, and which epoch's weights are kept."""
 
     metric: Literal["val_loss", "val_macro_f1", "val_accuracy", "val_mean_recall"] = Field(
-        default="val_loss", description="what is watched"
+        default="val_loss", description="what is watched; the seed that is best by it is published"
+    )
+    keep: Literal["best", "last"] = Field(
+        default="best",
+        description="best: the first epoch that is best by the metric; last: the last one, where the learning rate has "
+        "fallen, and every epoch is trained: what few validation patients prefer may be chance",
     )
     min_delta: NonNegative = Field(default=0.0, description="a value counts as better if it is by more than this")
     patience: Count = Field(default=20, description="epochs without improvement before training ends")

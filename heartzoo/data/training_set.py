@@ -148,6 +148,31 @@ def load_training_set(config: Config, jobs: int = 2) -> TrainingSet:
     )
 
 
+def disturbed_validation(data: TrainingSet, disturbance: Disturbance, jobs: int = 2) -> TrainingSet:
+    """The validation patients of a training set in disturbed recordings; nobody else, and nobody trains.
+
+    Args:
+        data: the training set.
+        disturbance: what happens to every recording; noise is of nstdb's first half, as that of ``training.copies``.
+        jobs: processes that prepare.
+
+    Raises:
+        UserError: as :func:`load_training_set`.
+    """
+    people = np.unique(data.patients[data.validation])
+    parts = [_Part.load(data.config, name, disturbance, jobs).of(people) for name in data.config.data.train]
+    labels, patients = (np.concatenate([getattr(part, name) for part in parts]) for name in ("labels", "patients"))
+    return TrainingSet(
+        config=data.config,
+        task=data.task,
+        stores=tuple(part.store for part in parts),
+        rows=tuple(part.rows for part in parts),
+        labels=labels,
+        patients=patients,
+        validation=np.ones(len(labels), bool),
+    )
+
+
 @dataclass(frozen=True)
 class _Part:
     """The scored examples of one training split or of one copy: store, rows, classes, and patients by database."""
@@ -177,8 +202,13 @@ class _Part:
         return cls(store, rows, labels[rows], np.char.add(f"{database.name}/", store.patients[rows]))
 
     def without(self, people: np.ndarray) -> _Part:
-        others = ~np.isin(self.patients, people)
-        return _Part(self.store, self.rows[others], self.labels[others], self.patients[others])
+        return self._where(~np.isin(self.patients, people))
+
+    def of(self, people: np.ndarray) -> _Part:
+        return self._where(np.isin(self.patients, people))
+
+    def _where(self, kept: np.ndarray) -> _Part:
+        return _Part(self.store, self.rows[kept], self.labels[kept], self.patients[kept])
 
 
 def _require_classes(labels: np.ndarray, task: Task, config: Config) -> None:

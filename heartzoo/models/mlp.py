@@ -24,13 +24,13 @@ class OneMember(layers.Layer):
     def __init__(self, members: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.members = members
-        self.seed = keras.random.SeedGenerator()
+        self.seed_generator = keras.random.SeedGenerator()
 
     def call(self, outputs: Any, training: bool | None = None) -> Any:
         """The outputs, in training those of one member times the number of members, and zeros."""
         if not training:
             return outputs
-        chosen = keras.random.randint((ops.shape(outputs)[0],), 0, self.members, seed=self.seed)
+        chosen = keras.random.randint((ops.shape(outputs)[0],), 0, self.members, seed=self.seed_generator)
         mask = self.members * ops.one_hot(chosen, self.members, dtype=outputs.dtype)
         return outputs * ops.repeat(mask, outputs.shape[-1] // self.members, axis=-1)
 
@@ -41,6 +41,25 @@ class OneMember(layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """What a saved network needs to build the layer again."""
         return super().get_config() | {"members": self.members}
+
+
+def without_silencing(network: keras.Model) -> keras.Model:
+    """The same network of Keras' own layers alone, for a file that anybody's Keras can load.
+
+    Args:
+        network: any functional network; one without :class:`OneMember` is returned as it is.
+    """
+    if not any(isinstance(layer, OneMember) for layer in network.layers):
+        return network
+
+    def own(layer: keras.Layer) -> keras.Layer:
+        if isinstance(layer, OneMember):
+            return layers.Identity(name=layer.name)
+        return layer.__class__.from_config(layer.get_config())
+
+    plain = keras.models.clone_model(network, clone_function=own)
+    plain.set_weights(network.get_weights())
+    return plain
 
 
 @register
