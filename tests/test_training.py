@@ -349,7 +349,7 @@ def test_a_committee_s_file_needs_nothing_but_keras(cache, tiny, tmp_path):
     assert {type(layer).__module__.partition(".")[0] for layer in kept.layers} == {"keras"}
     network = build_model(config)
     network.set_weights(kept.get_weights())
-    frames = np.random.default_rng(0).normal(size=(9, *network.input_shape["signal"][1:])).astype(np.float32)
+    frames = np.random.default_rng(0).normal(size=(9, *network.inputs[0].shape[1:])).astype(np.float32)
     np.testing.assert_allclose(kept.predict_on_batch({"signal": frames}), network.predict_on_batch({"signal": frames}))
 
 
