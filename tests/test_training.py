@@ -342,7 +342,7 @@ def test_the_last_epoch_is_kept_where_the_recipe_wants_it():
 
 def test_a_committee_s_file_needs_nothing_but_keras(cache, tiny, tmp_path):
     own = ["seeds=[0]", "training.epochs=2", "input.rr_features=[]", "input.template_features=[]"]
-    own += ["model.architecture=mlp", "model.sizes={units: [8], members: 3}"]
+    own += ["model.architecture=mlp", "model.sizes={units: [8], members: 3}", "training.loss=generalised"]
     config = load_config(tiny, own)
     seed = train(config, tmp_path) / "seed-0"
     kept = load_model(seed / "best.keras")

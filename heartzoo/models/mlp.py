@@ -57,7 +57,9 @@ def without_silencing(network: keras.Model) -> keras.Model:
             return layers.Identity(name=layer.name)
         return layer.__class__.from_config(layer.get_config())
 
-    plain = keras.models.clone_model(network, clone_function=own)
+    inputs = {tensor.name: tensor for tensor in network.inputs}
+    uncompiled = keras.Model(inputs, network.output)  # a clone would want the loss it was compiled with, too
+    plain = keras.models.clone_model(uncompiled, clone_function=own)
     plain.set_weights(network.get_weights())
     return plain
 
