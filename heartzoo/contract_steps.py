@@ -12,6 +12,7 @@ from heartzoo.data.template import (
     FIRST_BEATS,
     LATE_OCTAVES,
     MEMORY_BEATS,
+    QRS_SHAPES,
     REGULAR_OCTAVES,
     SHIFT_S,
     USUAL_BEATS,
@@ -68,6 +69,10 @@ def steps(contract: InputConfig, facts: ModelFacts) -> list[str]:
             "Template features: each of template_features, with b = window - mean(window) and T less its mean, limited "
             "to -1 ... 1, float32, in the order listed; they follow the R-R features in the "
             f"{'frame' if contract.cut == 'features' else 'second input'}."
+        )
+    if any(name.endswith(tuple(f"_{shape}" for shape in QRS_SHAPES)) for name in contract.template_features):
+        told.append(
+            "Shape of a QRS: where a formula names x and q, q = x - (mean of x over level), x being b or T as it says."
         )
     if any(name.endswith("usual") for name in contract.template_features):
         told.append(

@@ -79,7 +79,7 @@ MISTAKES = [
     ("input.regular_beats", "late", ("input.regular_beats = late without a template", "template_features")),
     ("training.sampling", {"by": "patient", "evenness": 0.5}, ("evenness = 0.5 with by: patient", "by: class")),
     ("input.lowpass_hz", 60.0, ("input.lowpass_hz = 60 at", "take less than")),
-    ("training.copies", [{"rhythm": "flutter"}], ("rhythm", "fibrillation", "premature")),
+    ("training.copies", [{"rhythm": "flutter"}], ("rhythm", "arrhythmia", "fibrillation", "premature")),
     ("training.copies", [{"other_lead": False}], ("other_lead", "True")),
     ("training.sampling.irregular", 10, ("recurrence", "input.rr_features")),
     ("training.copies", [{"jitter_ms": 20, "gain": 2}], ("jitter_ms", "gain")),

@@ -77,6 +77,24 @@ def width(slope: np.ndarray) -> float:
 
 
 # QRS is [32:52], P [10:33] and slope [28:62] of a window, as preprocessing.steps say.
+def above_level(x: np.ndarray) -> np.ndarray:
+    return x - x[26:32].mean()
+
+
+OF_A_QRS: dict[str, Callable[[np.ndarray], float]] = {
+    "(max q + min q) / (max q - min q + 0.01) over QRS": lambda x: (
+        (max(above_level(x)[32:52]) + min(above_level(x)[32:52])) / (np.ptp(x[32:52]) + 0.01)
+    ),
+    "mean q / (mean |q| + 0.001) over QRS": lambda x: (
+        above_level(x)[32:52].mean() / (abs(above_level(x)[32:52]).mean() + 0.001)
+    ),
+    "mean q over early, divided by max q - min q + 0.01 over QRS": lambda x: (
+        above_level(x)[32:40].mean() / (np.ptp(x[32:52]) + 0.01)
+    ),
+    "2 (mean q over late), divided by max q - min q + 0.01 over QRS": lambda x: (
+        2 * above_level(x)[46:56].mean() / (np.ptp(x[32:52]) + 0.01)
+    ),
+}
 SHAPES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "correlation of b and T over QRS, sum((b - mean)(T - mean)) / sqrt(sum((b - mean)^2) * sum((T - mean)^2) + "
     "0.01^4)": lambda b, t: correlation(b[32:52], t[32:52]),
@@ -90,6 +108,8 @@ SHAPES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     ),
     "log2(width of b / width of T); width = sqrt(sum(e (i - c)^2) / sum(e)), c = sum(e i) / sum(e), with "
     "e[i] = (b[i+1] - b[i])^2 + 0.001^2 over slope": lambda b, t: math.log2(width(b[28:62]) / width(t[28:62])),
+    **{f"{formula}, x = b": lambda b, t, value=value: value(b) for formula, value in OF_A_QRS.items()},
+    **{f"{formula}, x = T": lambda b, t, value=value: value(t) for formula, value in OF_A_QRS.items()},
 }
 
 
@@ -231,6 +251,9 @@ def test_the_configuration_alone_gives_the_same_int8_inputs(entry, cache):
 @pytest.mark.parametrize("regular_beats", ["median", "late"])
 def test_the_configuration_alone_gives_the_same_differences(regular_beats, entry, cache):
     template_features = ["p_match", "qrs_match", "qrs_match_unusual", "p_match_usual", "template_p", "qrs_width"]
+    template_features += [
+        f"{of}_{shape}" for of in ("qrs", "template") for shape in ("polarity", "area", "early", "late")
+    ]
     changes = {
         "cut": "difference",
         "frame": 96,

@@ -4,6 +4,7 @@ Training patients show few rhythms: two people of mitdb's training half have atr
 premature atrial beat. Their beats can be put at other times, so that each of them shows both:
 
 * ``fibrillation``: normal beats without P wave follow at irregular intervals, fibrillatory waves between them;
+* ``arrhythmia``: normal beats follow at intervals that swell with breathing and wander, as in sinus arrhythmia;
 * ``premature``: some normal beats come early, alone or in runs, with a P wave of another size or sign, and the sinus
   node starts anew from them: they become supraventricular (``A``).
 
@@ -14,6 +15,8 @@ are left out. Nothing here is fitted to a recording of a patient who is tested.
 References:
     That models tell fibrillation apart by what its irregular intervals do not repeat, and that atrial beats reset the
     sinus node: Clifford, Azuaje and McSharry 2006, Advanced Methods and Tools for ECG Data Analysis (Artech House).
+    Intervals that follow breathing: Hirsch and Bishop 1981, Respiratory sinus arrhythmia in humans (American Journal of
+    Physiology).
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from heartzoo.data.records import Record
 from heartzoo.errors import UserError
 from heartzoo.tasks import get_task
 
-Rhythm = Literal["fibrillation", "premature"]
+Rhythm = Literal["arrhythmia", "fibrillation", "premature"]
 MOST_BEATS, LEAST_BEATS = 1500, 50
 # What may be moved: neither on the heels of another beat nor before a pause.
 PRE_S, POST_S = (0.3, 2.5), (0.38, 2.5)
@@ -87,10 +90,13 @@ def retime(record: Record, rhythm: Rhythm, rng: np.random.Generator) -> Record:
         )
     first = int(rng.integers(max(1, len(beats) - MOST_BEATS)))
     beats = beats[first : first + MOST_BEATS]
-    if rhythm == "fibrillation":
-        plan = _fibrillation(beats, record.symbols, classes, rng)
-    else:
-        plan = _premature(beats, record.symbols, classes, pre, rng)
+    match rhythm:
+        case "arrhythmia":
+            plan = _arrhythmia(beats, record.symbols, classes, rng)
+        case "fibrillation":
+            plan = _fibrillation(beats, record.symbols, classes, rng)
+        case "premature":
+            plan = _premature(beats, record.symbols, classes, pre, rng)
     signal, samples = _assemble(record, plan)
     if rhythm == "fibrillation":
         signal = signal + _fibrillatory_waves(len(signal), record.fs, rng)
@@ -98,13 +104,31 @@ def retime(record: Record, rhythm: Rhythm, rng: np.random.Generator) -> Record:
     return replace(record, signal=signal, samples=samples, symbols=plan.symbols, rhythms=marks)
 
 
+def _arrhythmia(beats: np.ndarray, symbols: np.ndarray, classes: np.ndarray, rng: np.random.Generator) -> _Plan:
+    count, usual, depth = len(beats), rng.uniform(0.5, 1.1), np.exp(rng.uniform(np.log(0.04), np.log(0.3)))
+    breath_s, overtone = rng.uniform(3, 7), rng.uniform(0, 0.6)
+    swell = np.maximum(1 + 0.5 * _smooth(count, 25, rng), 0.1)
+    wander = rng.uniform(0, 0.1) * _smooth(count, 40, rng)
+    chance, spread = rng.standard_normal(count), rng.uniform(0.01, 0.05)
+    own, phase = np.empty(count), rng.uniform(0, 2 * np.pi)
+    for i in range(count):  # a longer beat takes longer of a breath
+        breath = np.sin(phase) + overtone * np.sin(2 * phase)
+        own[i] = usual * np.exp(depth * swell[i] * breath + wander[i] + spread * chance[i])
+        phase += 2 * np.pi * own[i] / breath_s + 0.15 * chance[i]
+    return _Plan(beats, _with_ventricular(own, usual, classes[beats], rng), np.ones(count), symbols[beats])
+
+
 def _fibrillation(beats: np.ndarray, symbols: np.ndarray, classes: np.ndarray, rng: np.random.Generator) -> _Plan:
     usual, spread, count = rng.uniform(0.5, 0.95), rng.uniform(0.1, 0.3), len(beats)
     drift = 0.08 * _smooth(count, 60, rng)
     own = usual * np.exp(spread * rng.standard_normal(count) + drift)
-    early = usual * rng.uniform(0.55, 0.95, count)
-    intervals = np.maximum(np.where(classes[beats] == VENTRICULAR, early, own), SHORTEST_S + 0.04)
-    return _Plan(beats, intervals, np.zeros(count), symbols[beats])
+    return _Plan(beats, _with_ventricular(own, usual, classes[beats], rng), np.zeros(count), symbols[beats])
+
+
+def _with_ventricular(own: np.ndarray, usual: float, classes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Intervals with ventricular beats earlier than the usual one, none too short; seconds, shape (n,)."""
+    early = usual * rng.uniform(0.55, 0.95, len(own))
+    return np.maximum(np.where(classes == VENTRICULAR, early, own), SHORTEST_S + 0.04)
 
 
 def _premature(

@@ -19,8 +19,9 @@ n of them up to and including it, with ``a = 1/min(n, 32)`` and ``d = f - m`` li
 and, but for the first, ``v = (1 - a)(v + a d^2)``.
 
 ``b`` and ``T`` are the shifted window and the template before that step, each less its mean; QRS is -0.08 ... 0.12 s, P
--0.30 ... -0.07 s, T-wave 0.12 ... 0.51 s, slope (where that of the QRS is) -0.12 ... 0.22 s. Every feature is limited
-to -1 ... 1.
+-0.30 ... -0.07 s, T-wave 0.12 ... 0.51 s, slope (where that of the QRS is) -0.12 ... 0.22 s. The shape of a QRS is
+measured from the level before it: ``q = x - mean x over level``, x being b or T; level is -0.14 ... -0.08 s, early
+-0.08 ... 0 s, late 0.06 ... 0.16 s. Every feature is limited to -1 ... 1.
 
 References:
     A matched filter of the patient's own beat: Hamilton and Tompkins 1988, Adaptive matched filtering for QRS
@@ -45,7 +46,15 @@ REGULAR_OCTAVES, LATE_OCTAVES, FIRST_BEATS, MEMORY_BEATS = 0.15, -0.25, 10, 16
 RegularRule = Literal["median", "late"]
 REGULAR_FEATURES = ("pre_median", "pre_slow")
 USUAL_BEATS, USUAL_SPREAD, USUAL_STEP = 32, 0.05, 0.5
-WAVES_S = {"QRS": (-0.08, 0.12), "P": (-0.30, -0.07), "T-wave": (0.12, 0.51), "slope": (-0.12, 0.22)}
+WAVES_S = {
+    "QRS": (-0.08, 0.12),
+    "P": (-0.30, -0.07),
+    "T-wave": (0.12, 0.51),
+    "slope": (-0.12, 0.22),
+    "level": (-0.14, -0.08),
+    "early": (-0.08, 0.0),
+    "late": (0.06, 0.16),
+}
 EPSILON_MV, EPSILON_STEP_MV = 0.01, 0.001
 
 
@@ -209,6 +218,48 @@ def _share(wave: str) -> TemplateFeature:
     )
 
 
+def _from_level(x: np.ndarray, part: str, fs: float) -> np.ndarray:
+    return x[:, wave(part, fs)] - x[:, wave("level", fs)].mean(axis=1, keepdims=True)
+
+
+def _polarity(x: np.ndarray, fs: float) -> np.ndarray:
+    q = _from_level(x, "QRS", fs)
+    high, low = q.max(axis=1), q.min(axis=1)
+    found: np.ndarray = (high + low) / (high - low + EPSILON_MV)
+    return found
+
+
+def _area(x: np.ndarray, fs: float) -> np.ndarray:
+    q = _from_level(x, "QRS", fs)
+    found: np.ndarray = q.mean(axis=1) / (np.abs(q).mean(axis=1) + EPSILON_STEP_MV)
+    return found
+
+
+def _part(name: str, times: int) -> Callable[[np.ndarray, float], np.ndarray]:
+    def mean(x: np.ndarray, fs: float) -> np.ndarray:
+        size = np.ptp(x[:, wave("QRS", fs)], axis=1) + EPSILON_MV
+        found: np.ndarray = times * _from_level(x, name, fs).mean(axis=1) / size
+        return found
+
+    return mean
+
+
+QRS_SHAPES: dict[str, tuple[str, Callable[[np.ndarray, float], np.ndarray]]] = {
+    "polarity": (f"(max q + min q) / (max q - min q + {EPSILON_MV:g}) over QRS", _polarity),
+    "area": (f"mean q / (mean |q| + {EPSILON_STEP_MV:g}) over QRS", _area),
+    "early": (f"mean q over early, divided by max q - min q + {EPSILON_MV:g} over QRS", _part("early", 1)),
+    "late": (f"2 (mean q over late), divided by max q - min q + {EPSILON_MV:g} over QRS", _part("late", 2)),
+}
+
+
+def _qrs_shape(name: str, of_template: bool) -> TemplateFeature:
+    formula, measure = QRS_SHAPES[name]
+    return TemplateFeature(
+        f"{formula}, x = {'T' if of_template else 'b'}",
+        lambda compared: measure(compared.templates if of_template else compared.beats, compared.fs),
+    )
+
+
 _SHAPES: dict[str, TemplateFeature] = {
     "qrs_match": _match("QRS"),
     "p_match": _match("P"),
@@ -234,6 +285,8 @@ TEMPLATE_FEATURES = (
             _width,
         )
     }
+    | {f"qrs_{name}": _qrs_shape(name, of_template=False) for name in QRS_SHAPES}
+    | {f"template_{name}": _qrs_shape(name, of_template=True) for name in QRS_SHAPES}
 )
 
 

@@ -148,8 +148,7 @@ def _template_macros(settings: Settings) -> dict[str, object]:
     if not settings.takes_template:
         return {"HEARTZOO_TEMPLATE": 0}
     contract = settings.contract
-    waves = {"QRS": "QRS", "P": "P", "T": "T-wave", "SLOPE": "slope"}
-    parts = {short: template.wave(name, contract.fs) for short, name in waves.items()}
+    parts = {name.removesuffix("-wave").upper(): template.wave(name, contract.fs) for name in template.WAVES_S}
     samples = {"BEFORE": template.BEFORE_S, "AFTER": template.AFTER_S, "SHIFT": template.SHIFT_S}
     numbers = {name: number for number, name in enumerate(SHAPES)}
     others = [name for name in template.TEMPLATE_FEATURES if name not in SHAPES and not name.endswith("_unusual")]

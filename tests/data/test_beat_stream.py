@@ -21,7 +21,12 @@ from heartzoo.data.template import TEMPLATE_FEATURES
 RR, SHAPE = list(FEATURES), list(TEMPLATE_FEATURES)
 CONTRACTS = {
     "features": InputConfig(
-        cut="features", frame=35, highpass_hz=0.5, rr_features=RR, template_features=SHAPE, regular_beats="late"
+        cut="features",
+        frame=len(RR) + len(SHAPE),
+        highpass_hz=0.5,
+        rr_features=RR,
+        template_features=SHAPE,
+        regular_beats="late",
     ),
     "centred": InputConfig(frame=128, rr_features=RR[:8]),
     "centred with template": InputConfig(frame=64, highpass_hz=0.5, rr_features=RR[:1], template_features=SHAPE[:3]),

@@ -17,7 +17,7 @@ from heartzoo.data.signal import frames
 from heartzoo.data.template import compare, reach, template_features
 from heartzoo.tasks import get_task
 
-RHYTHMS = ["fibrillation", "premature"]
+RHYTHMS = ["arrhythmia", "fibrillation", "premature"]
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +67,19 @@ def test_fibrillation_has_irregular_intervals_and_no_p_waves(record):
     recurrence = rr_features(found.samples, found.fs, ["recurrence"])[64:, 0]
     assert recurrence.mean() < 0.15 < rr_features(record.samples, record.fs, ["recurrence"])[64:, 0].mean()
     assert p_matches(found).mean() < p_matches(record).mean()
+
+
+def test_sinus_arrhythmia_breathes_and_keeps_p_waves_and_symbols(record):
+    several = [retime(record, "arrhythmia", np.random.default_rng(seed)) for seed in range(6)]
+    depths, likeness = [], []
+    for found in several:
+        assert set(classes(found)) <= {0, 2} and found.rhythms == ()
+        assert abs(np.median(p_matches(found)) - np.median(p_matches(record))) < 0.1
+        pre = np.diff(found.samples)[classes(found)[1:] == 0] / found.fs
+        depths.append(pre.std() / pre.mean())
+        likeness.append(np.corrcoef(pre[1:], pre[:-1])[0, 1])
+    assert np.mean(likeness) > 0.3  # neighbours are alike, as they are not in fibrillation
+    assert max(depths) > 2 * min(depths) > 0.04
 
 
 def test_premature_beats_come_early_and_become_supraventricular(record):

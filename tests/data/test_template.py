@@ -15,6 +15,7 @@ from heartzoo.data.template import TEMPLATE_FEATURES
 
 NAMES = list(TEMPLATE_FEATURES)
 SHAPES = NAMES[:9]  # of the beat itself
+SIGNED = [f"{of}_{shape}" for of in ("qrs", "template") for shape in template.QRS_SHAPES]  # which way a QRS points
 ALIKE = [float(name.endswith("_match")) for name in SHAPES]
 FS = 100.0
 quick = settings(deadline=None, max_examples=40)
@@ -61,6 +62,13 @@ def reference(x: np.ndarray, centres: np.ndarray, regular: np.ndarray) -> tuple[
         centre = sum(weight * i for i, weight in enumerate(e)) / sum(e)
         return math.sqrt(sum(weight * (i - centre) ** 2 for i, weight in enumerate(e)) / sum(e))
 
+    def qrs_shape(x: np.ndarray) -> list[float]:
+        q = x - x[26:32].mean()
+        high, low = max(q[32:52]), min(q[32:52])
+        size = high - low + 0.01
+        area = q[32:52].mean() / (np.abs(q[32:52]).mean() + 0.001)
+        return [limited(v) for v in ((high + low) / size, area, q[32:40].mean() / size, 2 * q[46:56].mean() / size)]
+
     mean_beat, taught, rows, left = None, 0, [], []
     usual, spread = [0.0] * 9, [0.0025] * 9
     qrs, p, t = slice(32, 52), slice(10, 33), slice(52, 91)
@@ -81,7 +89,8 @@ def reference(x: np.ndarray, centres: np.ndarray, regular: np.ndarray) -> tuple[
         usual = row if k == 0 else usual
         far = [limited((f - m) / (4 * (math.sqrt(v) + 0.03))) for f, m, v in zip(row, usual, spread, strict=True)]
         shares = [limited(math.log2((np.ptp(mean[part]) + 0.01) / size) / 4) for part in (p, t)]
-        rows.append([*row, *far, usual[1], *shares, limited(math.log2(width(b[28:62]) / width(mean[28:62])))])
+        wider = limited(math.log2(width(b[28:62]) / width(mean[28:62])))
+        rows.append([*row, *far, usual[1], *shares, wider, *qrs_shape(b), *qrs_shape(mean)])
         left.append((b - mean) / size)
         if regular[k]:
             taught += 1
@@ -142,14 +151,17 @@ def test_a_steady_beat_is_like_its_template() -> None:
     centres = 100 + 80 * np.arange(30)
     found = template_features(ecg(centres), centres, np.ones(30, bool), FS, NAMES)
     whole = [*ALIKE, *(0.0 for _ in SHAPES), 1.0, math.log2(0.15 / 1.2) / 4, math.log2(0.3 / 1.2) / 4, 0.0]
-    np.testing.assert_allclose(found, np.broadcast_to(whole, found.shape), atol=0.05)
+    np.testing.assert_allclose(found[:, :-8], np.broadcast_to(whole, (30, len(whole))), atol=0.05)
+    np.testing.assert_allclose(found[:, -8:-4], found[:, -4:], atol=1e-6)
+    assert NAMES[-8:] == SIGNED and found[:, -8].min() > 0.8  # its QRS points up
 
 
 @pytest.mark.parametrize("gain", [0.5, 2.0, -1.0])
-def test_neither_gain_nor_an_inverted_lead_counts(gain: float) -> None:
+def test_gain_does_not_count_and_an_inverted_lead_turns_the_qrs_alone(gain: float) -> None:
     centres = 100 + 80 * np.arange(40)
     x = ecg(centres, np.arange(40) % 7 == 6)
     usual = template_features(x, centres, np.ones(40, bool), FS, NAMES)
+    usual[:, -8:] *= np.sign(gain)
     np.testing.assert_allclose(template_features(gain * x, centres, np.ones(40, bool), FS, NAMES), usual, atol=0.03)
 
 

@@ -20,6 +20,7 @@ from heartzoo.data.rr import FEATURES
 from heartzoo.data.rr_tracker import RRTracker
 from heartzoo.data.signal import prepared
 from heartzoo.data.synthetic import generate
+from heartzoo.data.template import TEMPLATE_FEATURES
 from heartzoo.firmware.golden import Golden, expected
 from heartzoo.firmware.settings import section, taps
 
@@ -74,6 +75,9 @@ CONTRACTS = {
     "template alone": InputConfig(cut="centred", frame=65, template_features=["p_match_usual", "t_match_unusual"]),
     "intervals so far": InputConfig(frame=64, fs=125.0, rr_features=["pre_quantile70", "previous_pre", "steadiness"]),
     "intervals alone": InputConfig(cut="features", frame=16, rr_features=[*FEATURES, *RR_NAMES[:3]]),
+    "template features alone": InputConfig(
+        cut="features", frame=len(TEMPLATE_FEATURES), template_features=list(TEMPLATE_FEATURES)
+    ),
     "rhythm": InputConfig(cut="rhythm", frame=300, fs=50.0, highpass_hz=0.1),
 }
 

@@ -19,6 +19,9 @@ static const wave QRS = {HEARTZOO_QRS_FROM, HEARTZOO_QRS_TO};
 static const wave P = {HEARTZOO_P_FROM, HEARTZOO_P_TO};
 static const wave T_WAVE = {HEARTZOO_T_FROM, HEARTZOO_T_TO};
 static const wave SLOPE = {HEARTZOO_SLOPE_FROM, HEARTZOO_SLOPE_TO};
+static const wave LEVEL = {HEARTZOO_LEVEL_FROM, HEARTZOO_LEVEL_TO};
+static const wave EARLY = {HEARTZOO_EARLY_FROM, HEARTZOO_EARLY_TO};
+static const wave LATE = {HEARTZOO_LATE_FROM, HEARTZOO_LATE_TO};
 
 static float limited(float value, float limit) { return fmaxf(-limit, fminf(limit, value)); }
 
@@ -41,15 +44,39 @@ static float correlation(const float *a, const float *b, wave part) {
   return ab / sqrtf(aa * bb + EPSILON_MV * EPSILON_MV * EPSILON_MV * EPSILON_MV);
 }
 
-/* From the lowest to the highest sample, mV. */
-static float size(const float *x, wave part) {
-  float low = x[part.from], high = x[part.from];
-  for (int i = part.from + 1; i < part.to; i++) {
-    low = fminf(low, x[i]);
-    high = fmaxf(high, x[i]);
-  }
-  return high - low + EPSILON_MV;
+static float lowest(const float *x, wave part) {
+  float low = x[part.from];
+  for (int i = part.from + 1; i < part.to; i++) low = fminf(low, x[i]);
+  return low;
 }
+
+static float highest(const float *x, wave part) {
+  float high = x[part.from];
+  for (int i = part.from + 1; i < part.to; i++) high = fmaxf(high, x[i]);
+  return high;
+}
+
+/* From the lowest to the highest sample, mV. */
+static float size(const float *x, wave part) { return highest(x, part) - lowest(x, part) + EPSILON_MV; }
+
+/* Whether the QRS points up or down from the level before it. */
+static float polarity(const float *x) {
+  return (highest(x, QRS) + lowest(x, QRS) - 2.0f * mean(x, LEVEL)) / size(x, QRS);
+}
+
+/* How much of the area between the QRS and that level lies above it. */
+static float area(const float *x) {
+  const float level = mean(x, LEVEL);
+  float sum = 0.0f, whole = 0.0f;
+  for (int i = QRS.from; i < QRS.to; i++) {
+    sum += x[i] - level;
+    whole += fabsf(x[i] - level);
+  }
+  return sum / (whole + EPSILON_STEP_MV * (float)(QRS.to - QRS.from));
+}
+
+/* A part's distance from that level, in sizes of the QRS. */
+static float above_level(const float *x, wave part) { return (mean(x, part) - mean(x, LEVEL)) / size(x, QRS); }
 
 static float length(const float *x, wave part) {
   float sum = 0.0f;
@@ -94,11 +121,11 @@ void heartzoo_template_start(heartzoo_template *running) {
 
 static const float *best_window(const heartzoo_template *running, const float *wide) {
   const float *best = wide;
-  float highest = correlation(wide, running->mean, QRS);
+  float best_match = correlation(wide, running->mean, QRS);
   for (int shift = 1; shift <= 2 * HEARTZOO_SHIFT; shift++) {
     const float found = correlation(wide + shift, running->mean, QRS);
-    if (found > highest) {
-      highest = found;
+    if (found > best_match) {
+      best_match = found;
       best = wide + shift;
     }
   }
@@ -142,6 +169,14 @@ static float value(const heartzoo_template *running, const heartzoo_comparison *
     case HEARTZOO_P_MATCH_USUAL: return running->usual[HEARTZOO_P_MATCH];
     case HEARTZOO_TEMPLATE_P: return log2f(size(running->mean, P) / comparison->qrs_size) / 4.0f;
     case HEARTZOO_TEMPLATE_T: return log2f(size(running->mean, T_WAVE) / comparison->qrs_size) / 4.0f;
+    case HEARTZOO_QRS_POLARITY: return polarity(comparison->window);
+    case HEARTZOO_QRS_AREA: return area(comparison->window);
+    case HEARTZOO_QRS_EARLY: return above_level(comparison->window, EARLY);
+    case HEARTZOO_QRS_LATE: return 2.0f * above_level(comparison->window, LATE);
+    case HEARTZOO_TEMPLATE_POLARITY: return polarity(running->mean);
+    case HEARTZOO_TEMPLATE_AREA: return area(running->mean);
+    case HEARTZOO_TEMPLATE_EARLY: return above_level(running->mean, EARLY);
+    case HEARTZOO_TEMPLATE_LATE: return 2.0f * above_level(running->mean, LATE);
     default: return log2f(width(comparison->window, SLOPE) / width(running->mean, SLOPE));
   }
 }
