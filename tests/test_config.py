@@ -121,6 +121,12 @@ def test_mistakes_get_one_clear_line(key: str, value: object, words: tuple[str, 
         assert word in line
 
 
+def test_rows_of_features_are_not_turned_upside_down() -> None:
+    published = ROOT / "configs" / "arr-5-rr-sm.yaml"
+    with pytest.raises(UserError, match=r"inverted_share with input.cut features.*\{gain: -1\}"):
+        load_config(published, ["training.augmentation.inverted_share=0.5"])
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"training": {"fold": None}}, {"data": {"train": ["random-train"], "test": ["random-test"]}}],

@@ -76,7 +76,8 @@ def width(slope: np.ndarray) -> float:
     return math.sqrt(sum(weight * (i - c) ** 2 for i, weight in enumerate(e)) / sum(e))
 
 
-# QRS is [32:52], P [10:33] and slope [28:62] of a window, as preprocessing.steps say.
+# QRS is [32:52], P [10:33], slope [28:62], level [26:32], early [32:40] and late [46:56] of a window, as
+# preprocessing.steps say.
 def above_level(x: np.ndarray) -> np.ndarray:
     return x - x[26:32].mean()
 

@@ -219,6 +219,15 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _features_are_not_inverted(self) -> Config:
+        if self.input.cut == "features" and self.training.augmentation.inverted_share:
+            raise UserError(
+                "training.augmentation.inverted_share with input.cut features, which would turn every feature's sign",
+                "set it to 0, and for an inverted lead take the copy {gain: -1}",
+            )
+        return self
+
+    @model_validator(mode="after")
     def _cut_fits_task(self) -> Config:
         if get_task(self.task).of_rhythm != (self.input.cut == "rhythm"):
             raise UserError(
