@@ -18,14 +18,30 @@ from heartzoo.data.batches import Inputs
 from heartzoo.data.splits import get_split
 from heartzoo.data.training_set import TrainingSet
 from heartzoo.end_to_end import evaluate_end_to_end
-from heartzoo.evaluation import DISTURBANCES, Subject, evaluate, evaluate_disturbed, evaluate_personalised
+from heartzoo.evaluation import (
+    DISTURBANCES,
+    Subject,
+    evaluate,
+    evaluate_disturbed,
+    evaluate_personalised,
+    evaluate_pooled,
+)
 from heartzoo.files import atomic_path, write_json
 from heartzoo.flatbuffer import inspect
 from heartzoo.interpreters import smallest_arena_bytes
-from heartzoo.metrics_file import AblationRow, Cost, DisturbedResult, EndToEndResult, Evaluation, PersonalisedResult
+from heartzoo.metrics_file import (
+    AblationRow,
+    Cost,
+    DisturbedResult,
+    EndToEndResult,
+    Evaluation,
+    PersonalisedResult,
+    PooledResult,
+)
 from heartzoo.openings import log_openings
 from heartzoo.personalisation import FIRST_S, Logits, Personalisation, choose
 from heartzoo.predictors import keras_subject, tflite_subject
+from heartzoo.prevalence import shifted
 from heartzoo.progress import console
 from heartzoo.quantization import to_tflite
 from heartzoo.runtime import default_runtime, predict_parallel
@@ -68,6 +84,8 @@ def tune(config: Config, candidate: Candidate, data: TrainingSet) -> Candidate:
         config.export.runtime or default_runtime(),
         progress_description=f"{config.name}, validation",
     )
+    records = data.recordings(data.validation)
+    logits = shifted(config, logits, records)
     temperature = fit_temperature(logits, labels)
     task = get_task(config.task)
     decisions = Decisions.of(logits, labels, temperature)
@@ -76,8 +94,7 @@ def tune(config: Config, candidate: Candidate, data: TrainingSet) -> Candidate:
     candidate = replace(candidate, temperature=temperature, threshold=threshold)
     if not config.export.personalisation:
         return candidate
-    by_store = list(zip(data.stores, data.rows_of(data.validation), strict=True))
-    records = np.concatenate([np.char.add(f"{i} ", store.records[rows]) for i, (store, rows) in enumerate(by_store)])
+    by_store = zip(data.stores, data.rows_of(data.validation), strict=True)
     first = np.concatenate([store.samples[rows] < FIRST_S * store.fs[rows] for store, rows in by_store])
     how = choose(Logits(logits, labels, records, first), task.classes, headline)
     return replace(candidate, personalisation=how)
@@ -156,7 +173,7 @@ def evaluate_candidate(
     for subject in subjects:
         for name in splits:
             doubt = "" if subject.threshold is None else f"-{subject.temperature:.6f}-{subject.threshold:.6f}"
-            kept = f"{name}-{subject.runtime}-{subject.file_sha256[:16]}{doubt}.json"
+            kept = f"{name}-{subject.runtime}-{subject.file_sha256[:16]}{doubt}{_following(config)}.json"
             path = run / f"seed-{candidate.seed}" / kept
             found += _kept(path) if path.is_file() else _evaluate(subject, name, path, root, label)
     return found
@@ -169,7 +186,7 @@ def measure_robustness(config: Config, shipped: Candidate, run: Path, root: Path
     subject, split = tflite_subject(config, shipped.content, shipped.seed, config.export.runtime), config.data.test[0]
     found = []
     for number, disturbance in enumerate(DISTURBANCES, start=1):
-        named = hashlib.sha256(f"{subject.file_sha256} {disturbance}".encode()).hexdigest()[:16]
+        named = hashlib.sha256(f"{subject.file_sha256} {disturbance}{_following(config)}".encode()).hexdigest()[:16]
         path = run / f"seed-{shipped.seed}" / f"{split}-{subject.runtime}-disturbed-{named}.json"
         if not path.is_file():
             console.print(f"robustness {number} of {len(DISTURBANCES)}: {disturbance.kind}, {disturbance.level}")
@@ -177,6 +194,25 @@ def measure_robustness(config: Config, shipped: Candidate, run: Path, root: Path
             log_openings(root, f"{label} seed {subject.seed}", [result])
             write_json(path, result.model_dump(mode="json"))
         found.append(DisturbedResult.model_validate_json(path.read_bytes()))
+    return found
+
+
+def measure_without_prevalence(
+    config: Config, shipped: Candidate, run: Path, root: Path, label: str
+) -> list[PooledResult]:
+    """The shipped int8 file on the test splits, its logits as they are; kept in the run's folder."""
+    if not config.prevalence:
+        return []
+    plain = config.model_copy(update={"prevalence": {}})
+    subject = tflite_subject(plain, shipped.content, shipped.seed, config.export.runtime)
+    found = []
+    for split in config.data.test:
+        path = run / f"seed-{shipped.seed}" / f"{split}-{subject.runtime}-{subject.file_sha256[:16]}-pooled.json"
+        if not path.is_file():
+            result = evaluate_pooled(subject, get_split(split), config.export.present_only)
+            log_openings(root, f"{label} seed {subject.seed}", [result])
+            write_json(path, result.model_dump(mode="json"))
+        found.append(PooledResult.model_validate_json(path.read_bytes()))
     return found
 
 
@@ -188,7 +224,7 @@ def measure_personalisation(
     if how is None:
         return []
     subject, split = tflite_subject(config, shipped.content, shipped.seed, config.export.runtime), config.data.test[0]
-    named = hashlib.sha256(f"{subject.file_sha256} {how}".encode()).hexdigest()[:16]
+    named = hashlib.sha256(f"{subject.file_sha256} {how}{_following(config)}".encode()).hexdigest()[:16]
     path = run / f"seed-{shipped.seed}" / f"{split}-{subject.runtime}-adapted-{named}.json"
     if not path.is_file():
         found = evaluate_personalised(subject, get_split(split), how, config.export.present_only)
@@ -205,7 +241,8 @@ def measure_end_to_end(config: Config, shipped: Candidate, run: Path, root: Path
     found = []
     for split in config.data.test:
         # of this revision alone: another one's detector may find other beats
-        of = hashlib.sha256(f"{subject.file_sha256} {git_revision()}".encode()).hexdigest()[:16]
+        of = f"{subject.file_sha256} {git_revision()}{_following(config)}"
+        of = hashlib.sha256(of.encode()).hexdigest()[:16]
         path = run / f"seed-{shipped.seed}" / f"{split}-{subject.runtime}-end-to-end-{of}.json"
         if not path.is_file():
             result = evaluate_end_to_end(subject, get_split(split), config.export.present_only)
@@ -213,6 +250,11 @@ def measure_end_to_end(config: Config, shipped: Candidate, run: Path, root: Path
             write_json(path, result.model_dump(mode="json"))
         found.append(EndToEndResult.model_validate_json(path.read_bytes()))
     return found
+
+
+def _following(config: Config) -> str:
+    """What tells apart results of one file whose logits are shifted otherwise, for the name of a file."""
+    return f"-{hashlib.sha256(str(config.prevalence).encode()).hexdigest()[:8]}" if config.prevalence else ""
 
 
 def _kept(path: Path) -> list[Evaluation]:

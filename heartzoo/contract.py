@@ -114,7 +114,7 @@ def preprocessing(config: Config, facts: ModelFacts) -> dict[str, Any]:
         "template_features": [
             {"name": name, "formula": TEMPLATE_FEATURES[name].formula} for name in contract.template_features
         ],
-        "steps": steps(contract, facts),
+        "steps": steps(config, facts),
     }
 
 
@@ -127,8 +127,9 @@ def _evaluation_rules() -> list[str]:
         f"Intervals: {RESAMPLES} resamples of patients with replacement, 2.5 and 97.5 percentiles, "
         "numpy.random.default_rng(bootstrap_seed).",
         "Personalisation, a track of its own (where there is one): beats from the 300th second of a record on. With z "
-        "the logits: without labels z + strength * (usual - median of the record's z before); with labels z W + b, "
-        "where W and b minimise the summed cross-entropy of the beats before plus stiffness * (|W - 1|^2 + |b|^2).",
+        "the (shifted) logits: without labels z + strength * (usual - median of the record's z before); with labels "
+        "z W + b, where W and b minimise the summed cross-entropy of the beats before plus stiffness * (|W - 1|^2 + "
+        "|b|^2).",
     ]
 
 

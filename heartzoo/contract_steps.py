@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from heartzoo.config import InputConfig
+from heartzoo import prevalence
+from heartzoo.config import Config, InputConfig
 from heartzoo.data.rr import LONGEST_S, SHORTEST_S, SINGLE_BEAT_S
 from heartzoo.data.signal import BEAT_LENGTH, WINDOW_S
 from heartzoo.data.template import (
@@ -24,13 +25,14 @@ from heartzoo.data.template import (
 from heartzoo.flatbuffer import ModelFacts
 
 
-def steps(contract: InputConfig, facts: ModelFacts) -> list[str]:
+def steps(config: Config, facts: ModelFacts) -> list[str]:
     """The contract's steps in their order, a sentence or a few each.
 
     Args:
-        contract: the configuration's ``input``.
+        config: the configuration.
         facts: of the int8 file.
     """
+    contract = config.input
     told = [
         "Signal: the first lead of preprocessing.leads that the record has, in mV over the whole record (wfdb's "
         "physical units; 200 units per mV where the header gives no gain).",
@@ -45,7 +47,7 @@ def steps(contract: InputConfig, facts: ModelFacts) -> list[str]:
                 "y = sosfilt(sos, x, zi=sosfilt_zi(sos) * x[0]), in float64."
             )
     if contract.cut == "rhythm":
-        return told + _rhythm(contract) + _inference(facts)
+        return told + _rhythm(contract) + _inference(config, facts)
     told += [
         "Beats: every annotation whose symbol is one of preprocessing.beat_symbols, at its sample s of the recording; "
         f"its position after resampling is c = floor(s * {contract.fs:g} / recording_fs + 0.5).",
@@ -82,23 +84,36 @@ def steps(contract: InputConfig, facts: ModelFacts) -> list[str]:
             "and, if n > 1, v = (1 - a)(v + a d^2)."
         )
     scored = "Scored are the beats whose symbol class_map lists; the others still count in the R-R intervals."
-    return [*told, *_inference(facts), scored]
+    return [*told, *_inference(config, facts), scored]
 
 
-def _inference(facts: ModelFacts) -> list[str]:
+def _inference(config: Config, facts: ModelFacts) -> list[str]:
     reset = (
         "Reset the interpreter before each frame (MicroInterpreter::Reset() of TFLite Micro, reset_all_variables() of "
         "LiteRT): the network keeps a state, which must not come from the frame before."
     )
+    of = "shifted logits" if config.prevalence else "logits"
     return [
         "Quantize each input: clip(round_half_even(value / scale) + zero_point, low, high) in float32, with dtype, "
         "scale and zero_point of tensors.inputs, in the order listed there; low and high are -128 and 127 for int8, "
         "-32768 and 32767 for int16.",
         *([reset] if facts.keeps_state else []),
-        "Class: the largest output; of equal ones the first. Logit = (output - zero_point) * scale; "
-        "softmax(logits / confidence.temperature) gives probabilities, that of the class is the confidence. Who can "
-        "abstain does so below confidence.threshold, where there is one; figures are without abstention unless said.",
+        "Logit = (output - zero_point) * scale, with those of tensors.outputs.",
+        *([_prevalence(config)] if config.prevalence else []),
+        f"Class: the largest of the {of}; of equal ones the first. softmax({of} / confidence.temperature) gives "
+        "probabilities, that of the class is the confidence. Who can abstain does so below confidence.threshold, where "
+        "there is one; figures are without abstention unless said.",
     ]
+
+
+def _prevalence(config: Config) -> str:
+    start = ", ".join(f"{name}: {of.usual:g} of {of.assumed:g}" for name, of in config.prevalence.items())
+    return (
+        f"Prevalence, over a record's scored beats in order of time (usual of assumed; {start}): of each class named "
+        "there, r starts as its usual prevalence. Of each beat in turn, with z its logits: the shifted logits are z + "
+        "log(r / assumed) for each class named, z for the others; then, with p = softmax(z + log(usual / assumed) for "
+        f"each class named), r = r + (p - r) / {prevalence.MEMORY_BEATS} for each class named."
+    )
 
 
 def _rhythm(contract: InputConfig) -> list[str]:

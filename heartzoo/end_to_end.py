@@ -19,10 +19,12 @@ from heartzoo.errors import UserError
 from heartzoo.evaluation import Subject, condition, refuse_known_people
 from heartzoo.metrics import confusion_matrix
 from heartzoo.metrics_file import EndToEndResult, end_to_end_figures
+from heartzoo.prevalence import RunningPrevalence
 from heartzoo.tasks import get_task
 
 # Rhythms without beats that could be told apart: EC57 leaves them out.
 FLUTTER = ("(VFL", "(VFIB", "(VF")
+NO_BEATS = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def _result(subject: Subject, split: Split, heard: list[_Heard], answers: list[n
     classes = get_task(subject.config.task).classes
     by_record, rest = {}, iter(answers)
     for one in heard:
-        called = next(rest).argmax(axis=1) if one.found else np.zeros(0, np.int64)
+        called = RunningPrevalence(subject.config).shifted(next(rest)).argmax(axis=1) if one.found else NO_BEATS
         by_record[one.name] = {
             "found": len(one.pairs),
             "missed": len(one.labels) - len(one.pairs),

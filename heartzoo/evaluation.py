@@ -27,8 +27,9 @@ from heartzoo.errors import UserError
 from heartzoo.example_beats import Verdicts
 from heartzoo.files import atomic_path, cache_dir, lock
 from heartzoo.metrics import confusion_matrix, false_alarms_per_hour, pooled_figures, score
-from heartzoo.metrics_file import DisturbedResult, Evaluation, PersonalisedResult
+from heartzoo.metrics_file import DisturbedResult, Evaluation, PersonalisedResult, PooledResult
 from heartzoo.personalisation import FIRST_S, Logits, Personalisation, adapt
+from heartzoo.prevalence import shifted
 from heartzoo.tasks import get_task
 
 # Chunks of inputs and their number -> chunks of logits.
@@ -93,6 +94,17 @@ def evaluate_each_beat(subject: Subject, split: Split, present_only: bool = Fals
         decisions = Decisions.of(answers.logits, answers.labels, subject.temperature)
         verdicts = Verdicts(answers.store.records[answers.rows], answers.store.samples[answers.rows], decisions)
         return [_result(subject, part, answers) for part in parts], verdicts
+
+
+def evaluate_pooled(subject: Subject, split: Split, present_only: bool = False) -> PooledResult:
+    """As :func:`evaluate`, the figures pooled over the split's beats alone.
+
+    Raises:
+        UserError: as :func:`evaluate`.
+    """
+    with _answers(subject, split, present_only) as answers:
+        every = np.ones(len(answers.rows), bool)
+        return PooledResult.model_validate(_pooled(subject, split, answers, answers.logits, every))
 
 
 def evaluate_disturbed(
@@ -178,7 +190,7 @@ def _pooled(
 
 @dataclass(frozen=True)
 class _Answers:
-    """What a model says of a split's scored beats: their store, their rows therein, their classes, its logits."""
+    """What a model says of a split's scored beats: store, rows therein, classes, the logits they are called by."""
 
     store: Store
     rows: np.ndarray
@@ -213,8 +225,9 @@ def _answers(
         if not len(rows):
             raise UserError(f"{split.name} holds no beat that {task.name} scores", "take another split")
         answers = folder / hashlib.sha256(json.dumps(store.provenance).encode() + rows.tobytes()).hexdigest()[:16]
+        logits = shifted(config, _logits(subject, store, rows, answers), store.records[rows])
         # argmax takes the first of equal logits, as the configuration says.
-        yield _Answers(store, rows, labels[rows], _logits(subject, store, rows, answers))
+        yield _Answers(store, rows, labels[rows], logits)
         shutil.rmtree(folder)
 
 

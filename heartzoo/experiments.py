@@ -19,6 +19,7 @@ from heartzoo.errors import UserError
 from heartzoo.experiment_results import ExperimentResult, SeedResult, TrialResult, VariantResult
 from heartzoo.files import write_json
 from heartzoo.metrics import confusion_matrix
+from heartzoo.prevalence import shifted
 from heartzoo.progress import console
 from heartzoo.runs import compress, train
 from heartzoo.tasks import get_task
@@ -117,10 +118,10 @@ def _validate(config: Config, run: Path, fold: int | str, disturbances: list[Dis
     models = {seed: load_model(plans(run / f"seed-{seed}", config)[-1].folder / BEST) for seed in config.seeds}
     found: dict[int, list[dict[str, list[list[int]]]]] = {seed: [] for seed in models}
     for each in (data, *(disturbed_validation(data, disturbance) for disturbance in disturbances)):
-        inputs = each.inputs(each.validation)
+        inputs, records = each.inputs(each.validation), each.recordings(each.validation)
         for seed, model in models.items():
-            answers = model.predict(inputs, batch_size=config.training.batch_size, verbose=0).argmax(axis=1)
-            found[seed].append(_by_patient(each, answers))
+            logits = model.predict(inputs, batch_size=config.training.batch_size, verbose=0)
+            found[seed].append(_by_patient(each, shifted(config, logits, records).argmax(axis=1)))
     seeds = [
         SeedResult(fold=fold, seed=seed, patients=plain, disturbed=others) for seed, (plain, *others) in found.items()
     ]

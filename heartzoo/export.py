@@ -21,6 +21,7 @@ from heartzoo.candidates import (
     measure_end_to_end,
     measure_personalisation,
     measure_robustness,
+    measure_without_prevalence,
     tune,
 )
 from heartzoo.checkpoints import load_model
@@ -94,6 +95,7 @@ def export(
     results = {c.seed: evaluate_candidate(config, c, run, root, label, config.data.test) for c in candidates}
     ablation = measure_ablation(config, run, calibration, shipped, root, label)
     apart = {
+        "without_prevalence": measure_without_prevalence(config, shipped, run, root, label),
         "robustness": measure_robustness(config, shipped, run, root, label),
         "personalisation": measure_personalisation(config, shipped, run, root, label),
         "end_to_end": measure_end_to_end(config, shipped, run, root, label),

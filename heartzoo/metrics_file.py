@@ -425,7 +425,11 @@ class AblationRow(_Entry):
 
 
 class Metrics(_Entry):
-    """The whole file. ``seeds`` are of the shipped model and its siblings, all other results of it alone."""
+    """The whole file. ``seeds`` are of the shipped model and its siblings, all other results of it alone.
+
+    ``without_prevalence`` is how the file does where its largest output is the class, in a model that follows the
+    prevalence of a class (:mod:`heartzoo.prevalence`).
+    """
 
     schema_version: Annotated[StrictInt, Field(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)]
     model: Name
@@ -434,6 +438,7 @@ class Metrics(_Entry):
     classes: Annotated[list[Name], Field(min_length=2)]
     evaluations: list[Evaluation]
     seeds: list[SeedResult] = []
+    without_prevalence: list[PooledResult] = []
     robustness: list[DisturbedResult] = []
     personalisation: list[PersonalisedResult] = []
     end_to_end: list[EndToEndResult] = []
@@ -443,7 +448,7 @@ class Metrics(_Entry):
 
     @model_validator(mode="after")
     def _same_classes(self) -> Self:
-        for name in ("evaluations", "robustness", "personalisation", "end_to_end"):
+        for name in ("evaluations", "without_prevalence", "robustness", "personalisation", "end_to_end"):
             for index, result in enumerate(getattr(self, name)):
                 if list(result.per_class) != self.classes:
                     raise ValueError(f"{name}.{index}.per_class does not name the classes {self.classes}")

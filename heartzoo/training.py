@@ -15,7 +15,7 @@ import keras
 import numpy as np
 from rich.progress import Progress, TaskID
 
-from heartzoo import models, recipes
+from heartzoo import models, prevalence, recipes
 from heartzoo.checkpoints import History, Plan, best_epoch, finished, load_epoch, plateaus, read_history, save_epoch
 from heartzoo.config import Config
 from heartzoo.data.batches import Inputs, TrainingBatches
@@ -149,11 +149,13 @@ class Validation:
 
     ``val_loss`` weighs examples as the training draws them, so that it does not follow the commonest class alone;
     ``val_accuracy``, ``val_mean_recall`` and ``val_macro_f1`` (the task's headline: over N, S and V for five classes,
-    except on the random split) count every beat once.
+    except on the random split) count every beat once, as it is called after :mod:`heartzoo.prevalence`.
     """
 
     def __init__(self, data: TrainingSet) -> None:
+        self.config = data.config
         self.inputs = data.inputs(data.validation)
+        self.records = data.recordings(data.validation)
         self.labels = data.labels[data.validation]
         self.weights = data.probabilities(data.validation)
         self.classes = len(data.task.classes)
@@ -168,7 +170,8 @@ class Validation:
         """Figures for logits of shape (n, classes)."""
         shifted = logits - logits.max(axis=1, keepdims=True)
         log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-        matrix = confusion_matrix(self.labels, logits.argmax(axis=1), self.classes)
+        called = prevalence.shifted(self.config, logits, self.records).argmax(axis=1)
+        matrix = confusion_matrix(self.labels, called, self.classes)
         return {
             "val_loss": float(-(self.weights * log_p[np.arange(len(log_p)), self.labels]).sum()),
             "val_accuracy": float(np.trace(matrix) / matrix.sum()),

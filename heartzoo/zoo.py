@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from heartzoo.data.beats import Examples
     from heartzoo.data.records import Record
     from heartzoo.metrics_file import Metrics
+    from heartzoo.prevalence import RunningPrevalence
     from heartzoo.runtime import TfliteModel
 
 
@@ -236,7 +237,8 @@ class PublishedModel:
             rr: R-R features, then template features, shape (n, features), for a model that takes them.
 
         Returns:
-            float32 logits, shape (n, classes).
+            float32 logits, shape (n, classes). Where the configuration names a ``prevalence``, a recording's beats are
+            called by what :class:`heartzoo.prevalence.RunningPrevalence` makes of them.
 
         Raises:
             UserError: a wrong shape, NaN values, or features missing or not taken.
@@ -245,12 +247,16 @@ class PublishedModel:
 
         return self.tflite.predict(normalise(frames, self.config.input), rr)
 
-    def probabilities(self, frames: np.ndarray, rr: np.ndarray | None = None) -> np.ndarray:
+    def probabilities(
+        self, frames: np.ndarray, rr: np.ndarray | None = None, prevalence: RunningPrevalence | None = None
+    ) -> np.ndarray:
         """Probability of each class, ``softmax(logits / temperature)``, with the configuration's temperature.
 
         Args:
-            frames: as in :meth:`predict`.
+            frames: as in :meth:`predict`; where the configuration names a ``prevalence``, the beats of one recording in
+                order of time.
             rr: likewise.
+            prevalence: what has followed the recording's beats before these; default nothing, as at its start.
 
         Returns:
             float64, shape (n, classes). The largest is the confidence; below the threshold under ``confidence`` of the
@@ -260,9 +266,11 @@ class PublishedModel:
             UserError: as :meth:`predict`.
         """
         from heartzoo.confidence import probabilities
+        from heartzoo.prevalence import RunningPrevalence
 
         confidence = self.entry.configuration.get("confidence", {"temperature": 1.0})  # older versions have none
-        return probabilities(self.predict(frames, rr), confidence["temperature"])
+        prevalence = prevalence or RunningPrevalence(self.config)
+        return probabilities(prevalence.shifted(self.predict(frames, rr)), confidence["temperature"])
 
     def label_beats(self, record: Record) -> list[str]:
         """Class of every annotated beat of a record, cut and normalised as the model's contract says.
@@ -289,8 +297,8 @@ class PublishedModel:
         return self._labels(cut_frames(record, self.config.input))
 
     def _labels(self, examples: Examples) -> list[str]:
-        logits = self.predict(examples.frames, examples.rr if self.config.input.beat_features else None)
-        return [self.classes[index] for index in logits.argmax(axis=1)]
+        rr = examples.rr if self.config.input.beat_features else None
+        return [self.classes[index] for index in self.probabilities(examples.frames, rr).argmax(axis=1)]
 
 
 def load_tflite(name: str, runtime: Runtime | None = None, zoo: Path | None = None) -> PublishedModel:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -229,6 +230,28 @@ def plain_answers(content: bytes, tensors: dict[str, Any], inputs: dict[str, np.
 # ---------------------------------------------------------------------------------------------------------------------
 
 
+def shifted(outputs: np.ndarray, configuration: dict[str, Any]) -> np.ndarray:
+    """Shifted logits of a record's scored beats, from the sentence on prevalence."""
+    (tensor,) = configuration["tensors"]["outputs"]
+    (sentence,) = (text for text in configuration["preprocessing"]["steps"] if text.startswith("Prevalence, "))
+    rules = re.findall(r"(\S+): (\S+) of ([0-9.]+)", sentence[: sentence.index(")")])
+    memory = float(re.findall(r"\(p - r\) / (\d+)", sentence)[0])
+    r = {name: float(usual) for name, usual, _ in rules}
+    rows = []
+    for output in outputs:
+        z = [(value - tensor["zero_point"]) * tensor["scale"] for value in output.tolist()]
+        moved, usual_z = list(z), list(z)
+        for name, usual, assumed in rules:
+            column = configuration["classes"].index(name)
+            moved[column] += math.log(r[name] / float(assumed))
+            usual_z[column] += math.log(float(usual) / float(assumed))
+        powers = [math.exp(value) for value in usual_z]
+        for name in r:
+            r[name] += (powers[configuration["classes"].index(name)] / sum(powers) - r[name]) / memory
+        rows.append(moved)
+    return np.array(rows)
+
+
 @pytest.fixture
 def entry(cache, tiny_zoo) -> zoo.Entry:
     return zoo.find("tiny@1.0.0", tiny_zoo)
@@ -313,7 +336,8 @@ def test_the_configuration_alone_gives_the_published_confusion_matrix(entry, cac
         inputs = {
             "signal": quantized(frames, by_role["signal"])[scored], "rr": quantized(rr, by_role["rr"])[scored],
         }  # fmt: skip
-        predicted = plain_answers(content, tensors, inputs).argmax(axis=1)
+        logits = shifted(plain_answers(content, tensors, inputs), configuration)
+        predicted = logits.argmax(axis=1)
         np.add.at(matrix, (np.array(truth)[scored], predicted), 1)
     first = json.loads((entry.folder / "metrics.json").read_text())["evaluations"][0]
     assert (first["precision"], first["runtime"]) == ("int8", "tflm")

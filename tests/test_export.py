@@ -22,6 +22,7 @@ from heartzoo.data.records import open_record
 from heartzoo.data.splits import get_split
 from heartzoo.errors import UserError
 from heartzoo.export import describe, export
+from heartzoo.prevalence import RunningPrevalence
 from heartzoo.runs import train
 from heartzoo.runtime import default_runtime
 
@@ -150,7 +151,9 @@ def test_confidence_is_fitted_on_validation_patients_and_judged_on_the_test_spli
     model = zoo.load_tflite("tiny", zoo=tiny_zoo)
     frames, rr = np.random.default_rng(0).normal(size=(5, 64)), np.zeros((5, 11))
     logits = model.predict(frames, rr).astype(float)
-    chances = np.exp(logits / stated["temperature"])
+    shifted = RunningPrevalence(model.config).shifted(logits)
+    assert not np.array_equal(shifted, logits)
+    chances = np.exp(shifted / stated["temperature"])
     np.testing.assert_allclose(model.probabilities(frames, rr), chances / chances.sum(axis=1, keepdims=True))
 
 

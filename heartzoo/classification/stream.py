@@ -11,6 +11,7 @@ from heartzoo.data.beats import Examples
 from heartzoo.data.front_end import FrontEnd
 from heartzoo.data.quality import Gaps, Quality, Stretch
 from heartzoo.errors import UserError
+from heartzoo.prevalence import RunningPrevalence
 from heartzoo.zoo import PublishedModel, load_tflite
 
 DEFAULT_MODEL = "arr-5-rr-sm"
@@ -75,6 +76,7 @@ class Stream:
         self._fs = float(fs)
         self._gaps, self._quality = Gaps(), Quality(fs)
         self._front_end = FrontEnd(contract, self._fs, r_peaks)
+        self._prevalence = RunningPrevalence(self.model.config)
         confidence = self.model.entry.configuration.get("confidence", {})
         self._threshold = confidence.get("threshold") or 0.0
         self.longest_delay_s = self._front_end.longest_delay_s
@@ -119,7 +121,7 @@ class Stream:
         if not len(examples.samples):
             return []
         rr = examples.rr if self.model.config.input.beat_features else None
-        probabilities = self.model.probabilities(examples.frames, rr)
+        probabilities = self.model.probabilities(examples.frames, rr, self._prevalence)
         return [
             Beat(sample, sample / self._fs, self.model.classes[called], confidence, confidence < self._threshold)
             for sample, called, confidence in zip(

@@ -186,6 +186,17 @@ class ModelConfig(Section):
     )
 
 
+class PrevalenceConfig(Section):
+    """A class whose prevalence in a recording is followed: see :mod:`heartzoo.prevalence`."""
+
+    usual: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
+        default=0.02, description="its prevalence before anything is known of a recording"
+    )
+    assumed: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
+        default=0.05, description="the prevalence for which the network's logits are right as they are"
+    )
+
+
 class Config(Section):
     """One model: everything its training and export depend on."""
 
@@ -199,6 +210,11 @@ class Config(Section):
     model: ModelConfig
     training: TrainingConfig = TrainingConfig()
     compression: list[CompressionStep] = Field(default=[], description="steps after the training, in order")
+    prevalence: dict[str, PrevalenceConfig] = Field(
+        default={},
+        description="classes whose logit gains log(prevalence / assumed), their prevalence being a running mean of "
+        "what the network said of a recording's beats before",
+    )
     export: ExportConfig = ExportConfig()
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = Field(
         default=[0], description="one run each"
@@ -267,6 +283,18 @@ class Config(Section):
                     f"training.{key} has {len(numbers)} numbers, task {self.task} has {len(classes)} classes",
                     "give one number a class",
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _prevalence_is_of_recordings(self) -> Config:
+        for name in self.prevalence:
+            look_up(dict.fromkeys(TASKS[self.task].classes), name, "class")
+        if self.prevalence and (self.input.cut in ("r-peak", "rhythm") or self.track == "random"):
+            raise UserError(
+                "prevalence is followed over a recording's beats, one after the other; "
+                f"input.cut is {self.input.cut}, the track {self.track}",
+                "leave it out",
+            )
         return self
 
     @model_validator(mode="after")

@@ -55,6 +55,11 @@ class TrainingSet:
             irregular = np.concatenate([store.rr[rows, column] for store, rows in features]) < IRREGULAR_RECURRENCE
         return draw_probabilities(self.labels[part], self.patients[part], len(self.task.classes), sampling, irregular)
 
+    def recordings(self, part: np.ndarray) -> np.ndarray:
+        """Which recording each example marked in ``part`` is of, as text that no two share; shape (part.sum(),)."""
+        of_stores = zip(self.stores, self.rows_of(part), strict=True)
+        return np.concatenate([np.char.add(f"{i} ", store.records[rows]) for i, (store, rows) in enumerate(of_stores)])
+
     def batches(self, seed: int, beside: Mapping[str, np.ndarray] | None = None) -> TrainingBatches:
         """Random training batches, with further inputs by name for each training example where there are any."""
         training = ~self.validation

@@ -71,7 +71,7 @@ int give_labels(heartzoo_state *state, heartzoo_on_label on_label, void *context
   while (const heartzoo_beat *beat = heartzoo_next(state)) {{
     heartzoo_value logits[HEARTZOO_CLASSES];
     if (heartzoo_classifier_run(beat, logits) != 0) return -1;
-    const heartzoo_label label = {{beat->sample, heartzoo_decide(logits)}};
+    const heartzoo_label label = {{beat->sample, heartzoo_decide(&state->prevalence, logits)}};
     on_label(&label, context);
   }}
   return 0;

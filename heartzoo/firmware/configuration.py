@@ -13,6 +13,7 @@ from heartzoo.data.detection import BAND_HZ, LEARNING_S, LOOK_AHEAD_S, REFRACTOR
 from heartzoo.data.rr import ENTROPY_EDGES, FEATURES
 from heartzoo.firmware.settings import HALF_TAPS, Settings, section, sections, taps
 from heartzoo.flatbuffer import TensorFacts
+from heartzoo.prevalence import MEMORY_BEATS
 
 SLACK = 4  # samples that may come before a beat is asked for
 LONG_HISTORY = ("pre_quantile70", "pre_slow", "post_slow")
@@ -182,6 +183,8 @@ def _tensor_macros(settings: Settings) -> dict[str, object]:
         "HEARTZOO_CLASSES": len(settings.classes),
         "HEARTZOO_TEMPERATURE": float_literal(settings.temperature),
         "HEARTZOO_THRESHOLD": float_literal(settings.threshold),
+        "HEARTZOO_FOLLOWS": int(settings.prevalence.any()),
+        **({"HEARTZOO_MEMORY_BEATS": float_literal(MEMORY_BEATS)} if settings.prevalence.any() else {}),
     }
 
 
@@ -193,6 +196,8 @@ def _declarations(settings: Settings) -> list[str]:
         declared.append("extern const uint8_t heartzoo_rr_order[HEARTZOO_RR_FEATURES];")
     if settings.contract.template_features:
         declared.append("extern const uint8_t heartzoo_template_order[HEARTZOO_TEMPLATE_FEATURES];")
+    if settings.prevalence.any():
+        declared.append("extern const float heartzoo_usual[HEARTZOO_CLASSES], heartzoo_assumed[HEARTZOO_CLASSES];")
     if _history(settings):
         declared.append(f"extern const float heartzoo_entropy_edges[{len(ENTROPY_EDGES)}];")
     return declared
@@ -201,7 +206,7 @@ def _declarations(settings: Settings) -> list[str]:
 def config_source(settings: Settings) -> str:
     """The text of ``heartzoo_config.c``."""
     contract = settings.contract
-    parts = ['#include "heartzoo_config.h"', '#include "heartzoo_filter.h"', '#include "heartzoo_quantize.h"', ""]
+    parts = ['#include "heartzoo_config.h"', '#include "heartzoo_decision.h"', '#include "heartzoo_filter.h"', ""]
     if settings.ratio != 1:
         values = wrapped_array(taps(settings.ratio).astype(np.float32))
         parts.append(f"const float heartzoo_taps[HEARTZOO_REACH + 1] = {values};")
@@ -218,6 +223,9 @@ def config_source(settings: Settings) -> str:
     if contract.template_features:
         names = ", ".join(_template_number(name) for name in contract.template_features)
         parts.append(f"const uint8_t heartzoo_template_order[HEARTZOO_TEMPLATE_FEATURES] = {{{names}}};")
+    if settings.prevalence.any():
+        for name, row in zip(("usual", "assumed"), settings.prevalence, strict=True):
+            parts.append(f"const float heartzoo_{name}[HEARTZOO_CLASSES] = {wrapped_array(row.astype(np.float32))};")
     if _history(settings):
         edges = wrapped_array(ENTROPY_EDGES.astype(np.float32))
         parts.append(f"const float heartzoo_entropy_edges[{len(ENTROPY_EDGES)}] = {edges};")

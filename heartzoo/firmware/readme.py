@@ -44,7 +44,8 @@ for (;;) heartzoo_classify(&state, millivolts, count, on_label, NULL);  /* as th
 ```
 
 Without TFLite Micro, leave `heartzoo_classifier.cc` out: `heartzoo_push()` and `heartzoo_next()` of `heartzoo.h` give
-the network's quantized inputs, `heartzoo_decide()` makes a class and a confidence of its outputs.
+the network's quantized inputs, `heartzoo_decide(&state.prevalence, outputs)` makes a class and a confidence of its
+outputs, once for each beat.
 
 - `sure` is 0 where the confidence is below the model's threshold ({threshold}): who can abstain does so.
 - A sample is 1 mV for 1.0f; NaN, where one is missing, is taken as the sample before it.
@@ -75,6 +76,7 @@ make classifier TFLITE_MICRO_FLAGS=... TFLITE_MICRO_LIBRARY=...   # the same, th
 | --- | --- |
 | `heartzoo.h`, `heartzoo.c` | samples in, the network's inputs out |
 | `heartzoo_resample`, `_filter`, `_signal`, `_detector`, `_peaks`, `_rr`, `_template`, `_quantize` | its parts |
+| `heartzoo_decision` | the network's outputs in, a class and how sure it is out |
 | `heartzoo_config.h`, `heartzoo_config.c` | sizes, coefficients, taps, scales of this model at this sampling rate |
 | `heartzoo_classifier.h`, `heartzoo_classifier.cc` | the network in TFLite Micro: from samples to labels |
 | `model.h` | the network as an array, and golden vectors of it alone |

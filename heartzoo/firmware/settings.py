@@ -29,6 +29,7 @@ class Settings:
         classes: class names in the order of the logits.
         temperature: of its confidence.
         threshold: below which it had better abstain; 0 where it has none.
+        prevalence: usual and assumed prevalence of each class, 0 where it is not followed, shape (2, classes).
         recording_hz: the recording's sampling rate.
         detects: whether R peaks are found, not given.
     """
@@ -40,6 +41,7 @@ class Settings:
     classes: tuple[str, ...]
     temperature: float
     threshold: float
+    prevalence: np.ndarray
     recording_hz: int
     detects: bool
 

@@ -72,6 +72,14 @@ def compiled(settings: Settings, folder: Path) -> ctypes.CDLL:
     return ctypes.CDLL(str(output))
 
 
+@pytest.fixture(scope="session")
+def compile_sources() -> Callable[[Settings, Path], ctypes.CDLL]:
+    """:func:`compiled`, for tests with settings of their own."""
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is not installed")
+    return compiled
+
+
 class Untrained(TfliteModel):
     """A network that only quantizes: its inputs are those of ``facts``, its logits are 0."""
 
@@ -94,8 +102,9 @@ def build_contract(tmp_path: Path) -> Callable[[InputConfig, int, str], Built]:
         if contract.beat_features:
             inputs.append(TensorFacts((1, len(contract.beat_features)), dtype, scale, 3))
         facts = ModelFacts(tuple(inputs), (TensorFacts((1, 2), dtype, 1.0, 0),), {}, 0, 0, 0, 0)
+        detects, prevalence = contract.cut != "rhythm", np.zeros((2, 2))
         settings = Settings(
-            "untrained", "1.0.0", contract, facts, ("N", "V"), 1.0, 0.0, recording_hz, contract.cut != "rhythm"
+            "untrained", "1.0.0", contract, facts, ("N", "V"), 1.0, 0.0, prevalence, recording_hz, detects
         )
         return Built(settings, Untrained(facts), compiled(settings, tmp_path))
 

@@ -14,6 +14,7 @@ from scipy import signal as dsp
 
 from heartzoo.confidence import probabilities
 from heartzoo.config import InputConfig
+from heartzoo.config.file import parse_config
 from heartzoo.data.databases import get_database
 from heartzoo.data.records import Record, read_record
 from heartzoo.data.rr import FEATURES
@@ -23,6 +24,9 @@ from heartzoo.data.synthetic import generate
 from heartzoo.data.template import TEMPLATE_FEATURES
 from heartzoo.firmware.golden import Golden, expected
 from heartzoo.firmware.settings import section, taps
+from heartzoo.firmware.sources import prevalence_of
+from heartzoo.prevalence import RunningPrevalence
+from heartzoo.zoo import load_tflite
 
 RR_MODEL, FRAME_MODEL, LONG_FRAME_MODEL, RHYTHM_MODEL = "arr-5-rr-sm", "beat-3-res-sm", "beat-2-eff-sm", "cnn1"
 EQUAL_SHARE = 0.999
@@ -136,17 +140,33 @@ class Decision(ctypes.Structure):
     _fields_ = (("label", ctypes.c_int), ("confidence", ctypes.c_float), ("sure", ctypes.c_int))
 
 
+@pytest.fixture(scope="module", params=[{}, {"S": {}}, {"V": {"usual": 0.2, "assumed": 0.1}, "F": {"usual": 0.001}}])
+def deciding(build, compile_sources, request, tmp_path_factory):
+    """The C sources of a model that follows the prevalence of some classes, and its configuration."""
+    settings = build(RR_MODEL, 250).settings
+    config = load_tflite(RR_MODEL).config
+    config = parse_config({**config.model_dump(mode="json"), "prevalence": request.param}, "x")
+    settings = replace(settings, prevalence=prevalence_of(config, settings.classes))
+    library = compile_sources(settings, tmp_path_factory.mktemp("deciding"))
+    library.heartzoo_decide.restype = Decision
+    return library, settings, config
+
+
 @settings(deadline=None)
-@given(st.lists(st.integers(-128, 127), min_size=5, max_size=5))
-def test_a_decision_is_that_of_python(build, logits):
-    built = build(RR_MODEL, 250)
-    built.library.heartzoo_decide.restype = Decision
-    found = built.library.heartzoo_decide((ctypes.c_int8 * 5)(*logits))
-    wanted = built.settings
-    values = np.array([logits]) * wanted.facts.logits.scale
-    likely = probabilities(values, wanted.temperature).max()
-    assert found.label == int(np.argmax(logits)) and found.confidence == pytest.approx(likely, abs=1e-5)
-    assert bool(found.sure) == (likely >= wanted.threshold) or likely == pytest.approx(wanted.threshold, abs=1e-5)
+@given(st.lists(st.lists(st.integers(-128, 127), min_size=5, max_size=5), min_size=1, max_size=60))
+def test_decisions_are_those_of_python(deciding, beats):
+    library, wanted, config = deciding
+    prevalence = (ctypes.c_float * 5)()
+    library.heartzoo_prevalence_start(prevalence)
+    found = [library.heartzoo_decide(prevalence, (ctypes.c_int8 * 5)(*logits)) for logits in beats]
+    logits = (np.array(beats) - wanted.facts.logits.zero_point) * wanted.facts.logits.scale
+    likely = probabilities(RunningPrevalence(config).shifted(logits), wanted.temperature)
+    for decision, chances in zip(found, likely, strict=True):
+        assert chances[decision.label] == pytest.approx(chances.max(), abs=1e-5)
+        assert decision.confidence == pytest.approx(chances.max(), abs=1e-5)
+        assert bool(decision.sure) == (chances.max() >= wanted.threshold) or chances.max() == pytest.approx(
+            wanted.threshold, abs=1e-5
+        )
 
 
 @pytest.mark.data

@@ -18,6 +18,7 @@ void heartzoo_start(heartzoo_state *state) {
 #if HEARTZOO_TEMPLATE
   heartzoo_template_start(&state->running);
 #endif
+  heartzoo_prevalence_start(&state->prevalence);
 }
 
 /* A sample at the model's rate. */

@@ -4,7 +4,9 @@
  *   heartzoo_start(&state);
  *   for each sample in mV {
  *     heartzoo_push(&state, sample);
- *     while ((beat = heartzoo_next(&state))) { run the network on beat->signal (and beat->rr) }
+ *     while ((beat = heartzoo_next(&state))) {
+ *       run the network on beat->signal (and beat->rr), then heartzoo_decide(&state.prevalence, its outputs)
+ *     }
  *   }
  *   heartzoo_finish(&state);   only where a recording ends; then heartzoo_next() until it gives NULL
  *
@@ -22,6 +24,7 @@ extern "C" {
 #endif
 
 #include "heartzoo_config.h"
+#include "heartzoo_decision.h"
 #include "heartzoo_detector.h"
 #include "heartzoo_peaks.h"
 #include "heartzoo_quantize.h"
@@ -68,6 +71,7 @@ typedef struct {
 #if HEARTZOO_TEMPLATE
   heartzoo_template running;
 #endif
+  heartzoo_prevalence prevalence;
   heartzoo_beat beat;
 } heartzoo_state;
 

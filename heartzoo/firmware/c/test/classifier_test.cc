@@ -6,12 +6,13 @@
 #include "heartzoo_classifier.h"
 
 static heartzoo_state state;
+static heartzoo_prevalence prevalence; // by the answers expected
 static unsigned labels, mislabelled;
 
 static void on_label(const heartzoo_label *label, void *) {
   if (labels < HEARTZOO_GOLDEN_BEATS) {
     const heartzoo_golden_beat *expected = &heartzoo_golden_beats[labels];
-    const heartzoo_decision decision = heartzoo_decide(expected->logits);
+    const heartzoo_decision decision = heartzoo_decide(&prevalence, expected->logits);
     mislabelled += label->sample != expected->sample || label->decision.label != decision.label;
   }
   labels++;
@@ -39,6 +40,7 @@ int main() {
   }
   const unsigned different = different_answers();
   heartzoo_start(&state);
+  heartzoo_prevalence_start(&prevalence);
   for (const int16_t count : heartzoo_golden_counts) {
     const float millivolts = static_cast<float>(count) / HEARTZOO_GOLDEN_PER_MV;
     if (heartzoo_classify(&state, &millivolts, 1, on_label, nullptr) != 0) return 1;
