@@ -1,12 +1,16 @@
 """Rhythms that a patient did not have, made of beats that he had: copies of recordings to train on.
 
-Training patients show few rhythms: two people of mitdb's training half have atrial fibrillation, and most have hardly a
-premature atrial beat. Their beats can be put at other times, so that each of them shows both:
+Training patients show few rhythms: two people of mitdb's training half have atrial fibrillation, one of svdb's has long
+supraventricular tachycardias, and most have hardly a premature atrial beat. Their beats can be put at other times, so
+that each of them shows all that:
 
 * ``fibrillation``: normal beats without P wave follow at irregular intervals, fibrillatory waves between them;
 * ``arrhythmia``: normal beats follow at intervals that swell with breathing and wander, as in sinus arrhythmia;
 * ``premature``: some normal beats come early, alone or in runs, with a P wave of another size or sign, and the sinus
-  node starts anew from them: they become supraventricular (``A``).
+  node starts anew from them: they become supraventricular (``A``);
+* ``tachycardia``: now and then a fast and steady rhythm with another P wave sets in at once and lasts for 4 to 500
+  normal beats, which become supraventricular (``A``); in between the sinus rhythm speeds up and slows down again, by
+  and by, and its beats stay normal.
 
 A beat is the signal from its P wave to the end of its T wave. Between one beat and the next the signal runs on a
 straight line; where they overlap, one fades into the other. Ventricular beats stay what they are, other ectopic beats
@@ -17,6 +21,8 @@ References:
     sinus node: Clifford, Azuaje and McSharry 2006, Advanced Methods and Tools for ECG Data Analysis (Artech House).
     Intervals that follow breathing: Hirsch and Bishop 1981, Respiratory sinus arrhythmia in humans (American Journal of
     Physiology).
+    Tachycardias that start at once and are steady, unlike the sinus node's: Page et al. 2016, 2015 ACC/AHA/HRS Guideline
+    for the Management of Adult Patients With Supraventricular Tachycardia (Circulation).
 """
 
 from __future__ import annotations
@@ -30,12 +36,13 @@ from heartzoo.data.records import Record
 from heartzoo.errors import UserError
 from heartzoo.tasks import get_task
 
-Rhythm = Literal["arrhythmia", "fibrillation", "premature"]
+Rhythm = Literal["arrhythmia", "fibrillation", "premature", "tachycardia"]
 MOST_BEATS, LEAST_BEATS = 1500, 50
 # What may be moved: neither on the heels of another beat nor before a pause.
 PRE_S, POST_S = (0.3, 2.5), (0.38, 2.5)
 P_START_S, P_END_S, T_END_S = 0.28, 0.07, 0.42
 SHORTEST_S = 0.3
+SINUS_SHARE, LEAST_SINUS_S = 0.4, 0.36  # of the tachycardias, those of the sinus node, and how fast they get
 NORMAL, VENTRICULAR = 0, 2  # of arrhythmia-5
 
 
@@ -97,6 +104,8 @@ def retime(record: Record, rhythm: Rhythm, rng: np.random.Generator) -> Record:
             plan = _fibrillation(beats, record.symbols, classes, rng)
         case "premature":
             plan = _premature(beats, record.symbols, classes, pre, rng)
+        case "tachycardia":
+            plan = _tachycardia(beats, record.symbols, classes, pre, rng)
     signal, samples = _assemble(record, plan)
     if rhythm == "fibrillation":
         signal = signal + _fibrillatory_waves(len(signal), record.fs, rng)
@@ -138,8 +147,7 @@ def _premature(
     going_on = rng.choice([0.0, 0.2, 0.5])  # chance that another one follows
     prematurity, spread = rng.uniform(0.55, 0.82), rng.uniform(0.02, 0.08)
     p_wave, pause = rng.uniform(-1, 1.2), rng.uniform(0.95, 1.35)
-    between_normal = (classes == NORMAL) & (np.roll(classes, 1) == NORMAL)
-    usual = np.median(pre[1:][between_normal[1:]]) if between_normal[1:].any() else float(np.median(pre[1:]))
+    sinus = _sinus(beats, classes, pre)
     count = len(beats)
     intervals, p_waves, made = np.empty(count), np.ones(count), np.zeros(count, bool)
     chance, factor = rng.random(count), prematurity + spread * rng.standard_normal(count)
@@ -148,18 +156,58 @@ def _premature(
         if classes[beat] == VENTRICULAR:
             intervals[i] = pre[beat]
             continue
-        sinus = pre[beat] if between_normal[beat] else usual
         follows_ventricular = i > 0 and classes[beats[i - 1]] == VENTRICULAR and beats[i - 1] == beat - 1
         if i > 12 and chance[i] < (going_on if after_early else burden):
             made[i] = True
-            intervals[i] = np.clip(factor[i], 0.45, 0.88) * sinus
+            intervals[i] = np.clip(factor[i], 0.45, 0.88) * sinus[i]
             p_waves[i] = p_wave * rng.uniform(0.7, 1.3)
         elif follows_ventricular:
             intervals[i] = pre[beat]
         else:
-            intervals[i] = sinus * (pause * rng.uniform(0.95, 1.05) if after_early else 1.0)
+            intervals[i] = sinus[i] * (pause * rng.uniform(0.95, 1.05) if after_early else 1.0)
     new = np.where(made, np.uint8(ord("A")), symbols[beats])
     return _Plan(beats, np.maximum(intervals, SHORTEST_S), p_waves, new)
+
+
+def _tachycardia(
+    beats: np.ndarray, symbols: np.ndarray, classes: np.ndarray, pre: np.ndarray, rng: np.random.Generator
+) -> _Plan:
+    sinus = _sinus(beats, classes, pre) * rng.choice([1.0, rng.uniform(1.0, 1.6)])
+    count, slow, p_wave = len(beats), float(np.median(sinus)), rng.uniform(-1, 1.2)
+    intervals, p_waves, made = sinus.copy(), np.ones(count), np.zeros(count, bool)
+    end = 0
+    while (start := end + _some(15, 250, rng)) < count:
+        own = rng.random() < SINUS_SHARE
+        length = _some(40, 300, rng) if own else _some(4, 500, rng)
+        end = min(start + length, count)
+        here = slice(start, end)
+        if own:
+            ends = np.minimum(np.arange(length), np.arange(length)[::-1])
+            faster = rng.uniform(0.55, 0.9) ** np.minimum(ends / rng.integers(15, 60), 1.0)
+            chance = np.exp(0.02 * rng.standard_normal(length))
+            intervals[here] = np.maximum(sinus[here] * (faster * chance)[: end - start], LEAST_SINUS_S)
+            continue
+        fast = min(np.clip(slow * rng.uniform(0.42, 0.75), 0.32, 0.6), 0.8 * slow)
+        spread = np.exp(rng.uniform(np.log(0.005), np.log(0.04)))
+        chance = spread * rng.standard_normal(length) + 0.03 * _smooth(length, 60, rng)
+        intervals[here] = fast * np.exp(chance[: end - start])
+        made[here] = classes[beats[here]] == NORMAL
+        p_waves[here] = np.where(made[here], p_wave * rng.uniform(0.8, 1.2), 1.0)
+        intervals[end : end + 1] = slow * rng.uniform(0.9, 1.5)  # the pause after it
+    new = np.where(made, np.uint8(ord("A")), symbols[beats])
+    return _Plan(beats, np.maximum(intervals, SHORTEST_S), p_waves, new)
+
+
+def _sinus(beats: np.ndarray, classes: np.ndarray, pre: np.ndarray) -> np.ndarray:
+    """Their own intervals where a normal beat follows another, elsewhere the usual one; seconds, shape (n,)."""
+    between_normal = (classes == NORMAL) & (np.roll(classes, 1) == NORMAL)
+    usual = np.median(pre[1:][between_normal[1:]]) if between_normal[1:].any() else np.median(pre[1:])
+    return np.where(between_normal[beats], pre[beats], usual)
+
+
+def _some(fewest: int, most: int, rng: np.random.Generator) -> int:
+    """A number of beats, its logarithm evenly distributed."""
+    return int(np.exp(rng.uniform(np.log(fewest), np.log(most))))
 
 
 def _assemble(record: Record, plan: _Plan) -> tuple[np.ndarray, np.ndarray]:

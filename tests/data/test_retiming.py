@@ -17,7 +17,7 @@ from heartzoo.data.signal import frames
 from heartzoo.data.template import compare, reach, template_features
 from heartzoo.tasks import get_task
 
-RHYTHMS = ["arrhythmia", "fibrillation", "premature"]
+RHYTHMS = ["arrhythmia", "fibrillation", "premature", "tachycardia"]
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +91,23 @@ def test_premature_beats_come_early_and_become_supraventricular(record):
         assert (pre[made] < 0).all() and np.median(pre[made]) < -0.2
     burdens = [float((found.symbols == ord("A")).mean()) for found in several]
     assert max(burdens) > 2 * min(burdens) > 0
+
+
+def test_tachycardias_start_at_once_and_are_steady_and_the_sinus_node_takes_its_time(record):
+    starts, within, normal = [], [], []
+    for seed in range(30):
+        found = retime(record, "tachycardia", np.random.default_rng(seed))
+        assert set(classes(found)) <= {0, 1, 2}
+        made = found.symbols[1:] == ord("A")
+        pre = np.diff(found.samples) / found.fs
+        before = np.concatenate([[False], made[:-1]])
+        starts += (pre[made & ~before] / np.median(pre[~made])).tolist()
+        steps = np.abs(np.log(pre[1:] / pre[:-1]))
+        within += steps[made[1:] & made[:-1]].tolist()
+        normal.append((~made & (pre < 0.8 * np.median(pre[~made]))).mean())
+    assert len(starts) > 20 and max(starts) < 1.0 and np.median(starts) < 0.8
+    assert np.quantile(within, 0.9) < 0.12
+    assert max(normal) > 0.1  # fast, and still normal
 
 
 def test_chance_hangs_on_the_records_name_and_the_draw(record):
