@@ -157,6 +157,13 @@ def _results(configuration: dict[str, Any], metrics: Metrics) -> str:
         lines.append(
             "\nMacro-F1 over N, S and V; true F and Q beats are left out, a scored beat called F or Q is an error."
         )
+    if plain := metrics.without_prevalence:
+        name = TASKS[metrics.task].headline(plain[0].track)
+        figures = ", ".join(f"{getattr(result, name):.4f} on {result.split}" for result in plain)
+        lines.append(
+            "\nThe file's logits are shifted by how common a class is in the record so far, as the input contract "
+            f"says; by its largest output alone {name} is {figures}."
+        )
     return "\n\n".join(["\n".join(lines), *_details(metrics)])
 
 

@@ -52,7 +52,7 @@ int main(void) {{
 
 In firmware the frames come from your own preprocessing. Register the operators that the header lists with a
 `tflite::MicroMutableOpResolver`, give the interpreter that arena, copy the stored values into the input tensor, call
-`Invoke()`; the class is the largest output."""
+`Invoke()`; the class is the largest {largest}."""
 STANDARDISE = """    float mean = 0.0f, squares = 0.0f;
     for (int i = 0; i < {macro}_SAMPLES; ++i) mean += golden->raw_frame[i] / {macro}_SAMPLES;
     for (int i = 0; i < {macro}_SAMPLES; ++i) squares += (golden->raw_frame[i] - mean) * (golden->raw_frame[i] - mean);
@@ -99,4 +99,5 @@ def _c(configuration: dict[str, Any], metrics: Metrics) -> str:
         high=ends.max,
         normalise=normalise,
         value=value,
+        largest="of the shifted logits (above), as `heartzoo firmware` has it" if config.prevalence else "output",
     )

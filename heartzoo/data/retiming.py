@@ -21,8 +21,8 @@ References:
     sinus node: Clifford, Azuaje and McSharry 2006, Advanced Methods and Tools for ECG Data Analysis (Artech House).
     Intervals that follow breathing: Hirsch and Bishop 1981, Respiratory sinus arrhythmia in humans (American Journal of
     Physiology).
-    Tachycardias that start at once and are steady, unlike the sinus node's: Page et al. 2016, 2015 ACC/AHA/HRS Guideline
-    for the Management of Adult Patients With Supraventricular Tachycardia (Circulation).
+    Tachycardias that start at once and are steady, unlike the sinus node's: Page et al. 2016, 2015 ACC/AHA/HRS
+    Guideline for the Management of Adult Patients With Supraventricular Tachycardia (Circulation).
 """
 
 from __future__ import annotations
