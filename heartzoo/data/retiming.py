@@ -42,7 +42,8 @@ MOST_BEATS, LEAST_BEATS = 1500, 50
 PRE_S, POST_S = (0.3, 2.5), (0.38, 2.5)
 P_START_S, P_END_S, T_END_S = 0.28, 0.07, 0.42
 SHORTEST_S = 0.3
-SINUS_SHARE, LEAST_SINUS_S = 0.4, 0.36  # of the tachycardias, those of the sinus node, and how fast they get
+TACHYCARDIA_S = (0.3, 0.5)  # 120 to 200 a minute
+SINUS_SHARE, LEAST_SINUS_S = 0.5, 0.36  # of the tachycardias, those of the sinus node, and how fast they get
 NORMAL, VENTRICULAR = 0, 2  # of arrhythmia-5
 
 
@@ -183,11 +184,11 @@ def _tachycardia(
         here = slice(start, end)
         if own:
             ends = np.minimum(np.arange(length), np.arange(length)[::-1])
-            faster = rng.uniform(0.55, 0.9) ** np.minimum(ends / rng.integers(15, 60), 1.0)
+            faster = rng.uniform(0.55, 0.9) ** np.minimum(ends / rng.integers(4, 60), 1.0)
             chance = np.exp(0.02 * rng.standard_normal(length))
             intervals[here] = np.maximum(sinus[here] * (faster * chance)[: end - start], LEAST_SINUS_S)
             continue
-        fast = min(np.clip(slow * rng.uniform(0.42, 0.75), 0.32, 0.6), 0.8 * slow)
+        fast = min(np.clip(slow * rng.uniform(0.42, 0.75), *TACHYCARDIA_S), 0.8 * slow)
         spread = np.exp(rng.uniform(np.log(0.005), np.log(0.04)))
         chance = spread * rng.standard_normal(length) + 0.03 * _smooth(length, 60, rng)
         intervals[here] = fast * np.exp(chance[: end - start])
