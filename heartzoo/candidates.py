@@ -5,8 +5,11 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -46,6 +49,8 @@ from heartzoo.progress import console
 from heartzoo.quantization import to_tflite
 from heartzoo.runtime import default_runtime, predict_parallel
 from heartzoo.tasks import get_task
+
+R = TypeVar("R", DisturbedResult, PooledResult, EndToEndResult)
 
 
 @dataclass(frozen=True)
@@ -184,16 +189,14 @@ def measure_robustness(config: Config, shipped: Candidate, run: Path, root: Path
     if not config.export.robustness:
         return []
     subject, split = tflite_subject(config, shipped.content, shipped.seed, config.export.runtime), config.data.test[0]
-    found = []
+    found, by = [], f"{label} seed {subject.seed}"
     for number, disturbance in enumerate(DISTURBANCES, start=1):
         named = hashlib.sha256(f"{subject.file_sha256} {disturbance}{_following(config)}".encode()).hexdigest()[:16]
         path = run / f"seed-{shipped.seed}" / f"{split}-{subject.runtime}-disturbed-{named}.json"
         if not path.is_file():
             console.print(f"robustness {number} of {len(DISTURBANCES)}: {disturbance.kind}, {disturbance.level}")
-            result = evaluate_disturbed(subject, get_split(split), disturbance, config.export.present_only)
-            log_openings(root, f"{label} seed {subject.seed}", [result])
-            write_json(path, result.model_dump(mode="json"))
-        found.append(DisturbedResult.model_validate_json(path.read_bytes()))
+        asked = subject, get_split(split), disturbance, config.export.present_only
+        found.append(_once(path, DisturbedResult, partial(evaluate_disturbed, *asked), root, by))
     return found
 
 
@@ -205,14 +208,11 @@ def measure_without_prevalence(
         return []
     plain = config.model_copy(update={"prevalence": {}})
     subject = tflite_subject(plain, shipped.content, shipped.seed, config.export.runtime)
-    found = []
+    found, by = [], f"{label} seed {subject.seed}"
     for split in config.data.test:
         path = run / f"seed-{shipped.seed}" / f"{split}-{subject.runtime}-{subject.file_sha256[:16]}-pooled.json"
-        if not path.is_file():
-            result = evaluate_pooled(subject, get_split(split), config.export.present_only)
-            log_openings(root, f"{label} seed {subject.seed}", [result])
-            write_json(path, result.model_dump(mode="json"))
-        found.append(PooledResult.model_validate_json(path.read_bytes()))
+        asked = subject, get_split(split), config.export.present_only
+        found.append(_once(path, PooledResult, partial(evaluate_pooled, *asked), root, by))
     return found
 
 
@@ -238,18 +238,24 @@ def measure_end_to_end(config: Config, shipped: Candidate, run: Path, root: Path
     if not config.export.end_to_end:
         return []
     subject = tflite_subject(config, shipped.content, shipped.seed, config.export.runtime)
-    found = []
+    found, by = [], f"{label} seed {subject.seed}"
     for split in config.data.test:
         # of this revision alone: another one's detector may find other beats
         of = f"{subject.file_sha256} {git_revision()}{_following(config)}"
         of = hashlib.sha256(of.encode()).hexdigest()[:16]
         path = run / f"seed-{shipped.seed}" / f"{split}-{subject.runtime}-end-to-end-{of}.json"
-        if not path.is_file():
-            result = evaluate_end_to_end(subject, get_split(split), config.export.present_only)
-            log_openings(root, f"{label} seed {subject.seed}", [result])
-            write_json(path, result.model_dump(mode="json"))
-        found.append(EndToEndResult.model_validate_json(path.read_bytes()))
+        asked = subject, get_split(split), config.export.present_only
+        found.append(_once(path, EndToEndResult, partial(evaluate_end_to_end, *asked), root, by))
     return found
+
+
+def _once(path: Path, kind: type[R], measure: Callable[[], R], root: Path, opened_by: str) -> R:
+    """A result as it lies in the run's folder; where it does not yet, it is measured, logged and put there."""
+    if not path.is_file():
+        result = measure()
+        log_openings(root, opened_by, [result])
+        write_json(path, result.model_dump(mode="json"))
+    return kind.model_validate_json(path.read_bytes())
 
 
 def _following(config: Config) -> str:

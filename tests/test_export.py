@@ -138,6 +138,16 @@ def test_a_test_split_may_be_scored_on_the_records_at_hand(run, tmp_path, monkey
     assert [evaluation.records for evaluation in entry.metrics.evaluations] == [here, here]
 
 
+def test_the_largest_output_alone_is_published_beside_the_prevalence_followed(entry):
+    (plain,) = entry.metrics.without_prevalence
+    file = entry.metrics.evaluations[0]
+    assert (plain.split, plain.n, plain.file_sha256) == (file.split, file.n, file.file_sha256)
+    assert plain.confusion_matrix != file.confusion_matrix
+    card = (entry.folder / "README.md").read_text()
+    assert f"by its largest output alone macro_f1 is {plain.macro_f1:.4f} on synthetic-test" in card
+    assert "Prevalence, over a record's scored beats" in card and "shifted logits (above)" in card
+
+
 def test_confidence_is_fitted_on_validation_patients_and_judged_on_the_test_split(entry, tiny_zoo):
     stated = entry.configuration["confidence"]
     file, parent = entry.metrics.evaluations
