@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 # unless one of them has an entry of its own. Everything in data but these tables knows the configuration.
 LAYERS = (
     "_version errors files progress stderr data.databases data.splits data.rr data.template",
-    "config tasks metrics confidence personalisation flatbuffer",
+    "config tasks metrics confidence personalisation prevalence flatbuffer",
     "data",
     "models runtime interpreters",
     "checkpoints recipes recurrent training compression quantization",

@@ -85,6 +85,7 @@ def test_keys_are_those_of_the_issue(written):
         "classes",
         "evaluations",
         "seeds",
+        "without_prevalence",
         "robustness",
         "personalisation",
         "end_to_end",

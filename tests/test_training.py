@@ -152,7 +152,7 @@ def test_a_mistake_leaves_no_run_behind(override, cache, tiny, tmp_path):
 def test_a_class_without_examples_is_named(cache, tiny, monkeypatch, tmp_path):
     bare = splits.Split("synthetic-train", "synthetic", ("syn00", "syn01", "syn02", "syn03"))
     monkeypatch.setitem(splits.SPLITS, "synthetic-train", bare)
-    config = load_config(tiny, ["task=arrhythmia-5", "training.folds=2"])
+    config = load_config(tiny, ["task=arrhythmia-5", "prevalence={}", "training.folds=2"])
     with pytest.raises(UserError, match=r"class [NSVFQ, ]+ of arrhythmia-5 has no training example in synthetic-train"):
         train(config, tmp_path / "run")
     assert not (tmp_path / "run" / "config.yaml").exists()

@@ -47,7 +47,7 @@ def test_pairs_of_layers_must_exist_and_fit():
     ("change", "told"),
     [
         (["input.frame=80"], "has another input than tiny"),
-        (["task=beat-2"], "has another task than tiny"),
+        (["task=beat-2", "prevalence={}"], "has another task than tiny"),
     ],
 )
 def test_a_teacher_of_something_else_is_refused(tiny, tiny_run, change, told):
