@@ -369,7 +369,7 @@ def test_without_validation_everybody_trains_and_the_last_epoch_is_kept(cache, t
 
 
 def test_validation_figures_follow_from_the_logits(cache, tiny):
-    config: Config = load_config(tiny)
+    config: Config = load_config(tiny, ["prevalence={}"])
     data = load_training_set(config)
     validation = Validation(data)
     perfect = 50.0 * np.eye(3)[validation.labels]
