@@ -11,6 +11,7 @@ import numpy as np
 
 from heartzoo._version import __version__
 from heartzoo.config import Config, InputConfig
+from heartzoo.contract_example import example
 from heartzoo.contract_steps import steps
 from heartzoo.data.databases import DATABASES
 from heartzoo.data.download import split_records
@@ -24,7 +25,7 @@ from heartzoo.data.template import (
     TEMPLATE_FEATURES,
 )
 from heartzoo.data.training_set import TrainingSet
-from heartzoo.flatbuffer import ModelFacts, TensorFacts
+from heartzoo.flatbuffer import ModelFacts, TensorFacts, inspect
 from heartzoo.metrics import RESAMPLES
 from heartzoo.tasks import BEAT_SYMBOLS, TASKS
 
@@ -38,7 +39,7 @@ def configuration(
     config: Config,
     model_version: str,
     data: TrainingSet,
-    facts: ModelFacts,
+    content: bytes,
     seeds: dict[str, Any],
     tuned: dict[str, Any],
     widths: dict[str, int],
@@ -49,7 +50,7 @@ def configuration(
         config: the resolved configuration.
         model_version: semantic version of the zoo entry.
         data: the training set.
-        facts: of the int8 file.
+        content: the bytes of the .tflite file.
         seeds: the shipped seed and the validation figure of each.
         tuned: what was chosen for the shipped file on validation patients: ``confidence`` (temperature, threshold) and
             ``personalisation``.
@@ -67,11 +68,8 @@ def configuration(
         "task": task.name,
         "classes": list(task.classes),
         "class_map": dict(zip(task.classes, task.symbols(config.data.mapping), strict=True)),
-        "preprocessing": preprocessing(config, facts),
-        "tensors": _tensors(facts, config.input),
+        **_contract(config, content),
         **tuned,
-        "delay": delay(config.input),
-        "evaluation": _evaluation_rules(),
         "architecture": {"name": config.model.architecture, "sizes": config.model.sizes, "widths": widths},
         "training": {"track": config.track, **seeds},
         "splits": _splits(config, data),
@@ -84,6 +82,35 @@ def configuration(
         "git_revision": git_revision(),
         "config": config.model_dump(mode="json"),
     }
+
+
+def _contract(config: Config, content: bytes) -> dict[str, Any]:
+    """What another implementation of preprocessing, decision and figures goes by, and an example to check it.
+
+    Args:
+        config: the resolved configuration.
+        content: the bytes of the .tflite file.
+    """
+    facts = inspect(content)
+    return {
+        "preprocessing": preprocessing(config, facts),
+        "tensors": _tensors(facts),
+        "example": example(config, content),
+        "delay": delay(config.input),
+        "evaluation": _evaluation_rules(),
+    }
+
+
+def retold(published: dict[str, Any], config: Config, content: bytes) -> dict[str, Any]:
+    """A published configuration with its contract in today's words; arguments as of :func:`configuration`."""
+    told = _contract(config, content)
+    found: dict[str, Any] = {}
+    for name, value in published.items():
+        if name == "preprocessing":
+            found |= told
+        elif name not in told:
+            found[name] = value
+    return found
 
 
 def preprocessing(config: Config, facts: ModelFacts) -> dict[str, Any]:
@@ -154,7 +181,7 @@ def delay(contract: InputConfig) -> dict[str, Any]:
     return {"seconds": (after + RESAMPLING_REACH) / contract.fs, "following_beats": beats, "rule": rule}
 
 
-def _tensors(facts: ModelFacts, contract: InputConfig) -> dict[str, Any]:
+def _tensors(facts: ModelFacts) -> dict[str, Any]:
     roles = ["rr" if len(tensor.shape) == 2 else "signal" for tensor in facts.inputs]
     return {
         "inputs": [{"role": role, **_tensor(tensor)} for role, tensor in zip(roles, facts.inputs, strict=True)],

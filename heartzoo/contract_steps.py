@@ -23,6 +23,7 @@ from heartzoo.data.template import (
     wave,
 )
 from heartzoo.flatbuffer import ModelFacts
+from heartzoo.interpreters import RUNTIMES
 
 
 def steps(config: Config, facts: ModelFacts) -> list[str]:
@@ -34,8 +35,8 @@ def steps(config: Config, facts: ModelFacts) -> list[str]:
     """
     contract = config.input
     told = [
-        "Signal: the first lead of preprocessing.leads that the record has, in mV over the whole record (wfdb's "
-        "physical units; 200 units per mV where the header gives no gain).",
+        "Signal: of the leads that preprocessing.leads lists, in its order, the first that the record has; in mV over "
+        "the whole record (wfdb's physical units; 200 units per mV where the header gives no gain).",
         f"Resample to {contract.fs:g} Hz: scipy.signal.resample_poly(x, up, down, padtype='edge') with up/down the "
         "reduced ratio of the sampling rates (default window, Kaiser 5.0), in float64.",
     ]
@@ -50,27 +51,29 @@ def steps(config: Config, facts: ModelFacts) -> list[str]:
         return told + _rhythm(contract) + _inference(config, facts)
     told += [
         "Beats: every annotation whose symbol is one of preprocessing.beat_symbols, at its sample s of the recording; "
-        f"its position after resampling is c = floor(s * {contract.fs:g} / recording_fs + 0.5).",
+        f"its position after resampling is c = floor(s * {contract.fs:g} / recording_fs + 0.5). Scored are the beats "
+        "whose symbol class_map lists; the others still count in intervals and templates.",
         *{"centred": _centred, "difference": _difference, "features": _features, "r-peak": _from_r_peak}[contract.cut](
             contract
         ),
     ]
     if contract.features or contract.cut == "difference":
         told.append(
-            f"R-R intervals over all beats of preprocessing.beat_symbols, scored or not: pre[k] = t[k] - t[k-1] and "
-            f"post[k] = t[k+1] - t[k] in seconds from the annotated samples, each limited to {SHORTEST_S:g} ... "
-            f"{LONGEST_S:g} s; the first beat's pre is its post, the last beat's post is its pre, a lone beat has "
-            f"{SINGLE_BEAT_S:g} s for both. H(m) = the last m values of pre up to and including pre[k], without the "
-            "first beat's (fewer at the start; the first beat uses the second's H and mean). Every feature is limited "
-            "to -1 ... 1 and given in float32, in the order listed."
+            "R-R intervals over all beats of preprocessing.beat_symbols, scored or not, k = 0, 1, ... in order of "
+            "time: pre[k] = (s[k] - s[k-1]) / recording_fs and post[k] = (s[k+1] - s[k]) / recording_fs, in seconds, "
+            f"each limited to {SHORTEST_S:g} ... {LONGEST_S:g} s; the first beat's pre is its post, the last beat's "
+            f"post is its pre, a lone beat has {SINGLE_BEAT_S:g} s for both. H(m) = the last m of pre[1], ... pre[k] "
+            "(fewer at the start), H(all) = all of them; the first beat, whose own pre is in none, uses the second's, "
+            f"a lone beat's hold its {SINGLE_BEAT_S:g} s. Every feature is limited to -1 ... 1 and given in float32, "
+            "in the order listed."
         )
     if _takes_template(contract):
         told.append(_template(contract))
     if contract.template_features:
         told.append(
-            "Template features: each of template_features, with b = window - mean(window) and T less its mean, limited "
-            "to -1 ... 1, float32, in the order listed; they follow the R-R features in the "
-            f"{'frame' if contract.cut == 'features' else 'second input'}."
+            "Template features: each of template_features, with b = window - mean(window) and, in these formulas, T "
+            "less its mean, both means over the whole window; limited to -1 ... 1, float32, in the order listed; they "
+            f"follow the R-R features in the {'frame' if contract.cut == 'features' else 'second input'}."
         )
     if any(name.endswith(tuple(f"_{shape}" for shape in QRS_SHAPES)) for name in contract.template_features):
         told.append(
@@ -78,13 +81,13 @@ def steps(config: Config, facts: ModelFacts) -> list[str]:
         )
     if any(name.endswith("usual") for name in contract.template_features):
         told.append(
-            f"What is usual or unusual: for each such feature f (limited), m starts as the first beat's f and v as "
-            f"{USUAL_SPREAD:g}^2. Of each beat in turn the feature is taken; then, if the beat is regular, with "
-            f"a = 1 / min(n, {USUAL_BEATS}) and d = f - m limited to -{USUAL_STEP:g} ... {USUAL_STEP:g}: m = m + a d "
-            "and, if n > 1, v = (1 - a)(v + a d^2)."
+            "What is usual or unusual: each feature f that a formula with m names (f limited, not rounded to float32) "
+            f"has an m, which starts as the first beat's f, and a v, which starts as {USUAL_SPREAD:g}^2. Of each beat "
+            "in turn those formulas are taken with m and v as they are; then, if the beat is regular, with "
+            f"a = 1 / min(n, {USUAL_BEATS}), n as for the template, and d = f - m limited to -{USUAL_STEP:g} ... "
+            f"{USUAL_STEP:g}: m = m + a d and, if n > 1, v = (1 - a)(v + a d^2)."
         )
-    scored = "Scored are the beats whose symbol class_map lists; the others still count in the R-R intervals."
-    return [*told, *_inference(config, facts), scored]
+    return [*told, *_inference(config, facts)]
 
 
 def _inference(config: Config, facts: ModelFacts) -> list[str]:
@@ -98,21 +101,26 @@ def _inference(config: Config, facts: ModelFacts) -> list[str]:
         "scale and zero_point of tensors.inputs, in the order listed there; low and high are -128 and 127 for int8, "
         "-32768 and 32767 for int16.",
         *([reset] if facts.keeps_state else []),
+        f"Run the network: figures are of {RUNTIMES[config.export.runtime or 'tflm']} (its version is in libraries); "
+        "other runtimes may differ from it by a step in a few outputs.",
         "Logit = (output - zero_point) * scale, with those of tensors.outputs.",
         *([_prevalence(config)] if config.prevalence else []),
         f"Class: the largest of the {of}; of equal ones the first. softmax({of} / confidence.temperature) gives "
-        "probabilities, that of the class is the confidence. Who can abstain does so below confidence.threshold, where "
-        "there is one; figures are without abstention unless said.",
+        "probabilities, that of the class is the confidence. Figures count every decision, sure or not; "
+        "at_threshold in metrics.json alone is of those whose confidence reaches confidence.threshold.",
     ]
 
 
 def _prevalence(config: Config) -> str:
-    start = ", ".join(f"{name}: {of.usual:g} of {of.assumed:g}" for name, of in config.prevalence.items())
+    followed = ", ".join(
+        f"{name} (usual {of.usual:g}, assumed {of.assumed:g})" for name, of in config.prevalence.items()
+    )
     return (
-        f"Prevalence, over a record's scored beats in order of time (usual of assumed; {start}): of each class named "
-        "there, r starts as its usual prevalence. Of each beat in turn, with z its logits: the shifted logits are z + "
-        "log(r / assumed) for each class named, z for the others; then, with p = softmax(z + log(usual / assumed) for "
-        f"each class named), r = r + (p - r) / {prevalence.MEMORY_BEATS} for each class named."
+        f"Prevalence of {followed}, over a record's scored beats in order of time, in float64: for each of these "
+        "classes, r starts as its usual prevalence. Of each beat in turn, with z its logits: the shifted logits are "
+        "z + log(r / assumed) for these classes and z for the others. Then, with p = softmax(y), y being z + "
+        "log(usual / assumed) for these classes (usual, not r) and z for the others: r = r + (p - r) / "
+        f"{prevalence.MEMORY_BEATS} for each of these classes."
     )
 
 
@@ -163,7 +171,8 @@ def _difference(contract: InputConfig) -> list[str]:
 def _features(contract: InputConfig) -> list[str]:
     what = "R-R features, then the template features" if contract.template_features else "R-R features"
     return [
-        f"Frame: the beat's {len(contract.features)} features as they are, the {what}; no signal, no normalisation."
+        f"Frame: the beat's {len(contract.features)} features as they are, the {what}; no signal, no "
+        "normalisation. It is what tensors.inputs calls signal."
     ]
 
 
@@ -187,8 +196,8 @@ def _template(contract: InputConfig) -> str:
         f"sum((w - mean)(T - mean)) / sqrt(sum((w - mean)^2) * sum((T - mean)^2) + {EPSILON_MV:g}^4) with sums and "
         "means over QRS (of equal ones the lowest s); that window and T as it now is make the beat's input. Then, "
         f"if the beat is regular, T = T + (window - T) / min(n, {MEMORY_BEATS}), n being the number of regular beats "
-        f"up to and including it. Regular is a beat with {rule}, or one of the record's first {FIRST_BEATS}; pre and H "
-        "as in the R-R features."
+        f"up to and including it. Regular is a beat with {rule}, or one of the record's first {FIRST_BEATS} beats, "
+        "scored or not; pre and H as in the R-R features."
     )
 
 

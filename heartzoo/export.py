@@ -160,7 +160,6 @@ def _files(
     large_header: bool,
     firmware: Preprocessing | None = None,
 ) -> dict[str, bytes]:
-    facts = inspect(shipped.content)
     metrics = Metrics(
         schema_version=SCHEMA_VERSION,
         model=config.name,
@@ -185,7 +184,7 @@ def _files(
     }
     whole = build_model(config.model_copy(update={"model": config.model.model_copy(update={"widths": {}})}))
     widths = widths_of(load_model(shipped.keras_path), whole)
-    configuration = contract.configuration(config, version, data, facts, choice, tuned, widths)
+    configuration = contract.configuration(config, version, data, shipped.content, choice, tuned, widths)
     limit = len(shipped.content) if large_header else cheader.MAX_MODEL_BYTES
     keras_content = shipped.keras_path.read_bytes()
     return version_files(config, configuration, metrics, keras_content, shipped.content, limit)

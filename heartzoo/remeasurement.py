@@ -1,4 +1,4 @@
-"""A published model's very files under a new version, with figures that heartzoo did not measure when it appeared."""
+"""A published model's very files under a new version, with figures and words that heartzoo lacked when it appeared."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from heartzoo import publishing, verification, zoo
 from heartzoo.assets import version_files
 from heartzoo.candidates import Candidate, measure_end_to_end, measure_robustness
 from heartzoo.config import Config
-from heartzoo.contract import git_revision
+from heartzoo.contract import git_revision, retold
 from heartzoo.errors import UserError
 from heartzoo.files import cache_dir
 from heartzoo.firmware import preprocessing_cost
@@ -24,7 +24,8 @@ def remeasure(name: str, version: str | None = None, root: Path | None = None, r
 
     First the published figures on the first test split must come out again. New are those with found beats, where the
     test splits are of whole recordings; the arena; the cost of the preprocessing, if the version states one; and, if
-    asked for, the robustness. An interrupted call begins again and reuses what it had measured.
+    asked for, the robustness; ``configuration.json`` tells the preprocessing in today's words, with its example. An
+    interrupted call begins again and reuses what it had measured.
 
     Args:
         name: ``NAME`` or ``NAME@VERSION``.
@@ -90,11 +91,12 @@ def _preprocessing(entry: zoo.Entry, root: Path) -> Preprocessing | None:
 
 
 def _files(entry: zoo.Entry, config: Config, version: str, metrics: Metrics) -> dict[str, bytes]:
-    changes = {
+    tflite = entry.path("model.tflite").read_bytes()
+    configuration = retold(entry.configuration, config, tflite) | {
         "version": version,
         "remeasured": {"version": entry.version, "git_revision": git_revision()},
         "config": config.model_dump(mode="json"),
     }
-    keras_file, tflite = (entry.path(name).read_bytes() for name in ("model.keras", "model.tflite"))
     most_header_bytes = len(tflite) if "model.h" in entry.files else 0
-    return version_files(config, entry.configuration | changes, metrics, keras_file, tflite, most_header_bytes)
+    keras_file = entry.path("model.keras").read_bytes()
+    return version_files(config, configuration, metrics, keras_file, tflite, most_header_bytes)

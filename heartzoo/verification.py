@@ -30,7 +30,7 @@ def verify(zoo: Path, names: Sequence[str] = ()) -> list[Verified]:
 
     Each file is there, of the listed size and hash, and no other; configuration and metrics follow their schemas, are
     of this version and of these files; every figure follows from its own confusion matrix; the network's tensors and
-    costs are what is said; and the index says the same.
+    costs are what is said; it answers the example as ``configuration.json`` says; and the index says the same.
 
     Args:
         zoo: the zoo's folder.
@@ -74,6 +74,7 @@ def _problems(zoo: Path, entry: IndexEntry) -> list[str]:
 def _contradictions(folder: Path, entry: IndexEntry) -> list[str]:
     """Of files that are the published ones."""
     from heartzoo.config.file import parse_config
+    from heartzoo.contract_example import contradictions
     from heartzoo.tasks import get_task
 
     problems = []
@@ -86,12 +87,15 @@ def _contradictions(folder: Path, entry: IndexEntry) -> list[str]:
         ]
         configuration = json.loads((folder / "configuration.json").read_text())
         config = parse_config(configuration["config"], "configuration.json")
-        facts = inspect((folder / "model.tflite").read_bytes())
+        content = (folder / "model.tflite").read_bytes()
+        facts = inspect(content)
         require_shapes(facts, config.input.frame, len(config.input.beat_features), len(get_task(config.task).classes))
         for name, found in (("macs", facts.macs), ("tflite_bytes", facts.tflite_bytes)):
             if getattr(derived.cost, name) != found:
                 problems.append(f"{name} is {found:,}, metrics.json says {getattr(derived.cost, name):,}")
         problems += _others_figures(folder, entry)
+        if given := configuration.get("example"):  # not in versions of before
+            problems += contradictions(given, content)
     except UserError as error:
         problems.append(error.problem)
     except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:

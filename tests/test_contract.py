@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import math
@@ -20,10 +21,12 @@ import wfdb
 from heartzoo import zoo
 from heartzoo.config import InputConfig
 from heartzoo.config.file import parse_config
-from heartzoo.contract import delay, preprocessing
+from heartzoo.contract import delay, preprocessing, retold
+from heartzoo.contract_example import example
 from heartzoo.data.batches import model_inputs
 from heartzoo.data.beats import cut_beats
 from heartzoo.data.records import open_record
+from heartzoo.data.rr import FEATURES
 from heartzoo.data.template import TEMPLATE_FEATURES
 from heartzoo.flatbuffer import inspect
 from heartzoo.runtime import TfliteModel, default_runtime
@@ -50,11 +53,28 @@ FORMULAS: dict[str, Callable[[Beat], float]] = {
     "log2(pre / 70 % quantile of H(128), linear interpolation)": lambda b: b["pre"] / np.quantile(history(b, 128), 0.7),
     SLOW: lambda b: b["pre"] / np.quantile(history(b, 128), 0.9),
     SLOW.replace("pre", "post"): lambda b: b["post"] / np.quantile(history(b, 128), 0.9),
-    "log2(pre / mean of all pre so far)": lambda b: b["pre"] / np.mean(b["known"]),
-    "log2(post / mean of all pre so far)": lambda b: b["post"] / np.mean(b["known"]),
-    "points (r[j-1], r[j]) of the successive intervals r of H(64): share of their pairs of which both coordinates "
-    "differ by less than 6.02 %; 1 where H holds less than three intervals": lambda b: recurrence(history(b, 64)),
+    "log2(pre / mean of H(all))": lambda b: b["pre"] / np.mean(b["known"]),
+    "log2(post / mean of H(all))": lambda b: b["post"] / np.mean(b["known"]),
+    "share of the pairs of neighbouring intervals of H(64) whose longer one is less than 1.0502 times the shorter; 1 "
+    "where H holds one interval": lambda b: steadiness(history(b, 64)),
+    "points (r[j-1], r[j]) of neighbouring intervals r of H(64): share, of all pairs of two of these points, of those "
+    "near each other: in both coordinates the larger value is less than 1.0602 times the smaller; 1 where H holds less "
+    "than three intervals": lambda b: recurrence(history(b, 64)),
+    "entropy, in bits, of the histogram of H(64) / median of H(64) over 31 bins, divided by 5; the bins' edges are "
+    "exp(.05 * (j - 14.5)), j = 0 ... 29": lambda b: entropy(history(b, 64)) / 5,
 }
+
+
+def steadiness(intervals: list[float]) -> float:
+    steady = [max(pair) < 1.0502 * min(pair) for pair in itertools.pairwise(intervals)]
+    return float(np.mean(steady)) if steady else 1.0
+
+
+def entropy(intervals: list[float]) -> float:
+    edges = [math.exp(0.05 * (j - 14.5)) for j in range(30)]
+    bins = [sum(ratio >= edge for edge in edges) for ratio in intervals / np.median(intervals)]
+    shares = [bins.count(found) / len(bins) for found in set(bins)]
+    return -sum(share * math.log2(share) for share in shares)
 
 
 def recurrence(intervals: list[float]) -> float:
@@ -77,8 +97,8 @@ def width(slope: np.ndarray) -> float:
     return math.sqrt(sum(weight * (i - c) ** 2 for i, weight in enumerate(e)) / sum(e))
 
 
-# QRS is [32:52], P [10:33], slope [28:62], level [26:32], early [32:40] and late [46:56] of a window, as
-# preprocessing.steps say.
+# QRS is [32:52], P [10:33], T-wave [52:91], slope [28:62], level [26:32], early [32:40] and late [46:56] of a window,
+# as preprocessing.steps say.
 def above_level(x: np.ndarray) -> np.ndarray:
     return x - x[26:32].mean()
 
@@ -97,19 +117,34 @@ OF_A_QRS: dict[str, Callable[[np.ndarray], float]] = {
         2 * above_level(x)[46:56].mean() / (np.ptp(x[32:52]) + 0.01)
     ),
 }
+WAVES = {"QRS": slice(32, 52), "P": slice(10, 33), "T-wave": slice(52, 91)}
+
+
+def of_a_wave(name: str, part: slice) -> dict[str, Callable[[np.ndarray, np.ndarray], float]]:
+    def size(x: np.ndarray, part: slice = part) -> float:
+        return float(max(x[part]) - min(x[part])) + 0.01
+
+    qrs = WAVES["QRS"]
+    return {
+        f"correlation of b and T over {name}, sum((b - mean)(T - mean)) / sqrt(sum((b - mean)^2) * sum((T - mean)^2) + "
+        "0.01^4)": lambda b, t: correlation(b[part], t[part]),
+        f"log2((max b - min b + 0.01) / (max T - min T + 0.01)) over {name}": lambda b, t: math.log2(size(b) / size(t)),
+        f"root mean square of b - T over {name}, divided by max T - min T + 0.01 over QRS": lambda b, t: (
+            math.sqrt(np.mean((b - t)[part] ** 2)) / size(t, qrs)
+        ),
+        f"log2((max T - min T + 0.01 over {name}) / (max T - min T + 0.01 over QRS)) / 4": lambda b, t: (
+            math.log2(size(t) / size(t, qrs)) / 4
+        ),
+    }
+
+
 SHAPES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
-    "correlation of b and T over QRS, sum((b - mean)(T - mean)) / sqrt(sum((b - mean)^2) * sum((T - mean)^2) + "
-    "0.01^4)": lambda b, t: correlation(b[32:52], t[32:52]),
-    "correlation of b and T over P, sum((b - mean)(T - mean)) / sqrt(sum((b - mean)^2) * sum((T - mean)^2) + "
-    "0.01^4)": lambda b, t: correlation(b[10:33], t[10:33]),
-    "log2((max T - min T + 0.01 over P) / (max T - min T + 0.01 over QRS)) / 4": lambda b, t: (
-        math.log2((np.ptp(t[10:33]) + 0.01) / (np.ptp(t[32:52]) + 0.01)) / 4
-    ),
-    "root mean square of b - T over P, divided by max T - min T + 0.01 over QRS": lambda b, t: (
-        math.sqrt(np.mean((b - t)[10:33] ** 2)) / (np.ptp(t[32:52]) + 0.01)
+    **{formula: value for name, part in WAVES.items() for formula, value in of_a_wave(name, part).items()},
+    "log2((sum|b[i+1] - b[i]| + 0.01) / (sum|T[i+1] - T[i]| + 0.01)), i and i+1 in QRS": lambda b, t: math.log2(
+        (sum(abs(np.diff(b[32:52]))) + 0.01) / (sum(abs(np.diff(t[32:52]))) + 0.01)
     ),
     "log2(width of b / width of T); width = sqrt(sum(e (i - c)^2) / sum(e)), c = sum(e i) / sum(e), with "
-    "e[i] = (b[i+1] - b[i])^2 + 0.001^2 over slope": lambda b, t: math.log2(width(b[28:62]) / width(t[28:62])),
+    "e[i] = (b[i+1] - b[i])^2 + 0.001^2, i and i+1 in slope": lambda b, t: math.log2(width(b[28:62]) / width(t[28:62])),
     **{f"{formula}, x = b": lambda b, t, value=value: value(b) for formula, value in OF_A_QRS.items()},
     **{f"{formula}, x = T": lambda b, t, value=value: value(t) for formula, value in OF_A_QRS.items()},
 }
@@ -233,8 +268,8 @@ def plain_answers(content: bytes, tensors: dict[str, Any], inputs: dict[str, np.
 def shifted(outputs: np.ndarray, configuration: dict[str, Any]) -> np.ndarray:
     """Shifted logits of a record's scored beats, from the sentence on prevalence."""
     (tensor,) = configuration["tensors"]["outputs"]
-    (sentence,) = (text for text in configuration["preprocessing"]["steps"] if text.startswith("Prevalence, "))
-    rules = re.findall(r"(\S+): (\S+) of ([0-9.]+)", sentence[: sentence.index(")")])
+    (sentence,) = (text for text in configuration["preprocessing"]["steps"] if text.startswith("Prevalence of "))
+    rules = re.findall(r"(\S+) \(usual ([0-9.]+), assumed ([0-9.]+)\)", sentence)
     memory = float(re.findall(r"\(p - r\) / (\d+)", sentence)[0])
     r = {name: float(usual) for name, usual, _ in rules}
     rows = []
@@ -301,16 +336,14 @@ def test_the_configuration_alone_gives_the_same_differences(regular_beats, entry
 
 
 def test_the_configuration_alone_gives_features_as_the_only_input(entry, cache):
-    rr, shapes = ["pre_median", "pre_post"], ["p_match", "qrs_match", "template_p", "p_difference", "qrs_width"]
-    unusual = [f"{name}_unusual" for name in ("qrs_match", "p_match", "p_difference")]
-    rr += ["post_median", "pre_slow", "post_slow", "recurrence", "previous_pre"]
-    names = [*shapes, "p_match_usual", *unusual]
+    rr, shapes = list(FEATURES), list(TEMPLATE_FEATURES)
+    count = len(rr) + len(shapes)
     tree = entry.configuration["config"]
-    changes = {"cut": "features", "frame": 16, "lowpass_hz": 25.0, "rr_features": rr, "template_features": names}
+    changes = {"cut": "features", "frame": count, "lowpass_hz": 25.0, "rr_features": rr, "template_features": shapes}
     config = parse_config({**tree, "input": {**tree["input"], **changes}, "training": {}}, "x")
     written = json.loads(json.dumps({"preprocessing": preprocessing(config, inspect(entry_bytes(entry)))}))
     text = " ".join(written["preprocessing"]["steps"])
-    assert "Frame: the beat's 16 features as they are, the R-R features, then the template features" in text
+    assert f"Frame: the beat's {count} features as they are, the R-R features, then the template features" in text
     _, rows, _ = prepared(cache / "synthetic" / "1" / "syn25", "synthetic", written)
     examples = cut_beats(open_record("synthetic", "syn25"), config.input)
     ours = model_inputs(examples.frames, examples.rr, config.input)
@@ -320,6 +353,52 @@ def test_the_configuration_alone_gives_features_as_the_only_input(entry, cache):
 
 def entry_bytes(entry: zoo.Entry) -> bytes:
     return (entry.folder / "model.tflite").read_bytes()
+
+
+@needs_tflm
+def test_the_configuration_alone_gives_the_values_of_its_example(entry, cache):
+    configuration = json.loads((entry.folder / "configuration.json").read_text())
+    tensors, classes, given = configuration["tensors"], configuration["classes"], configuration["example"]
+    assert given["record"] in configuration["splits"]["train"]["synthetic-train"]
+    path = cache / given["database"] / "1" / given["record"]
+    frames, rr, symbols = prepared(path, given["database"], configuration)
+    scored = np.isin(symbols, list("".join(configuration["class_map"].values())))
+    floats = {"signal": frames[scored], "rr": rr[scored]}
+    inputs = {tensor["role"]: quantized(floats[tensor["role"]], tensor) for tensor in tensors["inputs"]}
+    rows = np.concatenate(list(inputs.values()), axis=1)
+    assert (len(rows), hashlib.sha256(rows.tobytes()).hexdigest()) == (given["scored"], given["inputs_sha256"])
+    outputs = plain_answers(entry_bytes(entry), tensors, inputs)
+    logits = shifted(outputs, configuration)
+    truth = [symbol for symbol, one in zip(symbols, scored, strict=True) if one]
+    marks = wfdb.rdann(str(path), "atr")
+    samples = marks.sample[np.isin(marks.symbol, list("".join(configuration["class_map"].values())))]
+    for beat in given["beats"]:
+        number = beat["number"]
+        assert beat["inputs"] == {role: values[number].tolist() for role, values in inputs.items()}
+        assert beat["outputs"] == outputs[number].tolist()
+        np.testing.assert_allclose(beat["shifted_logits"], logits[number], atol=1e-5)
+        assert beat["class"] == classes[logits[number].argmax()]
+        assert (beat["symbol"], beat["sample"]) == (truth[number], samples[number])
+    assert {beat["number"] for beat in given["beats"]} >= {0, 1, len(rows) - 1}
+    assert all(any(beat["symbol"] in of for beat in given["beats"]) for of in configuration["class_map"].values())
+
+
+def test_a_published_contract_is_told_anew_and_the_rest_kept(entry):
+    published = entry.configuration
+    old = {name: value for name, value in published.items() if name != "example"}
+    old["preprocessing"] = {"steps": ["in other words"]}
+    assert retold(old, entry.config, entry_bytes(entry)) == published
+    assert list(retold(old, entry.config, entry_bytes(entry))) == list(published)
+
+
+@pytest.mark.data
+@needs_tflm
+@pytest.mark.parametrize("name", ["arr-5-rr-sm", "beat-2-rr-sm"])
+def test_the_example_of_a_published_model_is_of_the_real_recording(name, physionet_cache):
+    published = zoo.find(name)
+    given = published.configuration["example"]
+    assert (given["database"], len(given["beats"]) > 3) == ("mitdb", True)
+    assert example(published.config, published.path("model.tflite").read_bytes()) == given
 
 
 @needs_tflm

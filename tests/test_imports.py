@@ -21,7 +21,8 @@ LAYERS = (
     "data",
     "models runtime interpreters",
     "checkpoints recipes recurrent training compression quantization",
-    "evaluation end_to_end example_beats metrics_file openings predictors contract contract_steps cheader cost",
+    "evaluation end_to_end example_beats metrics_file openings predictors contract contract_example contract_steps "
+    "cheader cost",
     "zoo_index zoo verification zoo_download selection publishing "
     "assets plots tables ablation models_table cards comparison experiment_results classification firmware",
     "runs quantization_report candidates export experiments remeasurement",

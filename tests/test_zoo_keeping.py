@@ -20,6 +20,7 @@ import pytest
 import heartzoo
 from heartzoo import metrics_file, publishing, zoo, zoo_index
 from heartzoo.errors import UserError
+from heartzoo.interpreters import default_runtime
 from heartzoo.verification import check_keras, recompute, verify
 from heartzoo.zoo_download import download, index_of
 
@@ -281,11 +282,15 @@ def test_an_evaluation_gives_the_published_figures_again(synthetic_cache, tiny_z
     assert "other decisions" in recompute(copy, "tiny").problems[0]
 
 
-def write_metrics(copy: Path, tree: dict[str, Any]) -> None:
+def rewrite(copy: Path, file: str, change: Callable[[dict[str, Any]], Any]) -> None:
+    """Change a published file and what the index says of it."""
+    path = copy / "tiny/1.0.0" / file
+    tree = json.loads(path.read_text())
+    change(tree)
     content = json.dumps(tree).encode()
-    (copy / "tiny/1.0.0/metrics.json").write_bytes(content)
+    path.write_bytes(content)
     facts = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    change_index(copy, lambda model: model["files"].update({"metrics.json": facts}))
+    change_index(copy, lambda model: model["files"].update({file: facts}))
 
 
 DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
@@ -321,10 +326,14 @@ def test_what_is_wrong_is_named(case, copy):
     ],
 )
 def test_figures_that_do_not_follow_are_named(change, told, copy):
-    tree = json.loads((copy / "tiny/1.0.0/metrics.json").read_text())
-    change(tree)
-    write_metrics(copy, tree)
+    rewrite(copy, "metrics.json", change)
     assert told in problems(copy)
+
+
+@pytest.mark.skipif(default_runtime() != "tflm", reason="the tflite-micro wheel is not installed")
+def test_an_example_that_the_file_answers_otherwise_is_named(copy):
+    rewrite(copy, "configuration.json", lambda tree: tree["example"]["beats"][1]["outputs"].reverse())
+    assert "other outputs of its example's beat 1 than the file" in problems(copy)
 
 
 # Publication into a folder to be served

@@ -151,7 +151,7 @@ def remeasure(
     robustness: Annotated[bool, typer.Option("--robustness", help="also measure it on disturbed recordings")] = False,
     zoo: ZooFolder = None,
 ) -> None:
-    """Publish a model's very files under a new version with figures that its version lacks: with found beats, arena."""
+    """Publish a model's very files under a new version with what its own lacks: found beats, arena, example."""
     import_keras()
     from heartzoo.export import describe
     from heartzoo.remeasurement import remeasure as measure

@@ -4,9 +4,8 @@ Notation. ``t[k]`` is the time of beat k in seconds, over all beats of the recor
 ``pre[k] = t[k] - t[k-1]`` and ``post[k] = t[k+1] - t[k]``, each limited to 0.2 ... 3 s. The first beat has no ``pre``:
 its ``post`` stands in; the last beat has no ``post``: its ``pre`` stands in; a record of one beat has 0.8 s for both.
 ``H(m)`` is the last m intervals up to and including ``pre[k]``, fewer at the record's start (the first beat uses the
-second's). Two intervals differ by less than p % if the longer is less than 1 + p/100 times the shorter. Every feature
-is limited to -1 ... 1. One that starts with log2 is the logarithm of a ratio: a beat twice as late as its reference
-gives 1, one twice as early -1.
+second's), ``H(all)`` every one so far. Every feature is limited to -1 ... 1. One that starts with log2 is the logarithm
+of a ratio: a beat twice as late as its reference gives 1, one twice as early -1.
 
 :class:`heartzoo.data.rr_tracker.RRTracker` computes the same from one interval at a time.
 """
@@ -173,8 +172,8 @@ FEATURES: dict[str, Feature] = {
     "pre_quantile70": _log_ratio(
         "pre / 70 % quantile of H(128), linear interpolation", 0, lambda i: i.pre / _quantile(i.pre, 128, 0.7)
     ),
-    "pre_mean": _log_ratio("pre / mean of all pre so far", 0, lambda i: i.pre / _mean_so_far(i)),
-    "post_mean": _log_ratio("post / mean of all pre so far", 1, lambda i: i.post / _mean_so_far(i)),
+    "pre_mean": _log_ratio("pre / mean of H(all)", 0, lambda i: i.pre / _mean_so_far(i)),
+    "post_mean": _log_ratio("post / mean of H(all)", 1, lambda i: i.post / _mean_so_far(i)),
     "pre_slow": _log_ratio(
         "pre / 90 % quantile of H(128), linear interpolation", 0, lambda i: i.pre / _quantile(i.pre, 128, 0.9)
     ),
@@ -182,13 +181,15 @@ FEATURES: dict[str, Feature] = {
         "post / 90 % quantile of H(128), linear interpolation", 1, lambda i: i.post / _quantile(i.pre, 128, 0.9)
     ),
     "steadiness": Feature(
-        "share of the successive intervals of H(64) that differ by less than 5.02 %; 1 where H holds one interval",
+        f"share of the pairs of neighbouring intervals of H(64) whose longer one is less than {STEADY:g} times the "
+        "shorter; 1 where H holds one interval",
         0,
         lambda i: _steadiness(i.pre),
     ),
     "recurrence": Feature(
-        "points (r[j-1], r[j]) of the successive intervals r of H(64): share of their pairs of which both coordinates "
-        "differ by less than 6.02 %; 1 where H holds less than three intervals",
+        "points (r[j-1], r[j]) of neighbouring intervals r of H(64): share, of all pairs of two of these points, of "
+        f"those near each other: in both coordinates the larger value is less than {NEAR:g} times the smaller; 1 where "
+        "H holds less than three intervals",
         0,
         lambda i: _recurrence(i.pre),
     ),

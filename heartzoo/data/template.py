@@ -267,7 +267,8 @@ _SHAPES: dict[str, TemplateFeature] = {
     "qrs_size": _size("QRS"),
     "p_size": _size("P"),
     "qrs_length": TemplateFeature(
-        f"log2((sum|b[i+1] - b[i]| + {EPSILON_MV:g}) / (sum|T[i+1] - T[i]| + {EPSILON_MV:g})) over QRS", _length
+        f"log2((sum|b[i+1] - b[i]| + {EPSILON_MV:g}) / (sum|T[i+1] - T[i]| + {EPSILON_MV:g})), i and i+1 in QRS",
+        _length,
     ),
     "qrs_difference": _difference("QRS"),
     "p_difference": _difference("P"),
@@ -281,7 +282,7 @@ TEMPLATE_FEATURES = (
     | {
         "qrs_width": TemplateFeature(
             f"log2(width of b / width of T); width = sqrt(sum(e (i - c)^2) / sum(e)), c = sum(e i) / sum(e), with "
-            f"e[i] = (b[i+1] - b[i])^2 + {EPSILON_STEP_MV:g}^2 over slope",
+            f"e[i] = (b[i+1] - b[i])^2 + {EPSILON_STEP_MV:g}^2, i and i+1 in slope",
             _width,
         )
     }

@@ -1,0 +1,111 @@
+"""A training recording with what the int8 file makes of it: values that another implementation is checked by."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Literal
+
+import numpy as np
+
+from heartzoo.config import Config
+from heartzoo.data.batches import input_chunks
+from heartzoo.data.databases import get_database
+from heartzoo.data.download import split_records
+from heartzoo.data.splits import get_split
+from heartzoo.data.store import Store, prepare
+from heartzoo.prevalence import RunningPrevalence
+from heartzoo.runtime import TfliteModel, default_runtime
+from heartzoo.tasks import get_task
+
+READ_RECORDS = 25
+ABOUT = (
+    "A training recording, by preprocessing.steps. inputs_sha256 is of the quantized inputs of all its scored beats "
+    "(frames) in order of time, of each beat one input after the other as tensors.inputs lists them, a byte a value "
+    "(two, the lower first, for int16). Beats: the first two, the first of each class and the last; sample is of the "
+    "recording, class what the model calls it."
+)
+
+
+def example(config: Config, content: bytes) -> dict[str, Any] | None:
+    """Quantized inputs and answers of some beats of the training recording that shows most of the task's classes.
+
+    Args:
+        config: of the model.
+        content: the bytes of its .tflite file.
+
+    Returns:
+        What goes into ``configuration.json``; None for a database of single beats.
+
+    Raises:
+        UserError: the training recordings are neither here nor to be had, or the disk is full.
+    """
+    split = get_split(config.data.train[0])
+    database = get_database(split.database)
+    if database.extensions == ("csv",):
+        return None
+    names = split_records(split)[:READ_RECORDS]
+    margin = round(config.training.augmentation.shift_s * config.input.fs)
+    store = prepare(
+        database, names, config.input, config.data.leads, config.data.missing_lead, margin, noise_half="first"
+    )
+    labels = store.labels(get_task(config.task), config.data.mapping)
+    record = max(names, key=lambda name: len(np.unique(labels[(store.records == name) & (labels >= 0)])))
+    rows = np.flatnonzero((store.records == record) & (labels >= 0))
+    return {
+        "about": ABOUT,
+        "database": database.name,
+        "record": record,
+        **_values(config, content, store, rows, labels),
+    }
+
+
+def contradictions(given: dict[str, Any], content: bytes) -> list[str]:
+    """Beats of a published example that the file answers otherwise; none are looked for without TFLite Micro.
+
+    Args:
+        given: ``example`` of a ``configuration.json``.
+        content: the bytes of the .tflite file.
+    """
+    if default_runtime() != "tflm":
+        return []
+    model = TfliteModel(content)
+    found = []
+    for beat in given["beats"]:
+        inputs = {role: np.array([values], model.facts.signal.dtype) for role, values in beat["inputs"].items()}
+        if model.run_quantized(**inputs)[0].tolist() != beat["outputs"]:
+            found.append(f"configuration.json gives other outputs of its example's beat {beat['number']} than the file")
+    return found
+
+
+def _values(config: Config, content: bytes, store: Store, rows: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    model, classes = TfliteModel(content), get_task(config.task).classes
+    chunks = list(input_chunks(store, rows, config.input))
+    roles: list[Literal["signal", "rr"]] = ["signal", "rr"] if "rr" in chunks[0] else ["signal"]
+    inputs = {role: np.concatenate([model.quantize(role, chunk[role]) for chunk in chunks]) for role in roles}
+    shown = np.unique([0, 1, len(rows) - 1, *np.unique(labels[rows], return_index=True)[1]])
+    run = np.arange(len(rows)) if config.prevalence else shown
+    steps = model.run_quantized(**{role: values[run] for role, values in inputs.items()})
+    output = model.facts.logits
+    logits = (steps.astype(np.float32) - output.zero_point) * np.float32(output.scale)
+    shifted = RunningPrevalence(config).shifted(logits)
+    beats = []
+    for number in shown:
+        place = np.searchsorted(run, number)
+        beats.append(
+            {
+                "number": int(number),
+                "sample": int(store.samples[rows[number]]),
+                "symbol": chr(store.symbols[rows[number]]),
+                "inputs": {role: values[number].ravel().tolist() for role, values in inputs.items()},
+                "outputs": steps[place].tolist(),
+                **({"shifted_logits": shifted[place].round(6).tolist()} if config.prevalence else {}),
+                "class": classes[shifted[place].argmax()],
+            }
+        )
+    in_order = roles if model.facts.signal_index == 0 else roles[::-1]
+    flat = np.concatenate([inputs[role].reshape(len(rows), -1) for role in in_order], axis=1)
+    return {
+        "scored": len(rows),
+        "inputs_sha256": hashlib.sha256(flat.astype(flat.dtype.newbyteorder("<")).tobytes()).hexdigest(),
+        "beats": beats,
+    }
