@@ -13,8 +13,8 @@ from heartzoo._version import __version__
 from heartzoo.config import Config, InputConfig
 from heartzoo.contract_example import example
 from heartzoo.contract_steps import steps
-from heartzoo.data.databases import DATABASES
-from heartzoo.data.download import split_records
+from heartzoo.data.databases import DATABASES, get_database
+from heartzoo.data.download import ensure, split_records
 from heartzoo.data.rr import FEATURES
 from heartzoo.data.signal import RESAMPLING_REACH, WINDOW_S
 from heartzoo.data.splits import get_split
@@ -25,6 +25,7 @@ from heartzoo.data.template import (
     TEMPLATE_FEATURES,
 )
 from heartzoo.data.training_set import TrainingSet
+from heartzoo.files import sha256
 from heartzoo.flatbuffer import ModelFacts, TensorFacts, inspect
 from heartzoo.metrics import RESAMPLES
 from heartzoo.tasks import BEAT_SYMBOLS, TASKS
@@ -74,10 +75,7 @@ def configuration(
         "training": {"track": config.track, **seeds},
         "splits": _splits(config, data),
         "calibration": _positions(data, data.calibration()),
-        "data_sha256": {
-            store.provenance["database"]: {r["name"]: r["sha256"] for r in store.provenance["records"]}
-            for store in data.stores
-        },
+        "data_sha256": _data_sha256(config),
         "libraries": {"heartzoo": __version__, **_library_versions()},
         "git_revision": git_revision(),
         "config": config.model_dump(mode="json"),
@@ -102,7 +100,13 @@ def _contract(config: Config, content: bytes) -> dict[str, Any]:
 
 
 def retold(published: dict[str, Any], config: Config, content: bytes) -> dict[str, Any]:
-    """A published configuration with its contract in today's words; arguments as of :func:`configuration`."""
+    """A published configuration with its contract in today's words, and the hashes of all its training records.
+
+    Args:
+        published: the content of ``configuration.json``.
+        config: the resolved configuration.
+        content: the bytes of the .tflite file.
+    """
     told = _contract(config, content)
     found: dict[str, Any] = {}
     for name, value in published.items():
@@ -110,7 +114,7 @@ def retold(published: dict[str, Any], config: Config, content: bytes) -> dict[st
             found |= told
         elif name not in told:
             found[name] = value
-    return found
+    return found | {"data_sha256": _data_sha256(config)}
 
 
 def preprocessing(config: Config, facts: ModelFacts) -> dict[str, Any]:
@@ -214,6 +218,19 @@ def _positions(data: TrainingSet, part: np.ndarray) -> dict[str, dict[str, list[
         records = found.setdefault(store.provenance["database"], {})
         for name, sample in zip(store.records[rows].tolist(), store.samples[rows].tolist(), strict=True):
             records.setdefault(name, []).append(sample)
+    return found
+
+
+def _data_sha256(config: Config) -> dict[str, dict[str, dict[str, str]]]:
+    """Hash of each file of the training records, by database, record and ending."""
+    found: dict[str, dict[str, dict[str, str]]] = {}
+    for split in map(get_split, config.data.train):
+        database = get_database(split.database)
+        records = split_records(split)
+        source = ensure(database, records)
+        found.setdefault(database.name, {}).update(
+            {name: {ending: sha256(source / f"{name}.{ending}") for ending in database.extensions} for name in records}
+        )
     return found
 
 

@@ -21,8 +21,9 @@ READ_RECORDS = 25
 ABOUT = (
     "A training recording, by preprocessing.steps. inputs_sha256 is of the quantized inputs of all its scored beats "
     "(frames) in order of time, of each beat one input after the other as tensors.inputs lists them, a byte a value "
-    "(two, the lower first, for int16). Beats: the first two, the first of each class and the last; sample is of the "
-    "recording, class what the model calls it."
+    "(two, the lower first, for int16); outputs_sha256 likewise; called is how many of them are called what. Beats, by "
+    "number among the scored: the first two, the last, and of each class the first annotated and the first called; "
+    "sample is of the recording, class what the model calls it."
 )
 
 
@@ -82,30 +83,33 @@ def _values(config: Config, content: bytes, store: Store, rows: np.ndarray, labe
     chunks = list(input_chunks(store, rows, config.input))
     roles: list[Literal["signal", "rr"]] = ["signal", "rr"] if "rr" in chunks[0] else ["signal"]
     inputs = {role: np.concatenate([model.quantize(role, chunk[role]) for chunk in chunks]) for role in roles}
-    shown = np.unique([0, 1, len(rows) - 1, *np.unique(labels[rows], return_index=True)[1]])
-    run = np.arange(len(rows)) if config.prevalence else shown
-    steps = model.run_quantized(**{role: values[run] for role, values in inputs.items()})
-    output = model.facts.logits
-    logits = (steps.astype(np.float32) - output.zero_point) * np.float32(output.scale)
+    outputs = model.run_quantized(**inputs)
+    tensor = model.facts.logits
+    logits = (outputs.astype(np.float32) - tensor.zero_point) * np.float32(tensor.scale)
     shifted = RunningPrevalence(config).shifted(logits)
-    beats = []
-    for number in shown:
-        place = np.searchsorted(run, number)
-        beats.append(
-            {
-                "number": int(number),
-                "sample": int(store.samples[rows[number]]),
-                "symbol": chr(store.symbols[rows[number]]),
-                "inputs": {role: values[number].ravel().tolist() for role, values in inputs.items()},
-                "outputs": steps[place].tolist(),
-                **({"shifted_logits": shifted[place].round(6).tolist()} if config.prevalence else {}),
-                "class": classes[shifted[place].argmax()],
-            }
-        )
+    called = shifted.argmax(axis=1)
+    firsts = [np.unique(of, return_index=True)[1] for of in (labels[rows], called)]
+    beats = [
+        {
+            "number": int(number),
+            "sample": int(store.samples[rows[number]]),
+            "symbol": chr(store.symbols[rows[number]]),
+            "inputs": {role: values[number].ravel().tolist() for role, values in inputs.items()},
+            "outputs": outputs[number].tolist(),
+            **({"shifted_logits": shifted[number].round(6).tolist()} if config.prevalence else {}),
+            "class": classes[called[number]],
+        }
+        for number in np.unique([0, min(1, len(rows) - 1), len(rows) - 1, *firsts[0], *firsts[1]])
+    ]
     in_order = roles if model.facts.signal_index == 0 else roles[::-1]
-    flat = np.concatenate([inputs[role].reshape(len(rows), -1) for role in in_order], axis=1)
     return {
         "scored": len(rows),
-        "inputs_sha256": hashlib.sha256(flat.astype(flat.dtype.newbyteorder("<")).tobytes()).hexdigest(),
+        "called": dict(zip(classes, np.bincount(called, minlength=len(classes)).tolist(), strict=True)),
+        "inputs_sha256": _sha256(np.concatenate([inputs[role].reshape(len(rows), -1) for role in in_order], axis=1)),
+        "outputs_sha256": _sha256(outputs),
         "beats": beats,
     }
+
+
+def _sha256(values: np.ndarray) -> str:
+    return hashlib.sha256(values.astype(values.dtype.newbyteorder("<")).tobytes()).hexdigest()

@@ -36,7 +36,8 @@ def steps(config: Config, facts: ModelFacts) -> list[str]:
     contract = config.input
     told = [
         "Signal: of the leads that preprocessing.leads lists, in its order, the first that the record has; in mV over "
-        "the whole record (wfdb's physical units; 200 units per mV where the header gives no gain).",
+        "the whole record (wfdb's physical units; 200 units per mV where the header gives no gain). A record without "
+        "one of them, or with missing samples, is not taken.",
         f"Resample to {contract.fs:g} Hz: scipy.signal.resample_poly(x, up, down, padtype='edge') with up/down the "
         "reduced ratio of the sampling rates (default window, Kaiser 5.0), in float64.",
     ]
@@ -103,7 +104,7 @@ def _inference(config: Config, facts: ModelFacts) -> list[str]:
         *([reset] if facts.keeps_state else []),
         f"Run the network: figures are of {RUNTIMES[config.export.runtime or 'tflm']} (its version is in libraries); "
         "other runtimes may differ from it by a step in a few outputs.",
-        "Logit = (output - zero_point) * scale, with those of tensors.outputs.",
+        "Logit = (output - zero_point) * scale in float32, with those of tensors.outputs.",
         *([_prevalence(config)] if config.prevalence else []),
         f"Class: the largest of the {of}; of equal ones the first. softmax({of} / confidence.temperature) gives "
         "probabilities, that of the class is the confidence. Figures count every decision, sure or not; "

@@ -60,8 +60,10 @@ FORMULAS: dict[str, Callable[[Beat], float]] = {
     "points (r[j-1], r[j]) of neighbouring intervals r of H(64): share, of all pairs of two of these points, of those "
     "near each other: in both coordinates the larger value is less than 1.0602 times the smaller; 1 where H holds less "
     "than three intervals": lambda b: recurrence(history(b, 64)),
-    "entropy, in bits, of the histogram of H(64) / median of H(64) over 31 bins, divided by 5; the bins' edges are "
-    "exp(.05 * (j - 14.5)), j = 0 ... 29": lambda b: entropy(history(b, 64)) / 5,
+    "entropy, in bits, of the histogram of H(64) / median of H(64) over 31 bins, the first and the last open-ended, "
+    "divided by 5; the edges between them are exp(.05 * (j - 14.5)), j = 0 ... 29": lambda b: (
+        entropy(history(b, 64)) / 5
+    ),
 }
 
 
@@ -372,14 +374,18 @@ def test_the_configuration_alone_gives_the_values_of_its_example(entry, cache):
     truth = [symbol for symbol, one in zip(symbols, scored, strict=True) if one]
     marks = wfdb.rdann(str(path), "atr")
     samples = marks.sample[np.isin(marks.symbol, list("".join(configuration["class_map"].values())))]
+    assert hashlib.sha256(outputs.tobytes()).hexdigest() == given["outputs_sha256"]
+    called = [classes[index] for index in logits.argmax(axis=1)]
+    assert {name: called.count(name) for name in classes} == given["called"]
     for beat in given["beats"]:
         number = beat["number"]
         assert beat["inputs"] == {role: values[number].tolist() for role, values in inputs.items()}
         assert beat["outputs"] == outputs[number].tolist()
         np.testing.assert_allclose(beat["shifted_logits"], logits[number], atol=1e-5)
-        assert beat["class"] == classes[logits[number].argmax()]
+        assert beat["class"] == called[number]
         assert (beat["symbol"], beat["sample"]) == (truth[number], samples[number])
     assert {beat["number"] for beat in given["beats"]} >= {0, 1, len(rows) - 1}
+    assert {beat["class"] for beat in given["beats"]} == set(called)
     assert all(any(beat["symbol"] in of for beat in given["beats"]) for of in configuration["class_map"].values())
 
 

@@ -194,8 +194,8 @@ FEATURES: dict[str, Feature] = {
         lambda i: _recurrence(i.pre),
     ),
     "entropy": Feature(
-        "entropy, in bits, of the histogram of H(64) / median of H(64) over 31 bins, divided by 5; the bins' edges are "
-        "exp(.05 * (j - 14.5)), j = 0 ... 29",
+        "entropy, in bits, of the histogram of H(64) / median of H(64) over 31 bins, the first and the last "
+        "open-ended, divided by 5; the edges between them are exp(.05 * (j - 14.5)), j = 0 ... 29",
         0,
         lambda i: _entropy(i.pre),
     ),
