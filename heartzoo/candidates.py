@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,8 +22,8 @@ from heartzoo.data.splits import get_split
 from heartzoo.data.training_set import TrainingSet
 from heartzoo.end_to_end import evaluate_end_to_end
 from heartzoo.evaluation import (
-    DISTURBANCES,
     Subject,
+    disturbances,
     evaluate,
     evaluate_disturbed,
     evaluate_personalised,
@@ -184,18 +184,29 @@ def evaluate_candidate(
     return found
 
 
-def measure_robustness(config: Config, shipped: Candidate, run: Path, root: Path, label: str) -> list[DisturbedResult]:
-    """The shipped int8 file on the first test split made worse, each result kept in the run's folder."""
+def measure_robustness(
+    config: Config, shipped: Candidate, run: Path, root: Path, label: str, known: Sequence[DisturbedResult] = ()
+) -> list[DisturbedResult]:
+    """The shipped int8 file on the first test split made worse, each result kept in the run's folder.
+
+    Those of the same file that are ``known`` already are not measured again.
+    """
     if not config.export.robustness:
         return []
-    subject, split = tflite_subject(config, shipped.content, shipped.seed, config.export.runtime), config.data.test[0]
-    found, by = [], f"{label} seed {subject.seed}"
-    for number, disturbance in enumerate(DISTURBANCES, start=1):
+    subject = tflite_subject(config, shipped.content, shipped.seed, config.export.runtime)
+    split = get_split(config.data.test[0])
+    asked_for, by = disturbances(split), f"{label} seed {subject.seed}"
+    published = {result.disturbance.model_dump_json(): result for result in known}
+    found = []
+    for number, disturbance in enumerate(asked_for, start=1):
+        if result := published.get(disturbance.model_dump_json()):
+            found.append(result)
+            continue
         named = hashlib.sha256(f"{subject.file_sha256} {disturbance}{_following(config)}".encode()).hexdigest()[:16]
-        path = run / f"seed-{shipped.seed}" / f"{split}-{subject.runtime}-disturbed-{named}.json"
+        path = run / f"seed-{shipped.seed}" / f"{split.name}-{subject.runtime}-disturbed-{named}.json"
         if not path.is_file():
-            console.print(f"robustness {number} of {len(DISTURBANCES)}: {disturbance.kind}, {disturbance.level}")
-        asked = subject, get_split(split), disturbance, config.export.present_only
+            console.print(f"robustness {number} of {len(asked_for)}: {disturbance.kind}, {disturbance.level}")
+        asked = subject, split, disturbance, config.export.present_only
         found.append(_once(path, DisturbedResult, partial(evaluate_disturbed, *asked), root, by))
     return found
 

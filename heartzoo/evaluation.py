@@ -41,6 +41,7 @@ DISTURBANCES = (
     *(Disturbance(gain=gain) for gain in (0.5, 2, -1)),
     *(Disturbance(from_fs=fs) for fs in (128, 250, 500)),
     *(Disturbance(jitter_ms=jitter) for jitter in (10, 20, 40)),
+    Disturbance(other_lead=True),
 )
 BOOTSTRAP_SEED = 0
 
@@ -105,6 +106,12 @@ def evaluate_pooled(subject: Subject, split: Split, present_only: bool = False) 
     with _answers(subject, split, present_only) as answers:
         every = np.ones(len(answers.rows), bool)
         return PooledResult.model_validate(_pooled(subject, split, answers, answers.logits, every))
+
+
+def disturbances(split: Split) -> tuple[Disturbance, ...]:
+    """:data:`DISTURBANCES`, the other lead only of recordings that have one."""
+    two_leads = get_database(split.database).two_leads
+    return tuple(disturbance for disturbance in DISTURBANCES if two_leads or not disturbance.other_lead)
 
 
 def evaluate_disturbed(

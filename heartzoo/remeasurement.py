@@ -76,7 +76,7 @@ def _measured(entry: zoo.Entry, config: Config, work: Path, root: Path, version:
     return published.model_copy(
         update={
             "version": version,
-            "robustness": published.robustness or measure_robustness(config, candidate, work, root, label),
+            "robustness": measure_robustness(config, candidate, work, root, label, published.robustness),
             "end_to_end": measure_end_to_end(config, candidate, work, root, label),
             "cost": cost.model_copy(
                 update={"arena_bytes": smallest_arena_bytes(content), "preprocessing": _preprocessing(entry, root)}

@@ -13,7 +13,7 @@ from heartzoo.config.disturbance import Disturbance
 from heartzoo.config.file import load_config, parse_config
 from heartzoo.data.splits import get_split
 from heartzoo.errors import UserError
-from heartzoo.evaluation import Subject, evaluate
+from heartzoo.evaluation import Subject, disturbances, evaluate
 from heartzoo.personalisation import Personalisation
 
 
@@ -97,6 +97,11 @@ def test_disturbed_recordings_have_the_same_beats_and_leave_no_files(tiny, cache
     assert inverted.confusion_matrix != plain.confusion_matrix != jittered.confusion_matrix
     assert same.records == plain.records and same.noise_offsets is None
     assert not list((cache / "evaluations").glob("[!.]*"))
+
+
+@pytest.mark.parametrize(("split", "two_leads"), [("ds2", True), ("svdb-test", True), ("synthetic-test", False)])
+def test_the_other_lead_is_tried_where_recordings_have_one(split: str, two_leads: bool) -> None:
+    assert (Disturbance(other_lead=True) in disturbances(get_split(split))) == two_leads
 
 
 def test_people_that_a_model_has_seen_do_not_test_its_robustness() -> None:

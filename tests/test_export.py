@@ -116,7 +116,7 @@ def test_the_end_to_end_result_is_published_where_asked_for_and_measured_once(ru
 
 def test_robustness_is_published_where_asked_for_and_measured_once(run, tmp_path, monkeypatch):
     few = Disturbance(gain=-1.0), Disturbance(from_fs=128.0)
-    monkeypatch.setattr("heartzoo.candidates.DISTURBANCES", few)
+    monkeypatch.setattr("heartzoo.evaluation.DISTURBANCES", few)
     asked = []
     measure = candidates.evaluate_disturbed
     monkeypatch.setattr(candidates, "evaluate_disturbed", lambda *given: asked.append(given) or measure(*given))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from heartzoo import verification, zoo
+from heartzoo import candidates, verification, zoo
+from heartzoo.config.disturbance import Disturbance
 from heartzoo.errors import UserError
 from heartzoo.interpreters import default_runtime
 from heartzoo.remeasurement import remeasure
@@ -37,6 +38,21 @@ def test_the_new_version_has_the_files_of_the_old_and_more_figures(copy: Path) -
     assert "files are those of version 1.0.0" in new.path("README.md").read_text()
     assert '_VERSION "1.0.1"' in new.path("model.h").read_text()
     assert not any(found.problems for found in verification.verify(copy))
+
+
+@needs_tflm
+def test_robustness_grows_by_what_was_not_measured_before(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = Disturbance(gain=-1.0), Disturbance(from_fs=128.0)
+    asked = []
+    measure = candidates.evaluate_disturbed
+    monkeypatch.setattr(candidates, "evaluate_disturbed", lambda *given: asked.append(given[2]) or measure(*given))
+    monkeypatch.setattr("heartzoo.evaluation.DISTURBANCES", (first,))
+    old = remeasure("tiny", root=copy, robustness=True)
+    monkeypatch.setattr("heartzoo.evaluation.DISTURBANCES", (second, first))
+    new = remeasure("tiny", root=copy)
+    assert asked == [first, second]
+    assert [result.disturbance for result in new.metrics.robustness] == [second, first]
+    assert new.metrics.robustness[1] == old.metrics.robustness[0]
 
 
 def test_figures_that_do_not_come_out_again_are_not_published_anew(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -228,15 +228,16 @@ def _disturbed(
     from rich.table import Table
 
     from heartzoo.cards.tables import robustness_columns, robustness_rows
-    from heartzoo.evaluation import DISTURBANCES, evaluate_disturbed
+    from heartzoo.evaluation import disturbances, evaluate_disturbed
     from heartzoo.openings import log_openings
     from heartzoo.progress import console
     from heartzoo.tables import show
     from heartzoo.zoo import zoo_folder
 
     results = []
-    for number, disturbance in enumerate(DISTURBANCES, start=1):
-        console.print(f"{number} of {len(DISTURBANCES)}: {disturbance.kind}, {disturbance.level}")
+    asked_for = disturbances(split)
+    for number, disturbance in enumerate(asked_for, start=1):
+        console.print(f"{number} of {len(asked_for)}: {disturbance.kind}, {disturbance.level}")
         results.append(evaluate_disturbed(subject, split, disturbance, present_only))
         log_openings(zoo or zoo_folder(), label, results[-1:])
     task = subject.config.task
