@@ -24,14 +24,15 @@ OFFLINE = "check the connection, or name another zoo with --zoo or HEARTZOO_ZOO;
 
 
 def download(
-    name: str, assets: Sequence[str] | None = None, out: str | Path | None = None, zoo: str | Path | None = None
+    name: str, assets: str | Sequence[str] | None = None, out: str | Path | None = None, zoo: str | Path | None = None
 ) -> Path:
     """Get files of a published model. What is there already, with the right hash, is not fetched again.
 
     Args:
         name: ``NAME`` (its newest version that is not withdrawn) or ``NAME@VERSION``.
-        assets: names of files, such as ``"model.tflite"``; default all of them.
-        out: folder for the files; default one in the cache, from where :func:`heartzoo.load` finds them.
+        assets: name of a file, such as ``"model.tflite"``, or of several; default all of them.
+        out: folder for the files; default one in the cache, from where :func:`heartzoo.load` finds them. A file
+            that is there is replaced only if it is one of the model's, of whatever version.
         zoo: URL (``http``, ``https``) or folder that holds ``index.json`` and ``NAME/VERSION/FILE``; default
             ``HEARTZOO_ZOO``, else the zoo that is installed with heartzoo.
 
@@ -40,24 +41,36 @@ def download(
 
     Raises:
         UserError: no such model, version or file; a source that cannot be reached, with nothing in the cache; a file
-            that is not the one that the index names, or that holds code. Nothing half-written is left under a file's
-            name then, and what came whole stays.
+            that is not the one that the index names, or that holds code; another file in its place. Nothing
+            half-written is left under a file's name then, and what came whole stays.
     """
     source = str(zoo or os.environ.get("HEARTZOO_ZOO") or zoo_folder())
     with _opened(source) as fetch:
-        entry = choose(name, _index(source, fetch).models)
+        listed = _index(source, fetch).models
+        entry = choose(name, listed)
         if entry.withdrawn is not None:
             print(f"heartzoo: {entry.label} is withdrawn: {entry.withdrawn}", file=sys.stderr)
-        wanted = list(dict.fromkeys(assets or entry.files))
+        wanted = [assets] if isinstance(assets, str) else list(dict.fromkeys(assets or entry.files))
         for asset in wanted:
             if asset not in entry.files:
                 raise UserError(f"{entry.label} has no file {asset!r}", nearest(asset, entry.files))
         target = Path(out) if out else downloads() / entry.name / entry.version
+        if out:
+            _keep_others(target, wanted, [other for other in listed if other.name == entry.name])
         for asset in track(wanted, len(wanted), f"download {entry.label}"):
             _get(entry, asset, target / asset, fetch, [downloads()] if zoo else [downloads(), zoo_folder()])
     if out is None:
         _list(entry)
     return target
+
+
+def _keep_others(folder: Path, wanted: Sequence[str], versions: Sequence[IndexEntry]) -> None:
+    """Refuse to replace files that are none of the model's."""
+    for asset in wanted:
+        path = folder / asset
+        own = {version.files[asset].sha256 for version in versions if asset in version.files}
+        if path.exists() and not (path.is_file() and sha256(path) in own):
+            raise UserError(f"{path} is there and is no file of {versions[0].name}", "name another folder with --out")
 
 
 def index_of(source: str) -> Index:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
-from heartzoo import quantization_report
+from heartzoo import __version__, quantization_report
 from heartzoo.cli import main
 from heartzoo.config.disturbance import Disturbance
 from heartzoo.errors import UserError
@@ -79,6 +81,8 @@ def files(tiny, tiny_zoo, tmp_path_factory) -> dict[str, Path]:
             unfollowed.replace("synthetic-train", "random-train").replace("synthetic-test", "random-test"),
         ),
         "list": wrote("list.yaml", "- a\n- b\n"),
+        "twice": wrote("twice.yaml", "seeds: [1]\nseeds: [2]\n"),
+        "others": wrote("others/README.md", "mine").parent,
         "broken": wrote("broken.yaml", "a: [b\n"),
         "binary": wrote("binary.yaml", bytes(range(128, 256))),
         "bad-beside": wrote("beside/model.tflite", b"x"),
@@ -177,6 +181,12 @@ MISTAKES = {
     "a zoo of a newer heartzoo": ("list --zoo {newer-zoo}", "schema_version 9, this heartzoo reads 2; upgrade"),
     "nothing to classify": ("classify", "expected recordings, or --live alone; name a WFDB record"),
     "live and a recording": ("classify {signal.csv} --live --fs 250 --model tiny --zoo {zoo}", "or --live alone"),
+    "live into a folder": ("classify --live --fs 250 --out a --model tiny --zoo {zoo}", "leave out --detect, --lead"),
+    "over the recording": (
+        "classify {signal.csv} --fs 250 --out {folder} --model tiny --zoo {zoo}", "over the recording .*signal.csv",
+    ),
+    "a key twice": ("train {twice}", "seeds is there twice, again in line 2"),
+    "over another's file": ("download tiny --zoo {zoo} --out {others}", "README.md is there and is no file of tiny"),
     "live without a rate": ("classify --live --model tiny --zoo {zoo}", "does not tell its sampling rate"),
     "unknown model to classify": ("classify {signal.csv} --model tinny --zoo {zoo}", "did you mean 'tiny'"),
     "no recording": ("classify {absent} --model tiny --zoo {zoo}", "absent: neither a WFDB header absent.hea"),
@@ -327,7 +337,7 @@ def test_compress_leaves_the_run_and_says_what_comes_next(cli, tiny_run, tiny_zo
     before = {path: path.stat().st_mtime_ns for path in tiny_run.rglob("*.json")}
     sets = ("--set", "seeds=[0]", "--set", "compression=[{quantize_aware: {epochs: 1}}]")
     code, text, errors = cli("compress", tiny_run, *sets, "--set", "name=tiny-aware")
-    assert code == 0 and text.splitlines()[-1] == "next: heartzoo export runs/tiny-aware", errors
+    assert code == 0 and text.splitlines()[-1] == "next: heartzoo export runs/tiny-aware --zoo my-zoo", errors
     assert Path("runs/tiny-aware/seed-0/step-1-quantize_aware/best.keras").is_file()
     for path in [tiny_run / "seed-0/model.keras", *(tiny_run / "seed-0").glob("synthetic-test-*.json")]:
         assert Path("runs/tiny-aware/seed-0", path.name).read_bytes() == path.read_bytes()  # not evaluated again
@@ -489,7 +499,7 @@ def test_a_model_is_adapted_to_each_patient_where_its_export_says_how(cli, tiny_
 def test_train_and_export_say_what_comes_next(cli, tiny):
     few = [word for setting in ("epochs=1", "steps_per_epoch=4") for word in ("--set", f"training.{setting}")]
     code, text, errors = cli("train", tiny, *few, "--set", "seeds=[0]", "--out", "run")
-    assert code == 0 and text.splitlines()[-1] == "next: heartzoo export run", errors
+    assert code == 0 and text.splitlines()[-1] == "next: heartzoo export run --zoo my-zoo", errors
     code, text, errors = cli("export", "run", "--zoo", "zoo", "--version", "0.1.0")
     assert code == 0 and text.splitlines()[-1] == "next: heartzoo evaluate tiny@0.1.0 --zoo zoo", errors
     for name in ("model.tflite", "model.h", "metrics.json"):
@@ -546,3 +556,17 @@ def test_evaluate_end_to_end_stands_beside_annotated_r_peaks(cli, tiny_zoo, tmp_
     assert re.search(r"detection\W+\d+\.\d\d", told)
     report = next((tmp_path / "here" / "reports").glob("*.json"))
     assert json.loads(report.read_text())["end_to_end"][0]["detection"]["se"] > 0.95
+
+
+def test_the_version_is_told(cli):
+    code, told, _ = cli("--version")
+    assert (code, told) == (0, f"heartzoo {__version__}\n")
+
+
+def test_an_interruption_is_told(tiny_zoo):
+    command = [sys.executable, "-m", "heartzoo", "classify", "--live", "--fs", "250", "--model", "tiny"]
+    with subprocess.Popen([*command, "--zoo", tiny_zoo], stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True) as process:
+        assert process.stdout.readline().startswith("sample,")
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate()
+    assert process.returncode == 130 and told.startswith("heartzoo: interrupted; ")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from heartzoo.firmware.costs_table import costs_table
 from heartzoo.models_table import models_table
 
 ROOT = Path(__file__).parents[1]
@@ -30,3 +31,9 @@ def test_the_table_of_models_is_current():
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))
 def test_links_lead_somewhere(link):
     assert (ROOT / link).exists()
+
+
+def test_the_table_of_the_firmware_page_is_that_of_the_zoo():
+    text = (ROOT / "docs" / "firmware.md").read_text()
+    table = text.partition("<!-- firmware costs: begin -->")[2].partition("<!-- firmware costs: end -->")[0]
+    assert table.strip() == costs_table(ROOT / "zoo"), "run `python -m heartzoo.firmware.costs_table docs/firmware.md`"

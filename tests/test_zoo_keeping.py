@@ -81,6 +81,15 @@ def test_only_what_is_asked_for_is_fetched_and_put_where_it_is_wanted(server, co
     assert sum(server.hits.values()) == 2
 
 
+def test_what_is_another_file_is_not_replaced_by_a_download(copy, tmp_path):
+    folder = download("tiny", "model.h", tmp_path / "mine", copy)
+    assert hashes(folder) == hashes(download("tiny", "model.h", folder, copy)) == {"model.h": listed(copy)["model.h"]}
+    (folder / "model.h").write_text("int x;")
+    with pytest.raises(UserError, match=r"model\.h is there and is no file of tiny; name another folder"):
+        download("tiny", out=folder, zoo=copy)
+    assert [path.read_text() for path in folder.iterdir()] == ["int x;"]
+
+
 @pytest.mark.parametrize("of", ["folder", "HEARTZOO_ZOO"])
 def test_a_folder_is_a_source_too(of, copy, tmp_path, monkeypatch):
     if of == "HEARTZOO_ZOO":

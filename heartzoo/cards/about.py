@@ -128,7 +128,9 @@ def training(configuration: dict[str, Any]) -> str:
 def risks(configuration: dict[str, Any], metrics: Metrics) -> str:
     """What the model does badly, as its own figures tell, and what they cannot tell."""
     first = next(e for e in metrics.evaluations if e.of_file)
-    lines = [configuration["limits"], *_failing_classes(first), _patients(first)]
+    tested = [e for e in metrics.evaluations if e.of_file and e.split in configuration["splits"]["test"]]
+    failing = [line for e in tested for line in _failing_classes(e)]
+    lines = [configuration["limits"], *failing, _patients(first)]
     if metrics.robustness:
         lines.append(_worst_disturbance(metrics, first))
     if first.track == "synthetic":

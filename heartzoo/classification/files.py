@@ -33,14 +33,19 @@ def write(classification: Classification, folder: Path) -> list[Path]:
     Raises:
         UserError: the folder cannot be written, or the disk is full.
     """
-    name = re.sub(r"[^\w-]", "_", classification.name, flags=re.ASCII) or "recording"
-    paths = [folder / f"{name}.{ending}" for ending in (ANNOTATOR, "csv", "html", "json")]
+    paths = paths_of(classification.name, folder)
     write_bytes(paths[0], annotation_file(classification))
     write_bytes(paths[1], table(classification).encode())
     write_bytes(paths[2], report(classification).encode())
     facts = {key: getattr(classification, key) for key in ("name", "lead", "model", "fs", "missing", "annotated")}
     write_json(paths[3], {**facts, **classification.summary})
     return paths
+
+
+def paths_of(recording: str, folder: Path) -> list[Path]:
+    """The files that :func:`write` makes of a recording of that name."""
+    name = re.sub(r"[^\w-]", "_", recording, flags=re.ASCII) or "recording"
+    return [folder / f"{name}.{ending}" for ending in (ANNOTATOR, "csv", "html", "json")]
 
 
 def annotation_file(classification: Classification) -> bytes:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from heartzoo.classification.gallery import Gallery
-from heartzoo.classification.stream import DEFAULT_MODEL, Beat, Stream
+from heartzoo.classification.stream import DEFAULT_MODEL, Beat, Stream, numbers
 from heartzoo.classification.summary import ectopic_classes, summarise
 from heartzoo.data.databases import get_database
 from heartzoo.data.quality import Stretch
@@ -81,8 +81,9 @@ def classify(
     """
     stream = Stream(model, fs, r_peaks)
     step = round(60 * fs)
-    pieces = (np.asarray(signal)[start : start + step] for start in range(0, len(signal), step))
-    return _classified(stream, pieces, "signal", "", fs, len(signal), r_peaks is not None)
+    x = numbers(signal)
+    pieces = (x[start : start + step] for start in range(0, len(x), step))
+    return _classified(stream, pieces, "signal", "", fs, len(x), r_peaks is not None)
 
 
 def classify_recording(

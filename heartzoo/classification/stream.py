@@ -79,6 +79,7 @@ class Stream:
         self._prevalence = RunningPrevalence(self.model.config)
         confidence = self.model.entry.configuration.get("confidence", {})
         self._threshold = confidence.get("threshold") or 0.0
+        self._finished = False
         self.longest_delay_s = self._front_end.longest_delay_s
 
     @property
@@ -101,9 +102,11 @@ class Stream:
             The beats that are decided now, in order of time.
 
         Raises:
-            UserError: not one row of numbers.
+            UserError: not one row of numbers, or the stream has ended.
         """
-        x = _numbers(signal)
+        if self._finished:
+            raise UserError("this stream has ended with finish()", "begin another heartzoo.Stream")
+        x = numbers(signal)
         step = round(BLOCK_S * self._fs)
         return [beat for start in range(0, len(x), step) for beat in self._push(x[start : start + step])]
 
@@ -113,6 +116,7 @@ class Stream:
 
     def finish(self) -> list[Beat]:
         """The beats that are left when the signal ends. Nothing may be pushed after that."""
+        self._finished = True
         self._quality.finish()
         first = self._labelled(self._front_end.push(self._gaps.finish()))
         return first + self._labelled(self._front_end.finish())
@@ -145,7 +149,12 @@ def require_fs(fs: float) -> None:
         )
 
 
-def _numbers(signal: np.ndarray) -> np.ndarray:
+def numbers(signal: np.ndarray) -> np.ndarray:
+    """A signal as float64, shape (samples,).
+
+    Raises:
+        UserError: not one row of numbers.
+    """
     x = np.asarray(signal)
     if x.ndim != 1 or x.dtype.kind not in "fiu":
         raise UserError(

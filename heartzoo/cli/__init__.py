@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
+from heartzoo._version import __version__
 from heartzoo.cli import classify, data, evaluate, firmware, runs, zoo, zoo_keeping
 from heartzoo.errors import UserError
 
@@ -18,6 +19,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(data.app, name="data")
 runs.add_commands(app)
@@ -28,12 +30,33 @@ firmware.add_commands(app)
 zoo_keeping.add_commands(app)
 
 
+INTERRUPTED = 130  # by Ctrl-C
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"heartzoo {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="print heartzoo's version and exit")
+    ] = False,
+) -> None:
+    """Small ECG models for microcontrollers, measured on patients they have never seen. Not a medical device."""
+
+
 def main() -> None:
     """Run the command line; a user's mistake becomes one line on standard error and exit code 2."""
     # TensorFlow's start-up messages tell a user nothing.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        sys.exit(app(prog_name="heartzoo", standalone_mode=False))
+        code = app(prog_name="heartzoo", standalone_mode=False)
+        if code == INTERRUPTED:
+            print("heartzoo: interrupted; what was finished is kept (train goes on with --resume)", file=sys.stderr)
+        sys.exit(code)
     except UserError as error:
         _refuse(str(error))
     except BrokenPipeError:  # the reader of our output has gone, as in `heartzoo list | head -1`

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from heartzoo.zoo import PublishedModel
 
 
+MOSTLY = 0.9  # of a recording
+
+
 def add_commands(app: typer.Typer) -> None:
     """Put the command of this module into the app."""
     app.command()(classify)
@@ -31,9 +35,9 @@ def classify(
     model: Annotated[str | None, typer.Option(metavar="NAME[@VERSION]", help="default arr-5-rr-sm")] = None,
     lead: Annotated[str | None, typer.Option(help="lead or column; default one that the model was trained on")] = None,
     fs: Annotated[float | None, typer.Option(help="sampling rate in Hz, of CSV, NumPy and --live")] = None,
-    unit: Annotated[str, typer.Option(help="V, mV, uV or nV, of CSV, NumPy and --live")] = "mV",
+    unit: Annotated[str | None, typer.Option(help="V, mV, uV or nV, of CSV, NumPy and --live; default mV")] = None,
     detect: Annotated[bool, typer.Option("--detect", help="find the R peaks even where beats are annotated")] = False,
-    out: Annotated[Path, typer.Option(help="folder for the files")] = Path("classified"),
+    out: Annotated[Path | None, typer.Option(help="folder for the files; default classified")] = None,
     live: Annotated[
         bool, typer.Option("--live", help="read numbers from standard input, one a line, and print beats as decided")
     ] = False,
@@ -48,17 +52,30 @@ def classify(
         raise UserError("expected recordings, or --live alone", "name a WFDB record, an EDF, BDF, CSV or NumPy file")
     chosen = load_tflite(model or DEFAULT_MODEL, zoo=zoo)
     if live:
-        return _live(chosen, fs, unit)
+        if detect or lead or out is not None:
+            raise UserError("--live reads one signal and prints its beats", "leave out --detect, --lead and --out")
+        return _live(chosen, fs, unit or "mV")
+    out = out or Path("classified")
     opened = [_open(path, chosen, lead, fs, unit) for path in records or []]
     names = [recording.name for recording in opened]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UserError(f"two recordings are named {twice}", "classify them into folders of their own, with --out")
+    _keep_recordings(records or [], names, out)
     for recording in opened:
         _classify(recording, chosen, detect, out)
     print(NOTICE)
 
 
-def _open(path: Path, model: PublishedModel, lead: str | None, fs: float | None, unit: str) -> Recording:
+def _keep_recordings(records: list[Path], names: list[str], out: Path) -> None:
+    """Refuse to write over what is read."""
+    from heartzoo.classification.files import paths_of
+
+    written = {path.resolve() for name in names for path in paths_of(name, out)}
+    if lost := next((path for path in records if path.resolve() in written), None):
+        raise UserError(f"the labels would be written over the recording {lost}", "name another folder with --out")
+
+
+def _open(path: Path, model: PublishedModel, lead: str | None, fs: float | None, unit: str | None) -> Recording:
     """Open a recording, and say so if the model knows its lead from no training."""
     from heartzoo.classification.recordings import trained_leads
     from heartzoo.classification.stream import require_fs
@@ -93,8 +110,10 @@ def _line(found: Classification) -> str:
     line = f"{found.name}: {summary['beats']:,} beats ({peaks}; {counts}), {summary['abstained']:,} below the threshold"
     if rate := summary["heart_rate"]:
         line += f", {rate['lowest']:.0f}-{rate['highest']:.0f} beats per minute"
-    poor = sum(summary["poor_signal_s"].values())
-    return line + (f", poor signal {poor:.0f} s" if poor else "")
+    poor, seconds = sum(summary["poor_signal_s"].values()), summary["seconds"]
+    if poor:
+        line += f", poor signal {poor:.0f} s"
+    return line + (f" of {seconds:.0f}: is its unit right?" if poor > MOSTLY * seconds else "")
 
 
 def _live(model: PublishedModel, fs: float | None, unit: str) -> None:
@@ -129,16 +148,17 @@ def _pushed(stream: Stream, scale: float) -> Iterator[list[Beat]]:
         *lines, rest = (rest + block).split(b"\n")
         yield stream.push(scale * np.array(_numbers(lines, line)))
         line += len(lines)
-    yield stream.push(scale * np.array(_numbers([rest], line)))
+    if rest:
+        yield stream.push(scale * np.array(_numbers([rest], line)))
     yield stream.finish()
 
 
 def _numbers(lines: list[bytes], before: int) -> list[float]:
-    """The numbers of some lines that follow ``before`` others; an empty line holds none."""
+    """The numbers of some lines that follow ``before`` others; an empty line is a missing sample."""
     found = []
     for number, text in enumerate(lines, before + 1):
         try:
-            found += [float(text)] if text.strip() else []
+            found.append(float(text) if text.strip() else math.nan)
         except ValueError as error:
             raise UserError(
                 f"standard input, line {number}: expected one number, found {text.decode(errors='replace')[:40]!r}",

@@ -34,7 +34,7 @@ def train(
     from heartzoo.runs import train as run
 
     folder = run(checked, out or Path("runs") / checked.name, resume)
-    print(f"trained: {folder}\nnext: heartzoo export {folder}")
+    print(f"trained: {folder}\nnext: heartzoo export {folder} --zoo my-zoo")
 
 
 def compress(
@@ -65,7 +65,7 @@ def compress(
     from heartzoo.runs import compress as do
 
     do(run, checked, folder, resume)
-    print(f"compressed: {folder}\nnext: heartzoo export {folder}")
+    print(f"compressed: {folder}\nnext: heartzoo export {folder} --zoo my-zoo")
 
 
 def export(

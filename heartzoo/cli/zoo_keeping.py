@@ -78,14 +78,16 @@ def select(
             "Arena is TFLite Micro's on a 64-bit host; of a version before heartzoo measured what making a model ready"
         )
         print("takes, it may be some hundred bytes short.")
-        if len({entry.task for entry in fits}) > 1:
-            print("Figures of different tasks do not compare: choose one with --task.")
+    several = len({entry.task for entry in fits}) > 1
+    if several:
+        print("Figures of different tasks do not compare: choose one with --task.")
     for miss in misses[:NEAREST_MISSES]:
         over = ", ".join(f"{need:,} {UNITS[name]} of {most:,}" for name, (need, most) in miss.exceeded.items())
         print(f"does not fit: {miss.entry.label} ({miss.entry.headline.value:.3f}) needs {over}")
     if not fits:
         raise UserError("no model fits", "allow more, or see heartzoo list")
-    print(f"next: heartzoo download {fits[0].label}")
+    if not several:
+        print(f"next: heartzoo download {fits[0].label}")
 
 
 def publish(

@@ -15,6 +15,19 @@ from heartzoo.errors import UserError, nearest
 AnySection = TypeVar("AnySection", bound=BaseModel)
 
 
+class _EachKeyOnce(yaml.SafeLoader):
+    """YAML, but a key that a mapping has twice is an error instead of the last one's."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for name, _ in node.value:
+            if name.value in seen:
+                problem = f"{name.value} is there twice, again in line {name.start_mark.line + 1}"
+                raise yaml.constructor.ConstructorError(problem=problem)
+            seen.add(name.value)
+        return super().construct_mapping(node, deep)
+
+
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     """Read a configuration file and apply ``key=value`` overrides.
 
@@ -39,7 +52,7 @@ def read_tree(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
         UserError: the file is absent or no YAML mapping.
     """
     try:
-        tree = yaml.safe_load(path.read_text())
+        tree = yaml.load(path.read_text(), _EachKeyOnce)
     except FileNotFoundError as error:
         raise UserError(f"no configuration file {path}", "the published ones are in configs/") from error
     except OSError as error:

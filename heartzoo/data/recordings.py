@@ -6,15 +6,14 @@ other is the name of a WFDB record, with or without an ending.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
 
 import numpy as np
 
 from heartzoo.data.records import check_size, first_line, read_header, read_marks
+from heartzoo.data.signal_csv import Layout
 from heartzoo.errors import UserError
 
 PER_MV = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "nv": 1e-6, "v": 1e3}
@@ -64,7 +63,7 @@ class Recording:
 
 
 def open_recording(
-    path: Path, leads: Sequence[str] = (), lead: str | None = None, fs: float | None = None, unit: str = "mV"
+    path: Path, leads: Sequence[str] = (), lead: str | None = None, fs: float | None = None, unit: str | None = None
 ) -> Recording:
     """Open a recording for reading.
 
@@ -73,18 +72,22 @@ def open_recording(
         leads: leads by preference; where the recording has none of them, its first lead with a voltage is taken.
         lead: the very lead to read.
         fs: sampling rate in Hz, for a CSV or NumPy file, which does not tell it.
-        unit: of a CSV or NumPy file: V, mV, uV or nV.
+        unit: of a CSV or NumPy file: V, mV, uV or nV; default mV.
 
     Raises:
         UserError: no such file, a damaged one, one without a voltage or without samples; no such lead; several columns
-            and none named; a sampling rate missing or not the file's.
+            and none named; a sampling rate missing or not the file's; a unit of a file that tells its own.
     """
     kinds = {".edf": _open_edf, ".bdf": _open_edf, ".csv": _open_csv, ".txt": _open_csv, ".npy": _open_numpy}
     if open_file := kinds.get(path.suffix.lower()):
         if not path.is_file():
             raise UserError(f"no file {path}", "check the name")
-        recording = open_file(path, leads, lead, fs, unit)
+        if unit and open_file is _open_edf:
+            raise _own_unit(path)
+        recording = open_file(path, leads, lead, fs, unit or "mV")
     else:
+        if unit:
+            raise _own_unit(path)
         recording = _open_wfdb(path, leads, lead, fs)
     if recording.samples == 0:
         raise UserError(f"{path} holds no samples", "check the recording")
@@ -110,6 +113,10 @@ def _choose(path: Path, names: Sequence[str], volts: Sequence[bool], leads: Sequ
     ecg = [name for name in usable if "ecg" in name.lower() or "ekg" in name.lower()]
     chosen = next(name for name in (*leads, *ecg, *usable) if name in usable)
     return list(names).index(chosen)
+
+
+def _own_unit(path: Path) -> UserError:
+    return UserError(f"{path} tells its unit itself", "leave --unit out")
 
 
 def _check_fs(path: Path, found: float, given: float | None) -> None:
@@ -240,50 +247,10 @@ def _open_numpy(path: Path, leads: Sequence[str], lead: str | None, fs: float | 
 
 def _open_csv(path: Path, leads: Sequence[str], lead: str | None, fs: float | None, unit: str) -> Recording:
     rate, scale = _needed_fs(path, fs, unit)
-    with path.open(errors="replace") as file:
-        first = file.readline().strip()
-    separator = next((mark for mark in (",", ";", "\t") if mark in first), None)
-    cells = [cell.strip().strip('"') for cell in first.split(separator)]
-    header = int(not all(map(_is_number, cells)))
-    names = cells if header else [str(number + 1) for number in range(len(cells))]
-    number = _column(path, names, leads, lead)
-    how: dict[str, Any] = {"delimiter": separator, "usecols": number, "ndmin": 1, "comments": None}
+    layout = Layout.of(path)
+    number = _column(path, layout.names, leads, lead)
 
     def read(step: int) -> Iterator[np.ndarray]:
-        with path.open(errors="replace") as file:
-            if header:
-                file.readline()
-            for start in range(0, length, step):
-                yield _column_of(file, path, start + header, step, how) * scale
+        return (scale * piece for piece in layout.read(number, step))
 
-    length = _lines(path) - header
-    return Recording(path.stem, names[number], tuple(names), rate, length, read)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _lines(path: Path) -> int:
-    count, last = 0, b"\n"
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            count, last = count + block.count(b"\n"), block[-1:]
-    return count + (last != b"\n")
-
-
-def _column_of(file: TextIO, path: Path, line: int, step: int, how: dict[str, Any]) -> np.ndarray:
-    """The next ``step`` numbers of a column, from a line on."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of empty lines at the end
-            return np.loadtxt(file, max_rows=step, **how)
-    except ValueError as error:
-        raise UserError(
-            f"{path}: expected a number in every line, found otherwise after line {line} ({first_line(error)})",
-            "write nan where a sample is missing",
-        ) from error
+    return Recording(path.stem, layout.names[number], layout.names, rate, layout.samples, read)

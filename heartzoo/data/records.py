@@ -276,18 +276,18 @@ def first_line(error: BaseException) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
-def open_record(database: str, name: str, leads: tuple[str, ...] | None = None) -> Record:
+def open_record(database: str, name: str | int, leads: tuple[str, ...] | None = None) -> Record:
     """Read an annotated record of a database of the table, downloading it first if it is not in the cache.
 
     Args:
         database: such as ``"mitdb"``.
-        name: record name.
+        name: record name, such as ``"100"``; a number will do.
         leads: leads by preference; default the database's.
 
     Raises:
         UserError: as :func:`read_record`, or the record is unknown or cannot be downloaded.
     """
-    entry = get_database(database)
+    entry, name = get_database(database), str(name)
     return read_record(ensure(entry, [name]), entry, name, leads)
 
 

@@ -128,10 +128,19 @@ def test_models_of_rhythm_are_refused() -> None:
         Stream(load_tflite("cnn1", zoo=zoo_folder()), 250.0)
 
 
-@pytest.mark.parametrize("signal", [np.zeros((2, 500)), np.array(["a"]), np.zeros(3, complex)])
+@pytest.mark.parametrize("signal", [np.zeros((2, 500)), np.array(["a"]), np.zeros(3, complex), "night.edf"])
 def test_what_is_no_lead_is_refused(small: PublishedModel, signal: np.ndarray) -> None:
     with pytest.raises(UserError, match="expected one row of numbers in mV"):
         Stream(small, 250.0).push(signal)
+    with pytest.raises(UserError, match="expected one row of numbers in mV"):
+        hz.classify(signal, 250.0, small)
+
+
+def test_nothing_is_pushed_into_a_stream_that_has_ended(small: PublishedModel) -> None:
+    stream = Stream(small, 250.0)
+    stream.finish()
+    with pytest.raises(UserError, match=r"ended with finish\(\); begin another"):
+        stream.push(np.zeros(10))
 
 
 @pytest.mark.parametrize("peaks", [[300, 200], [-1, 5], [[1, 2]]])

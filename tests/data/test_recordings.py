@@ -36,7 +36,7 @@ def write_edf(path: Path, kind: int, *signals: tuple[str, str, float]) -> Path:
 
 
 def write_csv(path: Path, text: str) -> Path:
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -108,6 +108,22 @@ def test_missing_samples_are_nan(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found, [1, np.nan, np.nan, 3])
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1\n\n \n3\n\n\n",
+        "# remark\n1\n\n\n3",
+        "\ufeffECG\n1\n\n\n3\n",
+        "t,ECG\n0,1\n1,\n\n3,3\n",
+        "ECG lead II\n1\n\n\n3\n",
+    ],
+)
+def test_empty_lines_and_fields_are_missing_samples(text: str, tmp_path: Path) -> None:
+    recording = open_recording(write_csv(tmp_path / "a.csv", text), ("ECG",), fs=FS)
+    np.testing.assert_array_equal(whole(recording), [1, np.nan, np.nan, 3])
+    assert [len(piece) for piece in recording.read(2)] == [2, 2] and recording.samples == 4
+
+
 def damaged_edf(folder: Path, name: str, change: Callable[[bytes], bytes]) -> Path:
     path = write_edf(folder / name, pyedflib.FILETYPE_EDFPLUS, ("ECG", "mV", 1.0))
     path.write_bytes(change(path.read_bytes()))
@@ -131,6 +147,21 @@ BAD: dict[str, tuple[Callable[[Path], Path], dict[str, Any], str]] = {
     "another rate": (lambda f: wfdb_record(f, "a"), {"fs": 360.0}, "has 250 Hz, found --fs 360"),
     "unknown unit": (lambda f: save(f / "a.npy", SIGNAL), {"fs": FS, "unit": "pV"}, "unknown unit 'pV'"),
     "no choice": (lambda f: write_csv(f / "a.csv", "1,2\n3,4\n"), {"fs": FS}, "2 columns .* with --lead: 1, 2"),
+    "a unit that it tells": (lambda f: wfdb_record(f, "a"), {"unit": "uV"}, "tells its unit itself; leave --unit out"),
+    "decimal comma": (
+        lambda f: write_csv(f / "a.csv", "t;ECG\n0,004;-0,2\n"), {"fs": FS, "lead": "ECG"},
+        "found '-0,2' in line 2; write numbers with a decimal point",
+    ),
+    "a line of another length": (
+        lambda f: write_csv(f / "a.csv", "1,2\n3,4\n5\n"), {"fs": FS, "lead": "2"}, "line 3 has 1 of 2 columns",
+    ),
+    "no names": (
+        lambda f: write_csv(f / "a.csv", "Patch v2, export\n1\n2\n"), {"fs": FS},
+        "line 1 is no line of names of the 1 columns below it: 'Patch v2, export'; put # before",
+    ),
+    "text far below": (
+        lambda f: write_csv(f / "a.csv", "# made by hand\n\nECG\n1\n\n2\nx\n"), {"fs": FS}, "found 'x' in line 7",
+    ),
     "text": (lambda f: write_csv(f / "a.csv", "1\nabc\n3\n"), {"fs": FS}, "expected a number in every line.*'abc'"),
     "empty": (lambda f: write_csv(f / "a.csv", "ECG\n"), {"fs": FS}, "holds no samples"),
     "transposed": (lambda f: save(f / "a.npy", np.zeros((2, 900))), {"fs": FS}, "save the array transposed"),

@@ -226,6 +226,8 @@ def test_records_are_opened_by_database_and_name(cache: Path) -> None:
         open_record("mitbd", "100")
     with pytest.raises(UserError, match="syn99"):
         open_record("synthetic", "syn99")
+    with pytest.raises(UserError, match="3"):
+        open_record("synthetic", 3)
     assert len(beat_symbols(DATABASE, ["syn00", "syn01"])) == sum(
         len(open_record("synthetic", name).symbols) for name in ("syn00", "syn01")
     )
