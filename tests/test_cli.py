@@ -281,6 +281,7 @@ def test_list_and_info_show_the_published_figures(cli, tiny_zoo):
     assert "tiny" not in cli("list", "beat-*", "--zoo", tiny_zoo)[1]
     code, text, errors = cli("info", "tiny", "--zoo", tiny_zoo)
     assert (code, errors) == (0, "") and "not a medical device" in text
+    assert "Nothing here tells how it does on people." in text
     index = json.loads((tiny_zoo / "index.json").read_text())
     for fact in index["models"][0]["files"].values():
         assert fact["sha256"] in text.replace("\n", "")

@@ -132,7 +132,7 @@ def risks(configuration: dict[str, Any], metrics: Metrics) -> str:
     failing = [line for e in tested for line in _failing_classes(e)]
     lines = [configuration["limits"], *failing, _patients(first)]
     if metrics.robustness:
-        lines.append(_worst_disturbance(metrics, first))
+        lines += [_worst_disturbance(metrics, first), _other_lead(metrics, first)]
     if first.track == "synthetic":
         return "\n".join(f"- {line}" for line in [*lines, "Nothing here tells how it does on people."] if line)
     lines += [
@@ -174,6 +174,16 @@ def _worst_disturbance(metrics: Metrics, e: Evaluation) -> str:
         f"What harms it most of the changes tried: {worst.disturbance.kind}, {worst.disturbance.level}: {lost:.1f} "
         "points of macro-F1."
     )
+
+
+def _other_lead(metrics: Metrics, e: Evaluation) -> str:
+    """Empty where it was not measured."""
+    name = TASKS[metrics.task].headline(e.track)
+    for result in metrics.robustness:
+        if result.disturbance.other_lead and result.disturbance.kind == "other lead":
+            change = 100 * (getattr(result, name) - getattr(e, name))
+            return f"On the other lead of {e.split}'s recordings: {change:+.1f} points of macro-F1."
+    return ""
 
 
 def _people(e: Evaluation) -> str:

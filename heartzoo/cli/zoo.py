@@ -64,18 +64,24 @@ def info(
     zoo: Annotated[Path | None, typer.Option(help="the zoo's folder; default the zoo in use")] = None,
 ) -> None:
     """What a model is, takes and costs, and how it does on unseen patients."""
+    from heartzoo.cards.about import risks
     from heartzoo.tables import report_table, show
     from heartzoo.zoo import find
 
     entry = find(name, zoo)
     configuration, metrics = entry.configuration, entry.metrics
-    print(
-        f"{entry.name}@{entry.version}: {configuration['summary']}\n"
-        f"{configuration['origin']}\n{configuration['notice']}"
-    )
+    print(f"{entry.name}@{entry.version}: {configuration['summary']}\n{configuration['notice']}")
     if entry.withdrawn is not None:
         print(f"withdrawn: {entry.withdrawn}")
-    print(f"task {metrics.task}: {', '.join(metrics.classes)}")
+    print(f"task {metrics.task}: {', '.join(metrics.classes)}\n")
+    show(report_table(f"{entry.name}@{entry.version}", metrics.evaluations[0]))
+    cost = metrics.cost
+    print(
+        f"{cost.parameters:,} parameters, {cost.macs:,} MACs, "
+        f"{cost.tflite_bytes:,} B of .tflite, arena {cost.arena_bytes} B\n\n"
+        f"What it does badly, and what is not known:\n{risks(configuration, metrics)}\n\n"
+        "From a recording to a class:"
+    )
     for number, step in enumerate(configuration["preprocessing"]["steps"], start=1):
         print(f"{number}. {step}")
     for tensor in configuration["tensors"]["inputs"] + configuration["tensors"]["outputs"]:
@@ -83,12 +89,7 @@ def info(
             f"{tensor['role']}: {tensor['dtype']} {tensor['shape']}, "
             f"scale {tensor['scale']}, zero point {tensor['zero_point']}"
         )
-    show(report_table(f"{entry.name}@{entry.version}", metrics.evaluations[0]))
-    cost = metrics.cost
-    print(
-        f"{cost.parameters:,} parameters, {cost.macs:,} MACs, "
-        f"{cost.tflite_bytes:,} B of .tflite, arena {cost.arena_bytes} B"
-    )
+    print(f"\nWhere it comes from: {configuration['origin']}\n")
     for file, fact in entry.files.items():
         print(f"{entry.folder / file}  {fact['bytes']:,} B  sha256 {fact['sha256']}")
 
