@@ -205,9 +205,13 @@ def load(name: str, zoo: Path | None = None) -> keras.Model:
     Raises:
         UserError: no such model, or its file is damaged.
     """
-    from heartzoo.checkpoints import load_model
+    from heartzoo.stderr import captured_stderr
 
-    return load_model(find(name, zoo).path("model.keras"))
+    path = find(name, zoo).path("model.keras")
+    with captured_stderr():  # TensorFlow's start-up messages tell a user nothing
+        from heartzoo.checkpoints import load_model
+
+        return load_model(path)
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,8 @@ def _line(found: Classification) -> str:
     summary = found.summary
     counts = ", ".join(f"{name} {count:,}" for name, count in summary["classes"].items())
     peaks = "annotated" if found.annotated else "found"
-    line = f"{found.name}: {summary['beats']:,} beats ({peaks}; {counts}), {summary['abstained']:,} below the threshold"
+    beats = "1 beat" if summary["beats"] == 1 else f"{summary['beats']:,} beats"
+    line = f"{found.name}: {beats} ({peaks}; {counts}), {summary['abstained']:,} below the threshold"
     if rate := summary["heart_rate"]:
         line += f", {rate['lowest']:.0f}-{rate['highest']:.0f} beats per minute"
     poor, seconds = sum(summary["poor_signal_s"].values()), summary["seconds"]
