@@ -565,9 +565,23 @@ def test_the_version_is_told(cli):
 
 
 def test_an_interruption_is_told(tiny_zoo):
-    command = [sys.executable, "-m", "heartzoo", "classify", "--live", "--fs", "250", "--model", "tiny"]
-    with subprocess.Popen([*command, "--zoo", tiny_zoo], stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True) as process:
+    command = [
+        sys.executable,
+        "-m",
+        "heartzoo",
+        "classify",
+        "--live",
+        "--fs",
+        "250",
+        "--model",
+        "tiny",
+        "--zoo",
+        tiny_zoo,
+    ]
+    # Whoever runs the tests in the background has told them to ignore Ctrl-C.
+    pipes = {"stdin": PIPE, "stdout": PIPE, "stderr": PIPE, "text": True}
+    with subprocess.Popen(command, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **pipes) as process:
         assert process.stdout.readline().startswith("sample,")
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate()
+        _, told = process.communicate(timeout=60)
     assert process.returncode == 130 and told.startswith("heartzoo: interrupted; ")
