@@ -18,7 +18,7 @@ from heartzoo.files import atomic_path, lock, sha256, writing
 from heartzoo.progress import track
 from heartzoo.verification import check_keras
 from heartzoo.zoo import choose, downloads, read_index, zoo_folder
-from heartzoo.zoo_index import MOST_INDEX_BYTES, FileFacts, Index, IndexEntry, parse, write
+from heartzoo.zoo_index import CARD, MOST_INDEX_BYTES, FileFacts, Index, IndexEntry, parse, write
 
 OFFLINE = "check the connection, or name another zoo with --zoo or HEARTZOO_ZOO; running again resumes"
 
@@ -69,8 +69,13 @@ def _keep_others(folder: Path, wanted: Sequence[str], versions: Sequence[IndexEn
     for asset in wanted:
         path = folder / asset
         own = {version.files[asset].sha256 for version in versions if asset in version.files}
-        if path.exists() and not (path.is_file() and sha256(path) in own):
+        if path.exists() and not (path.is_file() and (sha256(path) in own or _is_card(path))):
             raise UserError(f"{path} is there and is no file of {versions[0].name}", "name another folder with --out")
+
+
+def _is_card(path: Path) -> bool:
+    """Whether it is a model's card, which is made anew now and then."""
+    return path.name == CARD and b"\nlibrary_name: heartzoo\n" in path.read_bytes()[:200]
 
 
 def index_of(source: str) -> Index:

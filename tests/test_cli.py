@@ -82,6 +82,7 @@ def files(tiny, tiny_zoo, tmp_path_factory) -> dict[str, Path]:
         ),
         "list": wrote("list.yaml", "- a\n- b\n"),
         "twice": wrote("twice.yaml", "seeds: [1]\nseeds: [2]\n"),
+        "odd-key": wrote("odd.yaml", "? [a, b]\n: 1\n"),
         "others": wrote("others/README.md", "mine").parent,
         "broken": wrote("broken.yaml", "a: [b\n"),
         "binary": wrote("binary.yaml", bytes(range(128, 256))),
@@ -185,6 +186,7 @@ MISTAKES = {
     "over the recording": (
         "classify {signal.csv} --fs 250 --out {folder} --model tiny --zoo {zoo}", "over the recording .*signal.csv",
     ),
+    "a list for a key": ("train {odd-key}", "is not YAML .*; mend the file"),
     "a key twice": ("train {twice}", "seeds is there twice, again in line 2"),
     "over another's file": ("download tiny --zoo {zoo} --out {others}", "README.md is there and is no file of tiny"),
     "live without a rate": ("classify --live --model tiny --zoo {zoo}", "does not tell its sampling rate"),

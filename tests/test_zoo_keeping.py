@@ -84,6 +84,10 @@ def test_only_what_is_asked_for_is_fetched_and_put_where_it_is_wanted(server, co
 def test_what_is_another_file_is_not_replaced_by_a_download(copy, tmp_path):
     folder = download("tiny", "model.h", tmp_path / "mine", copy)
     assert hashes(folder) == hashes(download("tiny", "model.h", folder, copy)) == {"model.h": listed(copy)["model.h"]}
+    card = download("tiny", "README.md", folder, copy) / "README.md"
+    card.write_text(card.read_text() + "of another day")
+    assert "another day" not in (download("tiny", "README.md", folder, copy) / "README.md").read_text()
+    card.unlink()
     (folder / "model.h").write_text("int x;")
     with pytest.raises(UserError, match=r"model\.h is there and is no file of tiny; name another folder"):
         download("tiny", out=folder, zoo=copy)

@@ -20,7 +20,7 @@ class _EachKeyOnce(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
-        for name, _ in node.value:
+        for name in (name for name, _ in node.value if isinstance(name, yaml.ScalarNode)):
             if name.value in seen:
                 problem = f"{name.value} is there twice, again in line {name.start_mark.line + 1}"
                 raise yaml.constructor.ConstructorError(problem=problem)
