@@ -130,6 +130,7 @@ def _live(model: PublishedModel, fs: float | None, unit: str) -> None:
     scale, stream = millivolts_per(unit), Stream(model, fs)
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(COLUMNS[:-1])
+    sys.stdout.flush()
     before = None
     for beats in _pushed(stream, scale):
         for beat in beats:
