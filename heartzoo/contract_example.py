@@ -14,6 +14,7 @@ from heartzoo.data.download import split_records
 from heartzoo.data.splits import get_split
 from heartzoo.data.store import Store, prepare
 from heartzoo.prevalence import RunningPrevalence
+from heartzoo.progress import track
 from heartzoo.runtime import TfliteModel, default_runtime
 from heartzoo.tasks import get_task
 
@@ -60,14 +61,15 @@ def example(config: Config, content: bytes) -> dict[str, Any] | None:
     }
 
 
-def contradictions(given: dict[str, Any], content: bytes) -> list[str]:
+def contradictions(config: Config, content: bytes, given: dict[str, Any]) -> list[str]:
     """Beats of a published example that the file answers otherwise; none are looked for without TFLite Micro.
 
     Args:
-        given: ``example`` of a ``configuration.json``.
+        config: of the model.
         content: the bytes of the .tflite file.
+        given: ``example`` of its ``configuration.json``.
     """
-    if default_runtime() != "tflm":
+    if (config.export.runtime or "tflm", default_runtime()) != ("tflm", "tflm"):
         return []
     model = TfliteModel(content)
     found = []
@@ -79,11 +81,13 @@ def contradictions(given: dict[str, Any], content: bytes) -> list[str]:
 
 
 def _values(config: Config, content: bytes, store: Store, rows: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    model, classes = TfliteModel(content), get_task(config.task).classes
-    chunks = list(input_chunks(store, rows, config.input))
-    roles: list[Literal["signal", "rr"]] = ["signal", "rr"] if "rr" in chunks[0] else ["signal"]
-    inputs = {role: np.concatenate([model.quantize(role, chunk[role]) for chunk in chunks]) for role in roles}
-    outputs = model.run_quantized(**inputs)
+    model, classes = TfliteModel(content, config.export.runtime), get_task(config.task).classes
+    roles: list[Literal["signal", "rr"]] = ["signal", "rr"] if config.input.beat_features else ["signal"]
+    chunks = [
+        {role: model.quantize(role, chunk[role]) for role in roles} for chunk in input_chunks(store, rows, config.input)
+    ]
+    outputs = np.concatenate([model.run_quantized(**chunk) for chunk in track(chunks, len(chunks), "example")])
+    inputs = {role: np.concatenate([chunk[role] for chunk in chunks]) for role in roles}
     tensor = model.facts.logits
     logits = (outputs.astype(np.float32) - tensor.zero_point) * np.float32(tensor.scale)
     shifted = RunningPrevalence(config).shifted(logits)

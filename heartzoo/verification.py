@@ -95,7 +95,7 @@ def _contradictions(folder: Path, entry: IndexEntry) -> list[str]:
                 problems.append(f"{name} is {found:,}, metrics.json says {getattr(derived.cost, name):,}")
         problems += _others_figures(folder, entry)
         if given := configuration.get("example"):  # not in versions of before
-            problems += contradictions(given, content)
+            problems += contradictions(config, content, given)
     except UserError as error:
         problems.append(error.problem)
     except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:

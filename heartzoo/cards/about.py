@@ -180,7 +180,7 @@ def _other_lead(metrics: Metrics, e: Evaluation) -> str:
     """Empty where it was not measured."""
     name = TASKS[metrics.task].headline(e.track)
     for result in metrics.robustness:
-        if result.disturbance.other_lead and result.disturbance.kind == "other lead":
+        if result.disturbance.kind == "other lead":
             change = 100 * (getattr(result, name) - getattr(e, name))
             return f"On the other lead of {e.split}'s recordings: {change:+.1f} points of macro-F1."
     return ""

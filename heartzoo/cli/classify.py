@@ -114,7 +114,7 @@ def _line(found: Classification) -> str:
     poor, seconds = sum(summary["poor_signal_s"].values()), summary["seconds"]
     if poor:
         line += f", poor signal {poor:.0f} s"
-    return line + (f" of {seconds:.0f}: is its unit right?" if poor > MOSTLY * seconds else "")
+    return line + (f" of {seconds:.0f}: check lead and unit" if poor > MOSTLY * seconds else "")
 
 
 def _live(model: PublishedModel, fs: float | None, unit: str) -> None:

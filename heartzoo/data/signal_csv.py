@@ -50,7 +50,7 @@ class Layout:
         first, *rest = lines[start:] or [""]
         separator = next((mark for mark in SEPARATORS if mark in first), None)
         cells = _cells(first, separator)
-        if all(map(_is_number, cells)):
+        if all(not cell or _is_number(cell) for cell in cells):
             names = [str(number + 1) for number in range(len(cells))]
         else:
             start += 1
@@ -107,7 +107,8 @@ class Layout:
 
 
 def _opened(path: Path) -> TextIO:
-    return path.open(encoding="utf-8-sig", errors="replace")
+    # Lines end where _lines counts them: not at a carriage return alone.
+    return path.open(encoding="utf-8-sig", errors="replace", newline="\n")
 
 
 def _cells(line: str, separator: str | None) -> list[str]:

@@ -36,7 +36,7 @@ def write_edf(path: Path, kind: int, *signals: tuple[str, str, float]) -> Path:
 
 
 def write_csv(path: Path, text: str) -> Path:
-    path.write_text(text, encoding="utf-8")
+    path.write_bytes(text.encode())
     return path
 
 
@@ -116,12 +116,19 @@ def test_missing_samples_are_nan(tmp_path: Path) -> None:
         "\ufeffECG\n1\n\n\n3\n",
         "t,ECG\n0,1\n1,\n\n3,3\n",
         "ECG lead II\n1\n\n\n3\n",
+        "ECG\r\n1\r\n\r\n\r\n3\r\n",
+        "1\r\r\n\r\r\nnan\r\r\n3\r\r\n",
     ],
 )
 def test_empty_lines_and_fields_are_missing_samples(text: str, tmp_path: Path) -> None:
     recording = open_recording(write_csv(tmp_path / "a.csv", text), ("ECG",), fs=FS)
     np.testing.assert_array_equal(whole(recording), [1, np.nan, np.nan, 3])
     assert [len(piece) for piece in recording.read(2)] == [2, 2] and recording.samples == 4
+
+
+def test_an_empty_field_makes_no_names_of_the_first_numbers(tmp_path: Path) -> None:
+    recording = open_recording(write_csv(tmp_path / "a.csv", "0,\n1,2\n"), lead="2", fs=FS)
+    np.testing.assert_array_equal(whole(recording), [np.nan, 2])
 
 
 def damaged_edf(folder: Path, name: str, change: Callable[[bytes], bytes]) -> Path:
