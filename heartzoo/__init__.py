@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from heartzoo.data.records import open_record
     from heartzoo.data.rr_tracker import RRTracker
     from heartzoo.zoo import info, list_models, load, load_tflite
-    from heartzoo.zoo_download import download
+    from heartzoo.zoo.download import download
 
 _MODULES = {
     "RRTracker": "heartzoo.data.rr_tracker",
     "Stream": "heartzoo.classification.stream",
     "classify": "heartzoo.classification.recordings",
-    "download": "heartzoo.zoo_download",
+    "download": "heartzoo.zoo.download",
     "info": "heartzoo.zoo",
     "list_models": "heartzoo.zoo",
     "load": "heartzoo.zoo",

@@ -14,13 +14,13 @@ from typing import TypeVar
 import numpy as np
 
 from heartzoo.checkpoints import BEST, best_epoch, float_network, load_model, plans, read_history
+from heartzoo.compression.quantization import to_tflite
 from heartzoo.confidence import Decisions, choose_threshold, fit_temperature
 from heartzoo.config import Config
 from heartzoo.contract import git_revision
 from heartzoo.data.batches import Inputs
 from heartzoo.data.splits import get_split
 from heartzoo.data.training_set import TrainingSet
-from heartzoo.end_to_end import evaluate_end_to_end
 from heartzoo.evaluation import (
     Subject,
     disturbances,
@@ -29,6 +29,7 @@ from heartzoo.evaluation import (
     evaluate_personalised,
     evaluate_pooled,
 )
+from heartzoo.evaluation.end_to_end import evaluate_end_to_end
 from heartzoo.files import atomic_path, write_json
 from heartzoo.flatbuffer import inspect
 from heartzoo.interpreters import smallest_arena_bytes
@@ -41,14 +42,13 @@ from heartzoo.metrics_file import (
     PersonalisedResult,
     PooledResult,
 )
-from heartzoo.openings import log_openings
 from heartzoo.personalisation import FIRST_S, Logits, Personalisation, choose
 from heartzoo.predictors import keras_subject, tflite_subject
 from heartzoo.prevalence import shifted
 from heartzoo.progress import console
-from heartzoo.quantization import to_tflite
 from heartzoo.runtime import default_runtime, predict_parallel
 from heartzoo.tasks import get_task
+from heartzoo.zoo.openings import log_openings
 
 R = TypeVar("R", DisturbedResult, PooledResult, EndToEndResult)
 

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from heartzoo import cheader, contract, publishing, zoo
-from heartzoo.assets import version_files
+from heartzoo import cheader, contract, zoo
 from heartzoo.candidates import (
     Candidate,
     convert_seed,
@@ -47,6 +46,8 @@ from heartzoo.runs import read_run
 from heartzoo.runtime import RUNTIMES, default_runtime, predict_parallel
 from heartzoo.tasks import get_task
 from heartzoo.training import build_model
+from heartzoo.zoo import publishing
+from heartzoo.zoo.assets import version_files
 
 CHANGEABLE = ("export", "name", "summary", "limits", "origin")
 

@@ -10,10 +10,12 @@ import subprocess
 import pytest
 from huggingface_hub import ModelCard
 
-from heartzoo import metrics_file, publishing, zoo, zoo_index
+from heartzoo import metrics_file, zoo
 from heartzoo.cards import card
 from heartzoo.errors import UserError
-from heartzoo.zoo_index import CARD, headline
+from heartzoo.zoo import index as zoo_index
+from heartzoo.zoo import publishing
+from heartzoo.zoo.index import CARD, headline
 
 PUBLISHED = zoo.entries()
 KINDS = ["arr-5-rr-sm", "beat-3-res-sm", "res-187", "cnn1", "dualpath-resnet"]

@@ -13,8 +13,9 @@ from subprocess import PIPE
 
 import pytest
 
-from heartzoo import __version__, quantization_report
+from heartzoo import __version__
 from heartzoo.cli import main
+from heartzoo.compression import quantization_report
 from heartzoo.config.disturbance import Disturbance
 from heartzoo.errors import UserError
 from heartzoo.metrics_file import DisturbedResult
@@ -417,7 +418,7 @@ def test_evaluate_logs_the_opening_of_a_test_split(cli, tiny_zoo, tmp_path, monk
     import shutil
 
     # The synthetic test split stands in for a real one: no test opens DS2.
-    monkeypatch.setattr("heartzoo.openings.OF_NOBODY", ())
+    monkeypatch.setattr("heartzoo.zoo.openings.OF_NOBODY", ())
     copy = shutil.copytree(tiny_zoo, tmp_path / "zoo")
     for count in (1, 2):
         code, text, errors = cli("evaluate", "tiny@1.0.0", "--zoo", copy, "--jobs", 1)
@@ -432,7 +433,7 @@ def test_evaluate_measures_robustness_and_logs_each_opening(cli, tiny_zoo, tmp_p
 
     few = Disturbance(gain=-1.0), Disturbance(jitter_ms=40.0)
     monkeypatch.setattr("heartzoo.evaluation.DISTURBANCES", few)
-    monkeypatch.setattr("heartzoo.openings.OF_NOBODY", ())
+    monkeypatch.setattr("heartzoo.zoo.openings.OF_NOBODY", ())
     copy = shutil.copytree(tiny_zoo, tmp_path / "zoo")
     code, text, errors = cli("evaluate", "tiny", "--zoo", copy, "--jobs", 1, "--robustness", "--out", "reports")
     assert code == 0, errors

@@ -8,10 +8,10 @@ import pytest
 from keras import layers
 
 from heartzoo import zoo
+from heartzoo.compression.quantization import to_tflite
 from heartzoo.cost import INSTRUCTIONS_PER_MAC, operator_costs
 from heartzoo.errors import UserError
 from heartzoo.flatbuffer import inspect
-from heartzoo.quantization import to_tflite
 
 
 def small() -> keras.Model:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from heartzoo import candidates, cheader, metrics_file, publishing, zoo
+from heartzoo import candidates, cheader, metrics_file, zoo
 from heartzoo.config.disturbance import Disturbance
 from heartzoo.config.file import load_config
 from heartzoo.data.records import open_record
@@ -25,6 +25,7 @@ from heartzoo.export import describe, export
 from heartzoo.prevalence import RunningPrevalence
 from heartzoo.runs import train
 from heartzoo.runtime import default_runtime
+from heartzoo.zoo import publishing
 
 FILES = ["README.md", "configuration.json", "metrics.json", "model.h", "model.keras", "model.tflite"]
 needs_tflm = pytest.mark.skipif(default_runtime() != "tflm", reason="the tflite-micro wheel is not installed")
@@ -277,7 +278,7 @@ def test_a_killed_export_leaves_no_version_and_the_next_one_works(run, entry, tm
 DIES = """\
 import os, signal, sys
 from pathlib import Path
-from heartzoo import publishing
+from heartzoo.zoo import publishing
 def dying(path, content, write=Path.write_bytes):
     write(path, content[: len(content) // 2] if path.name == "model.h" else content)
     if path.name == "model.h":

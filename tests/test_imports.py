@@ -20,13 +20,11 @@ LAYERS = (
     "config tasks metrics confidence personalisation prevalence flatbuffer",
     "data",
     "models runtime interpreters",
-    "checkpoints recipes recurrent training compression quantization",
-    "evaluation end_to_end example_beats metrics_file openings predictors contract contract_example contract_steps "
-    "cheader cost",
-    "zoo_index zoo verification zoo_download selection publishing "
-    "assets plots tables ablation models_table cards comparison experiment_results classification firmware",
-    "runs quantization_report candidates export experiments remeasurement",
-    "cli demo website __main__",
+    "checkpoints recipes training compression",
+    "evaluation metrics_file predictors contract cheader cost",
+    "zoo plots tables cards experiment_results classification firmware",
+    "runs compression.quantization_report candidates export experiments zoo.remeasurement",
+    "cli website __main__",
 )
 RANK = {f"heartzoo.{name}": rank for rank, names in enumerate(LAYERS) for name in names.split()}
 RANK["heartzoo"] = len(LAYERS) - 1
@@ -44,16 +42,13 @@ LOAD_KERAS = (
     "heartzoo.models",
     "heartzoo.checkpoints",
     "heartzoo.recipes",
-    "heartzoo.recurrent",
     "heartzoo.training",
     "heartzoo.runs",
     "heartzoo.compression",
-    "heartzoo.quantization",
-    "heartzoo.quantization_report",
     "heartzoo.candidates",
     "heartzoo.experiments",
     "heartzoo.export",
-    "heartzoo.remeasurement",
+    "heartzoo.zoo.remeasurement",
 )
 
 

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from heartzoo import models
+from heartzoo.compression.quantization import to_tflite
 from heartzoo.config.file import parse_config
 from heartzoo.contract import preprocessing
 from heartzoo.errors import UserError
 from heartzoo.flatbuffer import inspect, operator_name, unpack
 from heartzoo.interpreters import RUNTIMES, arena_bytes, smallest_arena_bytes
-from heartzoo.quantization import to_tflite
 from heartzoo.runtime import TfliteModel
 from heartzoo.zoo import find
 

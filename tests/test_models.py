@@ -12,11 +12,11 @@ import pytest
 
 from heartzoo import models
 from heartzoo.checkpoints import load_model
+from heartzoo.compression.quantization import to_tflite
 from heartzoo.config.file import load_config, parse_config
 from heartzoo.errors import UserError
 from heartzoo.flatbuffer import inspect
 from heartzoo.models.registry import size_names
-from heartzoo.quantization import to_tflite
 from heartzoo.runtime import TfliteModel, arena_bytes, default_runtime
 from heartzoo.tasks import get_task
 from heartzoo.training import build_model

@@ -19,7 +19,7 @@ from heartzoo.confidence import Decisions, coverage_point, expected_calibration_
 from heartzoo.errors import UserError
 from heartzoo.metrics import pooled_figures, score
 from heartzoo.metrics_file import DisturbedResult, Evaluation
-from heartzoo.tables import percent, report_table
+from heartzoo.tables.terminal import percent, report_table
 from heartzoo.tasks import AAMI
 from heartzoo.zoo import find
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from heartzoo.firmware.costs_table import costs_table
-from heartzoo.models_table import models_table
+from heartzoo.tables.models import models_table
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -25,7 +25,7 @@ def test_the_python_example_runs(cache):
 
 def test_the_table_of_models_is_current():
     table = README.partition("<!-- models: begin -->")[2].partition("<!-- models: end -->")[0]
-    assert table.strip() == models_table(ROOT / "zoo").strip(), "run `python -m heartzoo.models_table README.md`"
+    assert table.strip() == models_table(ROOT / "zoo").strip(), "run `python -m heartzoo.tables.models README.md`"
 
 
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))

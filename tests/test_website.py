@@ -18,8 +18,9 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from heartzoo import publishing, zoo
-from heartzoo.zoo_index import newest
+from heartzoo import zoo
+from heartzoo.zoo import publishing
+from heartzoo.zoo.index import newest
 
 ROOT = Path(__file__).parents[1]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from heartzoo import zoo
-from heartzoo.zoo_index import newest
+from heartzoo.zoo.index import newest
 
 ROOT = Path(__file__).parents[1]
 MOST_WHEEL_BYTES = 2**24

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from heartzoo.ablation import ablation_table
 from heartzoo.cards.about import contract, data_and_splits, intended_use, licence, risks, training
 from heartzoo.cards.front_matter import front_matter, is_part
 from heartzoo.cards.tables import (
@@ -26,9 +25,10 @@ from heartzoo.cards.usage import usage
 from heartzoo.data.splits import TRACKS
 from heartzoo.interpreters import RUNTIMES
 from heartzoo.metrics_file import Metrics, Preprocessing
-from heartzoo.models_table import PRECISIONS, manner, size
+from heartzoo.tables.ablation import ablation_table
+from heartzoo.tables.models import PRECISIONS, manner, size
 from heartzoo.tasks import TASKS
-from heartzoo.zoo_index import headline
+from heartzoo.zoo.index import headline
 
 DISCLAIMER = "**Not a medical device.** For research and education; not for diagnosis, monitoring or treatment."
 

@@ -8,7 +8,7 @@ from heartzoo.data.databases import DATABASES, Database, get_database
 from heartzoo.data.splits import PARTS, get_split
 from heartzoo.metrics_file import Evaluation, Metrics
 from heartzoo.tasks import TASKS
-from heartzoo.zoo_index import headline
+from heartzoo.zoo.index import headline
 
 TAGS = ("ecg", "electrocardiogram", "arrhythmia", "tinyml", "tflite-micro", "int8", "microcontroller")
 WEIGHTS_LICENCE = "Apache-2.0"

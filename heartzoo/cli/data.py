@@ -27,7 +27,7 @@ def list_databases() -> None:
 
     from heartzoo.data.databases import DATABASES
     from heartzoo.data.download import present
-    from heartzoo.tables import show
+    from heartzoo.tables.terminal import show
 
     table = Table("database", "version", "fs (Hz)", "leads", "records", "in cache", "licence")
     for database in DATABASES.values():
@@ -96,7 +96,7 @@ def prepare(
     from heartzoo.data.download import split_records
     from heartzoo.data.store import prepare as cut
     from heartzoo.errors import UserError
-    from heartzoo.tables import show
+    from heartzoo.tables.terminal import show
 
     if missing_lead not in ("error", "skip"):
         raise UserError(f"--missing-lead {missing_lead}: expected error or skip", "take one of them")
@@ -174,7 +174,7 @@ def info(name: DatabaseName) -> None:
     from heartzoo.data.databases import get_database
     from heartzoo.data.download import folder, present
     from heartzoo.data.splits import SPLITS
-    from heartzoo.tables import show
+    from heartzoo.tables.terminal import show
 
     database = get_database(name)
     here = present(database)

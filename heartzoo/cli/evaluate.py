@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from heartzoo.config import Config
     from heartzoo.data.splits import Split
     from heartzoo.evaluation import Subject
-    from heartzoo.example_beats import Verdicts
+    from heartzoo.evaluation.example_beats import Verdicts
     from heartzoo.metrics_file import Condition, DisturbedResult, EndToEndResult, Evaluation, PersonalisedResult
     from heartzoo.zoo import Entry
 
@@ -74,9 +74,9 @@ def evaluate(
 ) -> None:
     """Score a model on patients it has not seen; print, and write a report (JSON) and pictures."""
     from heartzoo.evaluation import evaluate_each_beat
-    from heartzoo.openings import log_openings
-    from heartzoo.tables import report_table, show
+    from heartzoo.tables.terminal import report_table, show
     from heartzoo.zoo import zoo_folder
+    from heartzoo.zoo.openings import log_openings
 
     label, subject, entry = _subject(target, runtime, config, zoo, jobs)
     chosen = _split(subject.config, dataset, split)
@@ -199,11 +199,11 @@ def _adapted(
     from rich.table import Table
 
     from heartzoo.evaluation import evaluate_personalised
-    from heartzoo.openings import log_openings
     from heartzoo.personalisation import Personalisation
-    from heartzoo.tables import show
+    from heartzoo.tables.terminal import show
     from heartzoo.tasks import TASKS
     from heartzoo.zoo import zoo_folder
+    from heartzoo.zoo.openings import log_openings
 
     stated = entry and entry.configuration.get("personalisation")
     if not stated:
@@ -229,10 +229,10 @@ def _disturbed(
 
     from heartzoo.cards.tables import robustness_columns, robustness_rows
     from heartzoo.evaluation import disturbances, evaluate_disturbed
-    from heartzoo.openings import log_openings
     from heartzoo.progress import console
-    from heartzoo.tables import show
+    from heartzoo.tables.terminal import show
     from heartzoo.zoo import zoo_folder
+    from heartzoo.zoo.openings import log_openings
 
     results = []
     asked_for = disturbances(split)
@@ -252,10 +252,10 @@ def _end_to_end(
     label: str, subject: Subject, split: Split, present_only: bool, zoo: Path | None, annotated: Evaluation
 ) -> list[EndToEndResult]:
     """Detector and model together, shown and logged."""
-    from heartzoo.end_to_end import evaluate_end_to_end
-    from heartzoo.openings import log_openings
-    from heartzoo.tables import end_to_end_table, show
+    from heartzoo.evaluation.end_to_end import evaluate_end_to_end
+    from heartzoo.tables.terminal import end_to_end_table, show
     from heartzoo.zoo import zoo_folder
+    from heartzoo.zoo.openings import log_openings
 
     result = evaluate_end_to_end(subject, split, present_only)
     log_openings(zoo or zoo_folder(), label, [result])
@@ -304,7 +304,7 @@ def _pictures(
 def _example_beats(label: str, subject: Subject, result: Evaluation, verdicts: Verdicts) -> dict[str, Figure]:
     """The picture of example beats; none of a task of rhythms, or of beats that come without their recordings."""
     from heartzoo.data.databases import get_database
-    from heartzoo.example_beats import example_beats
+    from heartzoo.evaluation.example_beats import example_beats
     from heartzoo.plots.strips import beat_strips
     from heartzoo.tasks import TASKS
 

@@ -82,7 +82,7 @@ def export(
     import_keras()
     from heartzoo.export import describe
     from heartzoo.export import export as publish
-    from heartzoo.tables import report_table, show
+    from heartzoo.tables.terminal import report_table, show
 
     entry = publish(run, version, zoo, large_header, set_ or [])
     show(report_table(f"{entry.name}@{entry.version}", entry.metrics.evaluations[0]))
@@ -98,12 +98,12 @@ def quantization(
     seed: Annotated[int | None, typer.Option(help="its seed; default the first")] = None,
 ) -> None:
     """How much each tensor of a trained network loses by int8, worst first, and which calibration loses least."""
-    from heartzoo.tables import show
+    from heartzoo.tables.terminal import show
 
     import_keras()
     from rich.table import Table
 
-    from heartzoo.quantization_report import report_of
+    from heartzoo.compression.quantization_report import report_of
 
     tensors, results = report_of(run, seed)
     table = Table("layer", "range", "SNR, its own rounding", "SNR, all rounding up to it")

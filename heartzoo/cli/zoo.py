@@ -12,7 +12,7 @@ import typer
 from heartzoo.errors import UserError
 
 if TYPE_CHECKING:
-    from heartzoo.zoo_index import IndexEntry
+    from heartzoo.zoo.index import IndexEntry
 
 ModelName = Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="a model of the zoo")]
 
@@ -30,7 +30,7 @@ def list_models(
 ) -> None:
     """The models of the zoo with their files' figures and costs."""
     from heartzoo.zoo import entries
-    from heartzoo.zoo_index import newest
+    from heartzoo.zoo.index import newest
 
     listed = [entry for entry in entries(zoo) if fnmatch(entry.name, pattern)]
     show_models(newest(listed).values())
@@ -43,8 +43,8 @@ def show_models(entries: Iterable[IndexEntry]) -> None:
     """Print a table of versions with their headline figures and costs."""
     from rich.table import Table
 
-    from heartzoo.models_table import manner
-    from heartzoo.tables import show
+    from heartzoo.tables.models import manner
+    from heartzoo.tables.terminal import show
 
     table = Table("model", "task", "track, split", "macro-F1 int8 (95 %)", "parameters", "MACs", ".tflite B", "arena B")
     for entry in entries:
@@ -65,7 +65,7 @@ def info(
 ) -> None:
     """What a model is, takes and costs, and how it does on unseen patients."""
     from heartzoo.cards.about import risks
-    from heartzoo.tables import report_table, show
+    from heartzoo.tables.terminal import report_table, show
     from heartzoo.zoo import find
 
     entry = find(name, zoo)
@@ -103,7 +103,7 @@ def cost(
 
     from heartzoo.cost import operator_costs
     from heartzoo.interpreters import smallest_arena_bytes
-    from heartzoo.tables import show
+    from heartzoo.tables.terminal import show
     from heartzoo.zoo import find
 
     path = Path(target) if target.endswith(".tflite") or "/" in target else find(target, zoo).path("model.tflite")

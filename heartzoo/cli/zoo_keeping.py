@@ -34,7 +34,7 @@ def download(
     ] = None,
 ) -> None:
     """Get a model's files, checked against the index's hashes; run again, it fetches what is missing."""
-    from heartzoo.zoo_download import download as get
+    from heartzoo.zoo.download import download as get
 
     folder = get(name, asset, out, zoo)
     for path in sorted(folder.iterdir()):
@@ -56,10 +56,10 @@ def select(
     """The models that a device can hold, best first, and what the nearest others exceed."""
     from heartzoo.data.splits import TRACKS
     from heartzoo.errors import look_up
-    from heartzoo.selection import Limits, parse_size
-    from heartzoo.selection import select as choose
     from heartzoo.tasks import get_task
     from heartzoo.zoo import entries
+    from heartzoo.zoo.selection import Limits, parse_size
+    from heartzoo.zoo.selection import select as choose
 
     if task:
         get_task(task)
@@ -97,8 +97,8 @@ def publish(
     out: Annotated[Path, typer.Option(help="for a URL: folder for what is to be copied there")] = Path("upload"),
 ) -> None:
     """Put models, verified, into a folder to be served; what is there is never overwritten."""
-    from heartzoo.publishing import publish_to
-    from heartzoo.zoo_download import index_of
+    from heartzoo.zoo.download import index_of
+    from heartzoo.zoo.publishing import publish_to
 
     remote = "://" in target
     folder = out if remote else Path(target)
@@ -121,8 +121,7 @@ def verify(
     zoo: ZooFolder = None,
 ) -> None:
     """Check files, hashes, schemas, and that figures follow from their confusion matrices."""
-    from heartzoo import verification
-    from heartzoo.zoo import choose, read_index, zoo_folder
+    from heartzoo.zoo import choose, read_index, verification, zoo_folder
 
     source = zoo or zoo_folder()
     found = verification.verify(source, names or ())
@@ -156,7 +155,7 @@ def remeasure(
     """Publish a model's very files under a new version with what its own lacks: found beats, arena, example."""
     import_keras()
     from heartzoo.export import describe
-    from heartzoo.remeasurement import remeasure as measure
+    from heartzoo.zoo.remeasurement import remeasure as measure
 
     entry = measure(name, version, zoo, robustness)
     print(f"wrote {entry.name}@{entry.version}")
@@ -171,8 +170,7 @@ def withdraw(
     zoo: ZooFolder = None,
 ) -> None:
     """Mark a version as withdrawn: it stays listed, with the reason, and nobody gets it unasked."""
-    from heartzoo import publishing
-    from heartzoo.zoo import zoo_folder
+    from heartzoo.zoo import publishing, zoo_folder
 
     entry = publishing.withdraw(zoo or zoo_folder(), name, reason)
     print(f"{entry.name}@{entry.version} is withdrawn: {entry.withdrawn}")

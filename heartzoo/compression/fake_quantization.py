@@ -19,10 +19,10 @@ from keras import layers
 
 from heartzoo.compression.calibration import activation_range
 from heartzoo.compression.fake_layers import FAKE_QUANTIZED, FakeQuantize, FakeQuantizedDepthwiseConv2D
+from heartzoo.compression.recurrent import is_recurrent
 from heartzoo.config.export import CalibrationMethod
 from heartzoo.data.batches import Inputs
 from heartzoo.errors import UserError
-from heartzoo.recurrent import is_recurrent
 
 # The ranges that TFLite fixes for these, whatever comes out of them.
 _FIXED_RANGES = {"sigmoid": (0.0, 255 / 256), "tanh": (-1.0, 127 / 128)}

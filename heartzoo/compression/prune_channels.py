@@ -139,7 +139,7 @@ def _with_weights(model: keras.Model, change: Callable[[np.ndarray], np.ndarray]
 
 def _trial(model: keras.Model, aware: bool, activations: Activations) -> bytes:
     """The file of a network, its ranges set by noise."""
-    from heartzoo.quantization import to_tflite
+    from heartzoo.compression.quantization import to_tflite
 
     rng = np.random.default_rng(0)
     frames = {

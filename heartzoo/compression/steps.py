@@ -14,12 +14,12 @@ from heartzoo.compression.distill import distill_stage, find_layer
 from heartzoo.compression.prune_channels import check_budgets, prune_channels_stage
 from heartzoo.compression.prune_weights import KeepZeros, prune_weights_stage
 from heartzoo.compression.quantize_aware import quantize_aware_stage
+from heartzoo.compression.recurrent import is_recurrent
 from heartzoo.compression.step import Step
 from heartzoo.config import Config
 from heartzoo.config.compression import SELF, DistillConfig
 from heartzoo.data.training_set import TrainingSet
 from heartzoo.errors import UserError
-from heartzoo.recurrent import is_recurrent
 from heartzoo.training import Stage, build_model, run_stage
 
 STAGES: dict[str, Callable[[Any, Step], Stage]] = {

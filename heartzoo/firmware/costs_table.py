@@ -10,9 +10,9 @@ from pathlib import Path
 
 from heartzoo import metrics_file
 from heartzoo.files import fill_page
-from heartzoo.models_table import size
+from heartzoo.tables.models import size
 from heartzoo.zoo import read_index, zoo_folder
-from heartzoo.zoo_index import newest
+from heartzoo.zoo.index import newest
 
 SECTION = "firmware costs"
 

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 from heartzoo.metrics_file import Confidence, CoveragePoint, DisturbedResult, Evaluation
 from heartzoo.plots.style import BLUE, GREEN, GREY, ORANGE, SKY, SMALL, VERMILLION, condition, new_figure, styled
-from heartzoo.tables import percent
+from heartzoo.tables.terminal import percent
 from heartzoo.tasks import TASKS
-from heartzoo.zoo_index import headline
+from heartzoo.zoo.index import headline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

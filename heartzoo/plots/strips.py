@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from heartzoo.data.databases import Database
-from heartzoo.example_beats import REACH_S, ExampleBeat
+from heartzoo.evaluation.example_beats import REACH_S, ExampleBeat
 from heartzoo.metrics_file import Evaluation
 from heartzoo.plots.style import BLUE, SMALL, VERMILLION, broken, condition, new_figure, styled
-from heartzoo.tables import percent
+from heartzoo.tables.terminal import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

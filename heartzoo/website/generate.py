@@ -14,7 +14,7 @@ from heartzoo.website.models_page import models_page
 from heartzoo.website.reference import citations_page, commands_page
 from heartzoo.website.task_page import card_page, task_page
 from heartzoo.zoo import Entry, find, read_index
-from heartzoo.zoo_index import newest
+from heartzoo.zoo.index import newest
 
 GENERATED = ("models", "cards")  # folders that hold nothing else
 

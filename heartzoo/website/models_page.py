@@ -5,14 +5,14 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from heartzoo.comparison import PEERS, SYSTEMS
 from heartzoo.data.splits import get_split
 from heartzoo.metrics_file import Evaluation
-from heartzoo.models_table import manner
+from heartzoo.tables.comparison import PEERS, SYSTEMS
+from heartzoo.tables.models import manner
 from heartzoo.tasks import TASKS
 from heartzoo.website.markup import data_block, placeholder
 from heartzoo.zoo import Entry
-from heartzoo.zoo_index import headline
+from heartzoo.zoo.index import headline
 
 HEAD = """---
 hide: [navigation, toc]

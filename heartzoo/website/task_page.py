@@ -10,11 +10,11 @@ from heartzoo.cards.front_matter import is_part
 from heartzoo.data.databases import get_database
 from heartzoo.data.splits import TRACKS, get_split
 from heartzoo.metrics_file import Evaluation
-from heartzoo.models_table import PRECISIONS, manner, size
+from heartzoo.tables.models import PRECISIONS, manner, size
 from heartzoo.tasks import TASKS
 from heartzoo.website.markup import data_block, file_link, placeholder, table
 from heartzoo.zoo import Entry
-from heartzoo.zoo_index import IndexEntry, headline
+from heartzoo.zoo.index import IndexEntry, headline
 
 TITLES = {
     "beat-2": "beat-2: normal or ectopic",

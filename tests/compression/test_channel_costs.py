@@ -7,9 +7,9 @@ import pytest
 
 from heartzoo import models
 from heartzoo.compression.channel_costs import ChannelCosts
+from heartzoo.compression.quantization import to_tflite
 from heartzoo.cost import operator_costs
 from heartzoo.models.channels import find_groups, macs, narrow
-from heartzoo.quantization import to_tflite
 from heartzoo.runtime import arena_bytes, default_runtime
 
 NETWORKS = {"resnet": 3, "efficientnetv2": 0, "baseline_cnn": 0, "nin_187": 0}  # and their R-R features

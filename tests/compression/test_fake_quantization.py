@@ -10,10 +10,10 @@ from heartzoo import models
 from heartzoo.checkpoints import load_model
 from heartzoo.compression.fake_layers import FakeQuantize
 from heartzoo.compression.fake_quantization import quantized
+from heartzoo.compression.quantization import to_tflite
+from heartzoo.compression.quantization_report import quantization_report
 from heartzoo.errors import UserError
 from heartzoo.flatbuffer import inspect
-from heartzoo.quantization import to_tflite
-from heartzoo.quantization_report import quantization_report
 from heartzoo.runtime import TfliteModel
 
 

@@ -11,10 +11,10 @@ from heartzoo.compression.channel_costs import ChannelCosts
 from heartzoo.compression.channel_search import Bound, choose_channels
 from heartzoo.compression.fake_quantization import quantized
 from heartzoo.compression.prune_channels import bounds
+from heartzoo.compression.quantization import to_tflite
 from heartzoo.config.compression import PruneChannelsConfig
 from heartzoo.errors import UserError
 from heartzoo.models.channels import find_groups, macs, narrow
-from heartzoo.quantization import to_tflite
 from heartzoo.runtime import arena_bytes, default_runtime
 
 

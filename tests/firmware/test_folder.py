@@ -19,7 +19,7 @@ from heartzoo.firmware import preprocessing_cost, write_firmware
 from heartzoo.firmware.measurement import CORES, can_compile, can_emulate, run_on_board, sizes
 from heartzoo.firmware.sources import sources
 from heartzoo.zoo import find
-from heartzoo.zoo_index import entry_on_disk, write
+from heartzoo.zoo.index import entry_on_disk, write
 
 MODELS = [("arr-5-rr-sm", 360), ("beat-3-res-sm", None), ("beat-2-eff-sm", 250), ("cnn1", 360)]
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"]

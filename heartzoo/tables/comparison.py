@@ -1,7 +1,7 @@
 """``docs/comparison.md``: every system beside its authors' figures, on their protocol and on unseen patients.
 
-``python -m heartzoo.comparison docs/comparison.md`` writes it. Our figures come out of the zoo's ``metrics.json``; the
-published ones are the tables below.
+``python -m heartzoo.tables.comparison docs/comparison.md`` writes it. Our figures come out of the zoo's
+``metrics.json``; the published ones are the tables below.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from heartzoo.files import write_bytes
 from heartzoo.metrics_file import Evaluation, Metrics
-from heartzoo.models_table import manner
+from heartzoo.tables.models import manner
 from heartzoo.zoo import Entry, find, list_models, zoo_folder
 
 RANDOM_TRACK = "random"

@@ -16,9 +16,9 @@ from heartzoo.data.sources import Fetch, FileError, open_source
 from heartzoo.errors import UserError, nearest
 from heartzoo.files import atomic_path, lock, sha256, writing
 from heartzoo.progress import track
-from heartzoo.verification import check_keras
 from heartzoo.zoo import choose, downloads, read_index, zoo_folder
-from heartzoo.zoo_index import CARD, MOST_INDEX_BYTES, FileFacts, Index, IndexEntry, parse, write
+from heartzoo.zoo.index import CARD, MOST_INDEX_BYTES, FileFacts, Index, IndexEntry, parse, write
+from heartzoo.zoo.verification import check_keras
 
 OFFLINE = "check the connection, or name another zoo with --zoo or HEARTZOO_ZOO; running again resumes"
 

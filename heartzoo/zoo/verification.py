@@ -14,7 +14,7 @@ from heartzoo.files import sha256
 from heartzoo.flatbuffer import inspect, require_shapes
 from heartzoo.progress import track
 from heartzoo.zoo import choose, read_index
-from heartzoo.zoo_index import IndexEntry, entry_on_disk
+from heartzoo.zoo.index import IndexEntry, entry_on_disk
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def _problems(zoo: Path, entry: IndexEntry) -> list[str]:
 def _contradictions(folder: Path, entry: IndexEntry) -> list[str]:
     """Of files that are the published ones."""
     from heartzoo.config.file import parse_config
-    from heartzoo.contract_example import contradictions
+    from heartzoo.contract.example import contradictions
     from heartzoo.tasks import get_task
 
     problems = []
@@ -165,9 +165,9 @@ def recompute(zoo: Path, name: str, present_only: bool = False, jobs: int | None
     """
     from heartzoo.data.splits import get_split
     from heartzoo.evaluation import evaluate
-    from heartzoo.openings import log_openings
     from heartzoo.predictors import tflite_subject
     from heartzoo.zoo import find
+    from heartzoo.zoo.openings import log_openings
 
     entry = find(name, zoo)
     label = f"{entry.name}@{entry.version}"

@@ -11,11 +11,11 @@ import numpy as np
 from heartzoo.checkpoints import float_network, load_model
 from heartzoo.compression.calibration import METHODS
 from heartzoo.compression.fake_quantization import plain_outputs, quantized, refuse_recurrent
+from heartzoo.compression.quantization import to_tflite
 from heartzoo.config.export import Activations, CalibrationMethod
 from heartzoo.data.batches import Inputs
 from heartzoo.data.training_set import load_training_set
 from heartzoo.errors import UserError
-from heartzoo.quantization import to_tflite
 from heartzoo.runs import read_run
 from heartzoo.runtime import predict_parallel
 from heartzoo.training import Validation

@@ -24,7 +24,7 @@ from heartzoo.data.noise import NAMES
 from heartzoo.data.splits import PARTS, RANDOM_TESTS, Split, get_split
 from heartzoo.data.store import Store, prepare
 from heartzoo.errors import UserError
-from heartzoo.example_beats import Verdicts
+from heartzoo.evaluation.example_beats import Verdicts
 from heartzoo.files import atomic_path, cache_dir, lock
 from heartzoo.metrics import confusion_matrix, false_alarms_per_hour, pooled_figures, score
 from heartzoo.metrics_file import DisturbedResult, Evaluation, PersonalisedResult, PooledResult

@@ -22,7 +22,7 @@ from heartzoo import zoo
 from heartzoo.config import InputConfig
 from heartzoo.config.file import parse_config
 from heartzoo.contract import delay, preprocessing, retold
-from heartzoo.contract_example import example
+from heartzoo.contract.example import example
 from heartzoo.data.batches import model_inputs
 from heartzoo.data.beats import cut_beats
 from heartzoo.data.records import open_record

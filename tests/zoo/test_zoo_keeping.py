@@ -18,13 +18,15 @@ from typing import Any
 import pytest
 
 import heartzoo
-from heartzoo import metrics_file, publishing, zoo, zoo_index
+from heartzoo import metrics_file, zoo
 from heartzoo.errors import UserError
 from heartzoo.interpreters import default_runtime
-from heartzoo.verification import check_keras, recompute, verify
-from heartzoo.zoo_download import download, index_of
+from heartzoo.zoo import index as zoo_index
+from heartzoo.zoo import publishing
+from heartzoo.zoo.download import download, index_of
+from heartzoo.zoo.verification import check_keras, recompute, verify
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FILES = ["README.md", "configuration.json", "metrics.json", "model.h", "model.keras", "model.tflite"]
 
 

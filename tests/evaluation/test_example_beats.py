@@ -12,7 +12,7 @@ from heartzoo.data.databases import get_database
 from heartzoo.data.records import open_record
 from heartzoo.data.splits import get_split
 from heartzoo.evaluation import Subject, evaluate_each_beat
-from heartzoo.example_beats import REACH_S, Verdicts, choose, example_beats
+from heartzoo.evaluation.example_beats import REACH_S, Verdicts, choose, example_beats
 from heartzoo.plots.strips import attribution, beat_strips
 from heartzoo.tasks import TASKS
 

@@ -1,6 +1,6 @@
 """What each compression step bought: a table for a model's card, and all of them for ``docs/compression.md``.
 
-``python -m heartzoo.ablation docs/compression.md`` brings the page up to date.
+``python -m heartzoo.tables.ablation docs/compression.md`` brings the page up to date.
 """
 
 from __future__ import annotations

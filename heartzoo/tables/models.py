@@ -1,6 +1,6 @@
 """The README's table of models.
 
-``python -m heartzoo.models_table README.md`` brings it up to date.
+``python -m heartzoo.tables.models README.md`` brings it up to date.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from heartzoo.files import fill_page
 from heartzoo.interpreters import RUNTIMES
 from heartzoo.metrics_file import Evaluation
 from heartzoo.zoo import read_index, zoo_folder
-from heartzoo.zoo_index import Headline, newest
+from heartzoo.zoo.index import Headline, newest
 
 SECTION = "models"
 PRECISIONS = {"int8": "int8", "int16x8": "16x8", "float32": "float"}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from heartzoo.errors import UserError, nearest
 from heartzoo.files import cache_dir, sha256
-from heartzoo.zoo_index import IndexEntry, newest, parse, version_key
+from heartzoo.zoo.index import IndexEntry, newest, parse, version_key
 
 if TYPE_CHECKING:
     import keras
@@ -35,7 +35,7 @@ def zoo_folder() -> Path:
     chosen = os.environ.get("HEARTZOO_ZOO", "")
     if chosen and "://" not in chosen:
         return Path(chosen)
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     installed = package / "published"
     return installed if installed.is_dir() else package.parent / "zoo"
 

@@ -10,15 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from heartzoo import end_to_end
 from heartzoo.data.batches import Inputs
 from heartzoo.data.splits import get_split
 from heartzoo.errors import UserError
-from heartzoo.evaluation import Subject
+from heartzoo.evaluation import Subject, end_to_end
 from heartzoo.metrics_file import EndToEndResult
-from heartzoo.openings import log_openings
 from heartzoo.predictors import tflite_subject
 from heartzoo.zoo import find
+from heartzoo.zoo.openings import log_openings
 
 SPLIT = get_split("synthetic-test")
 

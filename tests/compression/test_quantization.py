@@ -8,9 +8,9 @@ import pytest
 
 from heartzoo import models
 from heartzoo.compression.calibration import METHODS
+from heartzoo.compression.quantization import to_tflite
 from heartzoo.errors import UserError
 from heartzoo.flatbuffer import inspect, require_integer
-from heartzoo.quantization import to_tflite
 from heartzoo.runtime import TfliteModel
 
 

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from heartzoo import zoo_index
 from heartzoo.errors import UserError, nearest
 from heartzoo.files import lock, write_bytes, writing
 from heartzoo.progress import track
-from heartzoo.verification import verify
 from heartzoo.zoo import Entry, choose, find, read_index, zoo_folder
-from heartzoo.zoo_index import CARD, VERSION, FileFacts, IndexEntry, entry_on_disk, version_key
+from heartzoo.zoo import index as zoo_index
+from heartzoo.zoo.index import CARD, VERSION, FileFacts, IndexEntry, entry_on_disk, version_key
+from heartzoo.zoo.verification import verify
 
 
 def check_free(zoo: Path, name: str, version: str) -> None:

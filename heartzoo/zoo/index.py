@@ -1,6 +1,6 @@
 """``index.json``: what a zoo holds, one entry a version. Its schema, and reading it from bytes that nobody vouches for.
 
-``python -m heartzoo.zoo_index`` regenerates ``index.schema.json`` beside this module.
+``python -m heartzoo.zoo.index`` regenerates ``index.schema.json`` beside this module.
 """
 
 from __future__ import annotations

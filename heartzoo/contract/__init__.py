@@ -11,8 +11,8 @@ import numpy as np
 
 from heartzoo._version import __version__
 from heartzoo.config import Config, InputConfig
-from heartzoo.contract_example import example
-from heartzoo.contract_steps import steps
+from heartzoo.contract.example import example
+from heartzoo.contract.steps import steps
 from heartzoo.data.databases import DATABASES, get_database
 from heartzoo.data.download import ensure, split_records
 from heartzoo.data.rr import FEATURES
@@ -30,7 +30,7 @@ from heartzoo.flatbuffer import ModelFacts, TensorFacts, inspect
 from heartzoo.metrics import RESAMPLES
 from heartzoo.tasks import BEAT_SYMBOLS, TASKS
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SCHEMA_VERSION = 1
 LIBRARIES = ("numpy", "scipy", "wfdb", "h5py", "scikit-learn", "keras", "tensorflow", "ai-edge-litert", "tflite-micro")
 NOTICE = "For research and education; not a medical device."

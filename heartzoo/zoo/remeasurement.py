@@ -5,8 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from heartzoo import publishing, verification, zoo
-from heartzoo.assets import version_files
+from heartzoo import zoo
 from heartzoo.candidates import Candidate, measure_end_to_end, measure_robustness
 from heartzoo.config import Config
 from heartzoo.contract import git_revision, retold
@@ -16,7 +15,9 @@ from heartzoo.firmware import preprocessing_cost
 from heartzoo.interpreters import smallest_arena_bytes
 from heartzoo.metrics_file import Metrics, Preprocessing
 from heartzoo.tasks import get_task
-from heartzoo.zoo_index import version_key
+from heartzoo.zoo import publishing, verification
+from heartzoo.zoo.assets import version_files
+from heartzoo.zoo.index import version_key
 
 
 def remeasure(name: str, version: str | None = None, root: Path | None = None, robustness: bool = False) -> zoo.Entry:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from heartzoo import candidates, verification, zoo
+from heartzoo import candidates, zoo
 from heartzoo.config.disturbance import Disturbance
 from heartzoo.errors import UserError
 from heartzoo.interpreters import default_runtime
-from heartzoo.remeasurement import remeasure
+from heartzoo.zoo import verification
+from heartzoo.zoo.remeasurement import remeasure
 
 needs_tflm = pytest.mark.skipif(default_runtime() != "tflm", reason="the tflite-micro package is not installed")
 

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartzoo import zoo, zoo_index
+from heartzoo import zoo
 from heartzoo.errors import UserError
-from heartzoo.selection import Limits, parse_size, select
+from heartzoo.zoo import index as zoo_index
+from heartzoo.zoo.selection import Limits, parse_size, select
 
 
 @given(number=st.integers(0, 10**6), unit=st.sampled_from(["", "k", "K", "M", "kB", "KiB"]))

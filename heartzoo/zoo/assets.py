@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from heartzoo import cards, cheader, zoo_index
+from heartzoo import cards, cheader
 from heartzoo.config import Config
 from heartzoo.data.batches import model_inputs
 from heartzoo.data.databases import get_database
@@ -17,6 +17,7 @@ from heartzoo.data.store import prepare
 from heartzoo.flatbuffer import inspect
 from heartzoo.metrics_file import Metrics, to_bytes
 from heartzoo.runtime import TfliteModel
+from heartzoo.zoo import index as zoo_index
 
 GOLDEN_RECORD = "syn24"
 GOLDEN_COUNT = 10

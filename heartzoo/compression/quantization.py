@@ -13,12 +13,12 @@ import keras
 import numpy as np
 
 from heartzoo.compression.fake_quantization import is_quantized, quantized, scale_and_shift
+from heartzoo.compression.recurrent import is_recurrent, twin
 from heartzoo.config.export import Activations, CalibrationMethod
 from heartzoo.data.batches import Inputs
 from heartzoo.errors import UserError
 from heartzoo.flatbuffer import strip
 from heartzoo.models.channels import is_free_norm
-from heartzoo.recurrent import is_recurrent, twin
 from heartzoo.stderr import captured_stderr
 
 

@@ -14,19 +14,20 @@ import numpy as np
 import pytest
 
 import heartzoo
-from heartzoo import metrics_file, publishing, zoo
-from heartzoo.ablation import every_ablation
-from heartzoo.comparison import comparison
+from heartzoo import metrics_file, zoo
 from heartzoo.config.file import load_config
 from heartzoo.data.beats import cut_beats
 from heartzoo.data.records import open_record
 from heartzoo.data.splits import get_split
 from heartzoo.errors import UserError
 from heartzoo.files import sha256
-from heartzoo.openings import log_openings
-from heartzoo.zoo_index import headline
+from heartzoo.tables.ablation import every_ablation
+from heartzoo.tables.comparison import comparison
+from heartzoo.zoo import publishing
+from heartzoo.zoo.index import headline
+from heartzoo.zoo.openings import log_openings
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ZOO = ROOT / "zoo"
 PUBLISHED = [model.label for model in zoo.read_index(ZOO)]
 
@@ -285,7 +286,9 @@ def test_nothing_published_was_trained_on_non_commercial_data(published):
 
 def test_the_comparison_is_current():
     page = ROOT / "docs" / "comparison.md"
-    assert page.read_text(encoding="utf-8") == comparison(ZOO), "run `python -m heartzoo.comparison docs/comparison.md`"
+    assert page.read_text(encoding="utf-8") == comparison(ZOO), (
+        "run `python -m heartzoo.tables.comparison docs/comparison.md`"
+    )
 
 
 def test_the_comparison_quotes_each_newest_version_by_its_confusion_matrix():
@@ -304,4 +307,4 @@ def test_the_comparison_quotes_each_newest_version_by_its_confusion_matrix():
 def test_the_ablation_page_is_current():
     page = (ROOT / "docs" / "compression.md").read_text(encoding="utf-8")
     text = page.partition("<!-- ablation: begin -->")[2].partition("<!-- ablation: end -->")[0]
-    assert text.strip() == every_ablation(ZOO), "run `python -m heartzoo.ablation docs/compression.md`"
+    assert text.strip() == every_ablation(ZOO), "run `python -m heartzoo.tables.ablation docs/compression.md`"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from heartzoo.errors import UserError
-from heartzoo.zoo_index import IndexEntry, newest
+from heartzoo.zoo.index import IndexEntry, newest
 
 SORTS = ("macro_f1", "flash", "arena", "macs", "parameters")
 _SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*([kKmM]?)(?:i?[bB])?$")

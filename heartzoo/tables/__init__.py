@@ -1,0 +1,1 @@
+"""Tables of published figures: for the terminal, the README, the guides and the cards."""
