@@ -94,7 +94,7 @@ def tune(config: Config, candidate: Candidate, data: TrainingSet) -> Candidate:
     temperature = fit_temperature(logits, labels)
     task = get_task(config.task)
     decisions = Decisions.of(logits, labels, temperature)
-    headline = "macro_f1_nsv" if task.headline(config.track) == "macro_f1_nsv" else "macro_f1"
+    headline = task.headline(config.track)
     threshold = choose_threshold(decisions, task.classes, headline, config.export.least_coverage)
     candidate = replace(candidate, temperature=temperature, threshold=threshold)
     if not config.export.personalisation:
@@ -178,7 +178,7 @@ def evaluate_candidate(
     for subject in subjects:
         for name in splits:
             doubt = "" if subject.threshold is None else f"-{subject.temperature:.6f}-{subject.threshold:.6f}"
-            kept = f"{name}-{subject.runtime}-{subject.file_sha256[:16]}{doubt}{_following(config)}.json"
+            kept = f"{name}-{subject.runtime}-{subject.file_sha256[:16]}{doubt}{_asked(config)}.json"
             path = run / f"seed-{candidate.seed}" / kept
             found += _kept(path) if path.is_file() else _evaluate(subject, name, path, root, label)
     return found
@@ -202,7 +202,7 @@ def measure_robustness(
         if result := published.get(disturbance.model_dump_json()):
             found.append(result)
             continue
-        named = hashlib.sha256(f"{subject.file_sha256} {disturbance}{_following(config)}".encode()).hexdigest()[:16]
+        named = hashlib.sha256(f"{subject.file_sha256} {disturbance}{_asked(config)}".encode()).hexdigest()[:16]
         path = run / f"seed-{shipped.seed}" / f"{split.name}-{subject.runtime}-disturbed-{named}.json"
         if not path.is_file():
             console.print(f"robustness {number} of {len(asked_for)}: {disturbance.kind}, {disturbance.level}")
@@ -221,7 +221,8 @@ def measure_without_prevalence(
     subject = tflite_subject(plain, shipped.content, shipped.seed, config.export.runtime)
     found, by = [], f"{label} seed {subject.seed}"
     for split in config.data.test:
-        path = run / f"seed-{shipped.seed}" / f"{split}-{subject.runtime}-{subject.file_sha256[:16]}-pooled.json"
+        of = f"{subject.file_sha256[:16]}{_asked(plain)}"
+        path = run / f"seed-{shipped.seed}" / f"{split}-{subject.runtime}-{of}-pooled.json"
         asked = subject, get_split(split), config.export.present_only
         found.append(_once(path, PooledResult, partial(evaluate_pooled, *asked), root, by))
     return found
@@ -235,7 +236,7 @@ def measure_personalisation(
     if how is None:
         return []
     subject, split = tflite_subject(config, shipped.content, shipped.seed, config.export.runtime), config.data.test[0]
-    named = hashlib.sha256(f"{subject.file_sha256} {how}{_following(config)}".encode()).hexdigest()[:16]
+    named = hashlib.sha256(f"{subject.file_sha256} {how}{_asked(config)}".encode()).hexdigest()[:16]
     path = run / f"seed-{shipped.seed}" / f"{split}-{subject.runtime}-adapted-{named}.json"
     if not path.is_file():
         found = evaluate_personalised(subject, get_split(split), how, config.export.present_only)
@@ -252,7 +253,7 @@ def measure_end_to_end(config: Config, shipped: Candidate, run: Path, root: Path
     found, by = [], f"{label} seed {subject.seed}"
     for split in config.data.test:
         # of this revision alone: another one's detector may find other beats
-        of = f"{subject.file_sha256} {git_revision()}{_following(config)}"
+        of = f"{subject.file_sha256} {git_revision()}{_asked(config)}"
         of = hashlib.sha256(of.encode()).hexdigest()[:16]
         path = run / f"seed-{shipped.seed}" / f"{split}-{subject.runtime}-end-to-end-{of}.json"
         asked = subject, get_split(split), config.export.present_only
@@ -269,9 +270,10 @@ def _once(path: Path, kind: type[R], measure: Callable[[], R], root: Path, opene
     return kind.model_validate_json(path.read_bytes())
 
 
-def _following(config: Config) -> str:
-    """What tells apart results of one file whose logits are shifted otherwise, for the name of a file."""
-    return f"-{hashlib.sha256(str(config.prevalence).encode()).hexdigest()[:8]}" if config.prevalence else ""
+def _asked(config: Config) -> str:
+    """What tells apart results of one file for the name of a file: how its logits are shifted, on which records."""
+    shifted = f"-{hashlib.sha256(str(config.prevalence).encode()).hexdigest()[:8]}" if config.prevalence else ""
+    return f"{shifted}-present" if config.export.present_only else shifted
 
 
 def _kept(path: Path) -> list[Evaluation]:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from heartzoo.flatbuffer import operator_macs, operator_name, tensor_bytes, tensor_dtype, tensor_shape, unpack
+from heartzoo.flatbuffer import (
+    operator_macs,
+    operator_name,
+    telling_damage,
+    tensor_bytes,
+    tensor_dtype,
+    tensor_shape,
+    unpack,
+)
 
 # Instructions of a Cortex-M4 with CMSIS-NN per multiply-accumulate, counted on an emulated one for convolutions over
 # (1, samples) with few channels; that of FULLY_CONNECTED is taken to be that of CONV_2D. Operators that are not here
@@ -33,6 +41,7 @@ class OperatorCost:
     instructions: int | None
 
 
+@telling_damage()
 def operator_costs(content: bytes) -> list[OperatorCost]:
     """The cost of each operator, in the order they run.
 

@@ -101,13 +101,12 @@ def _trial(
 
 def _of_training(config: Config) -> Config:
     """The configuration without what a trial does not look at: texts, test splits, and how a model is published."""
-    published = ("present_only", "least_coverage", "robustness", "runtime")
-    defaults = ExportConfig().model_dump(include=set(published))
+    converted = config.export.model_dump(include={"calibration_examples", "calibration_seed", "calibration_method"})
     return config.model_copy(
         update={
             **dict.fromkeys(("summary", "limits", "origin"), ""),
             "data": config.data.model_copy(update={"test": []}),
-            "export": config.export.model_copy(update=defaults),
+            "export": ExportConfig(**converted, activations=config.export.activations),
         }
     )
 

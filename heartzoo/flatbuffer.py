@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Literal
@@ -91,6 +93,16 @@ class ModelFacts:
         return self.outputs[0]
 
 
+@contextmanager
+def telling_damage() -> Iterator[None]:
+    """What the flatbuffers reader does on offsets that lead out of the file or to something else, as a mistake."""
+    try:
+        yield
+    except (struct.error, IndexError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise UserError("the .tflite model is truncated or damaged", "export or download it again") from error
+
+
+@telling_damage()
 def inspect(content: bytes) -> ModelFacts:
     """Read a model's facts from the bytes of its .tflite file.
 
@@ -105,14 +117,15 @@ def inspect(content: bytes) -> ModelFacts:
     model = unpack(content)
     graph = model.subgraphs[0]
     names = [operator_name(model.operatorCodes[operator.opcodeIndex]) for operator in graph.operators]
-    for name, operator in zip(names, graph.operators, strict=True):
+    operators = list(zip(names, graph.operators, strict=True))
+    for name, operator in operators:
         _check_sum(name, operator, graph.tensors)
     constants = [t for t in graph.tensors if model.buffers[t.buffer].data is not None]
     return ModelFacts(
         inputs=tuple(_tensor_facts(graph.tensors[index]) for index in graph.inputs),
         outputs=tuple(_tensor_facts(graph.tensors[index]) for index in graph.outputs),
         operators=dict(Counter(names)),
-        macs=sum(operator_macs(name, op, graph.tensors) for name, op in zip(names, graph.operators, strict=True)),
+        macs=sum(operator_macs(name, operator, graph.tensors) for name, operator in operators),
         weights=sum(prod(tensor_shape(tensor)) for tensor in constants),
         weight_bytes=sum(model.buffers[tensor.buffer].data.nbytes for tensor in constants),
         tflite_bytes=len(content),
@@ -217,12 +230,9 @@ def unpack(content: bytes) -> Any:
             f"expected a .tflite model, found {len(content):,} bytes without its identifier TFL3",
             "check the path, or export or download the model again",
         )
-    try:
+    with telling_damage():
         model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
         _check_references(model)
-    # What the flatbuffers reader does on offsets that lead out of the file, or to something else.
-    except (struct.error, IndexError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise UserError("the .tflite model is truncated or damaged", "export or download it again") from error
     return model
 
 

@@ -13,10 +13,20 @@ from statistics import mean, stdev
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictFloat,
+    StrictInt,
+    ValidationError,
+    model_validator,
+)
 
 from heartzoo.confidence import coverage_figures, expected_calibration_error
 from heartzoo.config.disturbance import Disturbance
+from heartzoo.data.splits import TRACKS
 from heartzoo.errors import UserError
 from heartzoo.files import write_bytes
 from heartzoo.metrics import class_scores, false_alarms_per_hour, pooled_figures, record_figures
@@ -73,6 +83,15 @@ class RecordFigures(_Entry):
         return self
 
 
+def _known_track(name: str) -> str:
+    if name not in TRACKS:
+        raise ValueError(f"expected {', '.join(TRACKS)}, found {name}")
+    return name
+
+
+Track = Annotated[str, AfterValidator(_known_track), Field(json_schema_extra={"enum": list(TRACKS)})]
+
+
 class Condition(_Entry):
     """What was run, and on which beats. ``int16x8`` is a file with activations of 16 bits and weights of 8."""
 
@@ -80,7 +99,7 @@ class Condition(_Entry):
     runtime: Literal["keras", "tflm", "reference", "xnnpack"]
     dataset: Name
     split: Name
-    track: Literal["strict", "extended", "icentia", "random", "synthetic"]
+    track: Track
 
     @property
     def of_file(self) -> bool:
@@ -445,6 +464,15 @@ class Metrics(_Entry):
     ablation: list[AblationRow] = []
     agreement: Agreement | None = None
     cost: Cost
+
+    @property
+    def first(self) -> Evaluation:
+        """The ``.tflite`` file on the first test split, whose figures are quoted.
+
+        Raises:
+            StopIteration: there is none.
+        """
+        return next(result for result in self.evaluations if result.of_file)
 
     @model_validator(mode="after")
     def _same_classes(self) -> Self:

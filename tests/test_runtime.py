@@ -19,9 +19,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from heartzoo import runtime
+from heartzoo.cost import operator_costs
 from heartzoo.errors import UserError
 from heartzoo.flatbuffer import inspect, require_integer, require_shapes, strip
 from heartzoo.runtime import TfliteModel, arena_bytes, default_runtime, predict_chunks, predict_parallel
+from heartzoo.zoo import find
 
 SAMPLES, FEATURES, CLASSES = 64, 8, 3
 needs_tflm = pytest.mark.skipif(default_runtime() != "tflm", reason="the tflite-micro wheel is not installed")
@@ -289,6 +291,15 @@ def test_damaged_models_are_refused_or_read(models):
             content[generator.randrange(len(content))] = generator.randrange(256)
         with suppress(UserError):
             inspect(bytes(content))
+
+
+def test_a_model_with_any_byte_lost_is_refused_or_read():
+    content = find("arr-5-rr-xs").path("model.tflite").read_bytes()
+    for place in range(0, len(content), 2):
+        damaged = content[:place] + b"\0" + content[place + 1 :]
+        for read in (inspect, operator_costs):
+            with suppress(UserError):
+                read(damaged)
 
 
 def test_a_float_model_is_refused(networks):

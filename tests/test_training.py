@@ -320,7 +320,7 @@ def test_a_plateau_s_rate_is_that_of_the_history_after_a_resume_too(cache, tiny,
 
 
 def test_weights_decay_with_adamw_alone():
-    with pytest.raises(UserError, match=r"weight_decay = 0.1 with optimizer adam.*take optimizer: adamw"):
+    with pytest.raises(UserError, match=r"weight_decay = 0.1 with optimizer: adam,.*take optimizer: adamw"):
         parse_config({"name": "x", "task": "beat-3", "model": NETWORK, "training": {"weight_decay": 0.1}}, "x")
 
 

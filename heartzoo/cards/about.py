@@ -80,7 +80,7 @@ def data_and_splits(configuration: dict[str, Any], metrics: Metrics) -> str:
         for name, records in splits[use].items()
     ]
     calibration = sum(len(found) for records in configuration["calibration"].values() for found in records.values())
-    scored = next(e for e in metrics.evaluations if e.of_file)
+    scored = metrics.first
     partial = [f"Of {name} only the {n} records at hand were scored." for name, n in opened.items()
                if n < len(splits["test"].get(name, ()))]  # fmt: skip
     return "\n".join(
@@ -101,7 +101,7 @@ def data_and_splits(configuration: dict[str, Any], metrics: Metrics) -> str:
 
 def _shared(splits: dict[str, Any], metrics: Metrics) -> str:
     """Whether somebody is on both sides."""
-    scored = next(e for e in metrics.evaluations if e.of_file)
+    scored = metrics.first
     if scored.track == "random":
         return "the same people are in all of them"
     known = {*splits["training_patients"], *splits["validation_patients"]}
@@ -127,7 +127,7 @@ def training(configuration: dict[str, Any]) -> str:
 
 def risks(configuration: dict[str, Any], metrics: Metrics) -> str:
     """What the model does badly, as its own figures tell, and what they cannot tell."""
-    first = next(e for e in metrics.evaluations if e.of_file)
+    first = metrics.first
     tested = [e for e in metrics.evaluations if e.of_file and e.split in configuration["splits"]["test"]]
     failing = [line for e in tested for line in _failing_classes(e)]
     lines = [configuration["limits"], *failing, _patients(first)]

@@ -85,7 +85,7 @@ def _summary(configuration: dict[str, Any]) -> str:
 
 
 def _overview(configuration: dict[str, Any], metrics: Metrics) -> str:
-    cost, first = metrics.cost, next(e for e in metrics.evaluations if e.of_file)
+    cost, first = metrics.cost, metrics.first
     figure, (low, high) = headline(first, metrics.task)
     over = " over N, S, V" if TASKS[metrics.task].headline(first.track) == "macro_f1_nsv" else ""
     preprocessing = configuration["preprocessing"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from heartzoo.config.export import HIGHEST_HZ, LOWEST_HZ
 from heartzoo.data.beats import Examples
 from heartzoo.data.front_end import FrontEnd
 from heartzoo.data.quality import Gaps, Quality, Stretch
@@ -15,7 +16,6 @@ from heartzoo.prevalence import RunningPrevalence
 from heartzoo.zoo import PublishedModel, load_tflite
 
 DEFAULT_MODEL = "arr-5-rr-sm"
-LOWEST_FS, HIGHEST_FS = 100.0, 1000.0
 BLOCK_S = 600.0  # a longer piece is taken in blocks, so that memory stays bounded
 
 
@@ -143,9 +143,9 @@ def require_fs(fs: float) -> None:
     Raises:
         UserError: it is below 100 or above 1,000 Hz.
     """
-    if not (math.isfinite(fs) and LOWEST_FS <= fs <= HIGHEST_FS):
+    if not (math.isfinite(fs) and LOWEST_HZ <= fs <= HIGHEST_HZ):
         raise UserError(
-            f"expected a sampling rate of {LOWEST_FS:g} to {HIGHEST_FS:g} Hz, found {fs:g}", "resample the recording"
+            f"expected a sampling rate of {LOWEST_HZ:g} to {HIGHEST_HZ:g} Hz, found {fs:g}", "resample the recording"
         )
 
 

@@ -86,16 +86,20 @@ def evaluate(
         show(report_table(label, result))
     if entry:
         _compare(entry, results)
-    disturbed = _disturbed(label, subject, chosen, present_only, zoo, results[0]) if robustness else []
-    adapted = _adapted(label, entry, subject, chosen, present_only, zoo) if personalised else []
-    together = _end_to_end(label, subject, chosen, present_only, zoo, results[0]) if end_to_end else []
     stem = out / f"{label.replace('@', '-')}-{chosen.name}-{subject.runtime}"
-    apart: dict[str, Sequence[Condition]] = {
-        "robustness": disturbed,
-        "personalisation": adapted,
-        "end_to_end": together,
-    }
-    _write_report(stem, label, results, apart)
+    apart: dict[str, Sequence[Condition]] = {}
+    _write_report(stem, label, results, apart)  # and again after each part, so that none is lost with the next
+    if end_to_end:
+        apart["end_to_end"] = _end_to_end(label, subject, chosen, present_only, zoo, results[0])
+        _write_report(stem, label, results, apart)
+    if personalised:
+        apart["personalisation"] = _adapted(label, entry, subject, chosen, present_only, zoo)
+        _write_report(stem, label, results, apart)
+    disturbed = _disturbed(label, subject, chosen, present_only, zoo, results[0]) if robustness else []
+    if disturbed:
+        apart["robustness"] = disturbed
+        _write_report(stem, label, results, apart)
+    print(f"wrote {stem}.json")
     figures = _pictures(label, subject, entry, results[0], disturbed, verdicts if plots else None)
     _save(figures, stem, picture_format)
     if log:
@@ -160,7 +164,6 @@ def _load(path: Path, config: Config, seed: int | None, runtime: RuntimeName | N
 def _split(config: Config, dataset: str | None, split: str | None) -> Split:
     from heartzoo.data.databases import get_database
     from heartzoo.data.splits import get_split
-    from heartzoo.errors import nearest
 
     if split is None and dataset is None:
         return get_split(config.data.test[0])
@@ -168,7 +171,7 @@ def _split(config: Config, dataset: str | None, split: str | None) -> Split:
         assert dataset is not None
         get_database(dataset)
         if dataset not in DEFAULT_SPLITS:
-            raise UserError(f"{dataset} has no test split", nearest(dataset, DEFAULT_SPLITS))
+            raise UserError(f"no split of {dataset} is the usual one to test on", "name one with --split")
         return get_split(DEFAULT_SPLITS[dataset])
     found = get_split(split)
     if dataset and found.database != dataset:
@@ -274,11 +277,8 @@ def _write_report(
     evaluations = [result.model_dump(mode="json", exclude_none=True) for result in results]
     content = {"model": label, "evaluations": evaluations}
     for name, found in apart.items():
-        if found:
-            content[name] = [result.model_dump(mode="json", exclude_none=True) for result in found]
-    path = stem.with_name(f"{stem.name}.json")
-    write_json(path, content)
-    print(f"wrote {path}")
+        content[name] = [result.model_dump(mode="json", exclude_none=True) for result in found]
+    write_json(stem.with_name(f"{stem.name}.json"), content)
 
 
 def _pictures(

@@ -75,10 +75,10 @@ def info(
         print(f"withdrawn: {entry.withdrawn}")
     print(f"task {metrics.task}: {', '.join(metrics.classes)}\n")
     show(report_table(f"{entry.name}@{entry.version}", metrics.evaluations[0]))
-    cost = metrics.cost
+    cost, arena = metrics.cost, metrics.cost.arena_bytes
     print(
         f"{cost.parameters:,} parameters, {cost.macs:,} MACs, "
-        f"{cost.tflite_bytes:,} B of .tflite, arena {cost.arena_bytes} B\n\n"
+        f"{cost.tflite_bytes:,} B of .tflite, arena {'not measured' if arena is None else f'{arena:,} B'}\n\n"
         f"What it does badly, and what is not known:\n{risks(configuration, metrics)}\n\n"
         "From a recording to a class:"
     )

@@ -121,13 +121,15 @@ def verify(
     zoo: ZooFolder = None,
 ) -> None:
     """Check files, hashes, schemas, and that figures follow from their confusion matrices."""
-    from heartzoo.zoo import choose, read_index, verification, zoo_folder
+    from heartzoo.zoo import choose, entries, read_index, verification, zoo_folder
 
+    entries(zoo)  # says what is wrong with the folder
     source = zoo or zoo_folder()
     found = verification.verify(source, names or ())
     if not found:
-        raise UserError(f"{source} holds no model", "name a zoo with --zoo")
+        raise UserError(f"{source} holds no model", "name a zoo's folder with --zoo")
     problems = [problem for each in found for problem in each.problems]
+    absent, found = [each for each in found if not each.here], [each for each in found if each.here]
     if recompute and not problems:
         listed = read_index(source)
         chosen = [choose(name, listed).label for name in names or ()] or [each.label for each in found]
@@ -139,6 +141,8 @@ def verify(
         raise UserError(f"{_count(problems, 'problem')} in {source}", "restore the files, or publish a new version")
     again = ", and their figures come out again" if recompute else ""
     print(f"{_count(found, 'version')}: files, hashes, schemas and figures agree{again}")
+    if absent:
+        print(f"{_count(absent, 'version')} more in the index, without files here: heartzoo download NAME@VERSION")
 
 
 def _count(things: Sequence[object], word: str) -> str:

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from heartzoo.config.compression import CompressionStep, check_order
 from heartzoo.config.export import ExportConfig
-from heartzoo.config.section import Count, Fraction, Positive, Section
+from heartzoo.config.section import Count, Fraction, Positive, Section, low_to_high, refuse_idle
 from heartzoo.config.training import TrainingConfig
 from heartzoo.data.rr import FEATURES
 from heartzoo.data.splits import get_split, track
@@ -92,6 +92,16 @@ class InputConfig(Section):
     drowned_snr_db: tuple[float, float] = Field(
         default=(-12.0, -6.0), description="signal-to-noise ratio of those frames, a range, dB; the noise is nstdb's"
     )
+
+    @field_validator("drowned_snr_db")
+    @classmethod
+    def _low_to_high(cls, range_db: tuple[float, float]) -> tuple[float, float]:
+        return low_to_high("input.drowned_snr_db", range_db)
+
+    @model_validator(mode="after")
+    def _nothing_idle(self) -> InputConfig:
+        refuse_idle(self, "input", "cut", dict.fromkeys(("drowned_share", "drowned_snr_db"), ("rhythm",)))
+        return self
 
     @model_validator(mode="after")
     def _rhythm_frames_hold_many_beats(self) -> InputConfig:

@@ -13,6 +13,10 @@ Activations = Literal["int8", "int16"]
 Runtime = Literal["tflm", "reference", "xnnpack"]
 
 
+# Recordings that are read as they come, by the classifier and by firmware.
+LOWEST_HZ, HIGHEST_HZ = 100.0, 1000.0
+
+
 class ExportConfig(Section):
     """Quantization and publication."""
 
@@ -51,7 +55,7 @@ class ExportConfig(Section):
         description="publish also how the int8 file does on the test splits with the beats found by the detector "
         "instead of given",
     )
-    firmware_hz: Annotated[float, Field(ge=100.0, le=1000.0)] | None = Field(
+    firmware_hz: Annotated[float, Field(ge=LOWEST_HZ, le=HIGHEST_HZ)] | None = Field(
         default=None,
         description="publish also what the preprocessing of heartzoo firmware costs for recordings at this rate, Hz, "
         "on an emulated Cortex-M4F: needs the cross-compiler and the emulator",

@@ -28,7 +28,7 @@ class _EachKeyOnce(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
+def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     """Read a configuration file and apply ``key=value`` overrides.
 
     Args:
@@ -39,7 +39,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         UserError: the file is absent or no YAML mapping; a key is unknown (the nearest is named); a value has the
             wrong type or is out of range.
     """
-    tree = read_tree(path)
+    tree = read_tree(Path(path))
     for override in overrides:
         _apply(tree, override)
     return parse_config(tree, str(path))

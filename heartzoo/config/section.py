@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from heartzoo.errors import UserError
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
@@ -28,6 +31,39 @@ def _scaled(thousand: int) -> BeforeValidator:
 # Bytes of a memory, where 16k and 16 KB are 16,384; and a number of operations, where 300k are 300,000.
 Bytes = Annotated[int, _scaled(1024), Field(ge=1)]
 Operations = Annotated[float, _scaled(1000), Field(gt=0.0)]
+
+
+def low_to_high(name: str, ends: tuple[float, float]) -> tuple[float, float]:
+    """A range as it is.
+
+    Raises:
+        UserError: its first end is the higher one.
+    """
+    if ends[0] > ends[1]:
+        raise UserError(f"{name} = {list(ends)} runs from high to low", "swap its ends")
+    return ends
+
+
+def refuse_idle(section: BaseModel, path: str, kind: str, needed: Mapping[str, Sequence[str]]) -> None:
+    """Refuse a key with a value of its own where it does nothing.
+
+    Args:
+        section: what holds it.
+        path: the section's name, such as ``training.schedule``.
+        kind: the key whose value decides.
+        needed: key -> the values of ``kind`` that it goes with.
+
+    Raises:
+        UserError: there is one.
+    """
+    found = getattr(section, kind)
+    for key, kinds in needed.items():
+        value, default = getattr(section, key), type(section).model_fields[key].default
+        if value != default and found not in kinds:
+            raise UserError(
+                f"{path}.{key} = {value} with {kind}: {found}, where it does nothing",
+                f"leave it out, or take {kind}: {' or '.join(kinds)}",
+            )
 
 
 class Section(BaseModel):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from heartzoo.config.disturbance import Disturbance
-from heartzoo.config.section import Count, Fraction, NonNegative, Positive, Section
+from heartzoo.config.section import Count, Fraction, NonNegative, Positive, Section, low_to_high, refuse_idle
 from heartzoo.errors import UserError
 
 
@@ -63,9 +63,7 @@ class AugmentationConfig(Section):
     @field_validator("nstdb_snr_db")
     @classmethod
     def _low_to_high(cls, range_db: tuple[float, float] | None) -> tuple[float, float] | None:
-        if range_db and range_db[0] > range_db[1]:
-            raise UserError(f"augmentation.nstdb_snr_db = {list(range_db)} runs from high to low", "swap its ends")
-        return range_db
+        return range_db and low_to_high("augmentation.nstdb_snr_db", range_db)
 
 
 class ScheduleConfig(Section):
@@ -90,6 +88,15 @@ class ScheduleConfig(Section):
     decay_epochs: Count = Field(
         default=10, description="epochs from one decay to the next (exponential, step, plateau)"
     )
+
+    @model_validator(mode="after")
+    def _nothing_idle(self) -> ScheduleConfig:
+        restarts, decays = ("cosine-restarts",), ("exponential", "step", "plateau")
+        of_restarts = dict.fromkeys(("first_restart_epochs", "period_factor", "peak_factor"), restarts)
+        of_decays = dict.fromkeys(("decay_factor", "decay_epochs"), decays)
+        for needed in (of_restarts, of_decays, {"final_fraction": ("cosine", *restarts)}):
+            refuse_idle(self, "training.schedule", "kind", needed)
+        return self
 
 
 class EarlyStoppingConfig(Section):
@@ -149,12 +156,9 @@ class TrainingConfig(Section):
     )
 
     @model_validator(mode="after")
-    def _decays_by_adamw(self) -> TrainingConfig:
-        if self.weight_decay and self.optimizer != "adamw":
-            raise UserError(
-                f"training.weight_decay = {self.weight_decay:g} with optimizer {self.optimizer}, which has none",
-                "take optimizer: adamw",
-            )
+    def _nothing_idle(self) -> TrainingConfig:
+        refuse_idle(self, "training", "optimizer", {"weight_decay": ["adamw"]})
+        refuse_idle(self, "training", "loss", {"focal_gamma": ["focal"], "generalised_q": ["generalised"]})
         return self
 
     @model_validator(mode="after")

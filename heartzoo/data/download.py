@@ -170,10 +170,12 @@ def _file_names(database: Database, records: Iterable[str]) -> list[str]:
 
 
 def _found_records(database: Database) -> tuple[str, ...]:
-    """Records of which at least one file is in the cache."""
+    """Records of which at least one file is in the cache, or in a folder that is linked there."""
     target = folder(database)
-    paths = (path for extension in database.extensions for path in target.rglob(f"[!.]*.{extension}"))
-    return tuple(sorted({path.relative_to(target).with_suffix("").as_posix() for path in paths}))
+    endings = tuple(f".{extension}" for extension in database.extensions)
+    files = (Path(home) / name for home, _, names in os.walk(target, followlinks=True) for name in names)
+    found = (path.relative_to(target) for path in files if path.suffix in endings and not path.name.startswith("."))
+    return tuple(sorted({path.with_suffix("").as_posix() for path in found}))
 
 
 def _require(database: Database, names: list[str]) -> None:

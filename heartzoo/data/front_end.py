@@ -77,7 +77,10 @@ class _Given:
     """R peaks that were known before."""
 
     def __init__(self, peaks: np.ndarray) -> None:
-        self._peaks = np.asarray(peaks, np.int64)
+        given = np.asarray(peaks)
+        if len(fractions := given[~(given == np.floor(given))]):
+            raise UserError(f"expected R peaks in samples, found {fractions[0]}", "multiply seconds by fs, and round")
+        self._peaks = given.astype(np.int64)
         if self._peaks.ndim != 1 or (np.diff(self._peaks) < 0).any() or (self._peaks < 0).any():
             raise UserError("expected R peaks as ascending samples of the signal", "sort them")
         self.settled = 0
@@ -87,4 +90,9 @@ class _Given:
         return self._peaks[(self._peaks >= before) & (self._peaks < self.settled)]
 
     def finish(self) -> np.ndarray:
-        return self._peaks[self._peaks >= self.settled]
+        if len(after := self._peaks[self._peaks >= self.settled]):
+            raise UserError(
+                f"expected R peaks in samples of the signal, found {after[0]:,} of {self.settled:,}",
+                "give both at the same sampling rate",
+            )
+        return after

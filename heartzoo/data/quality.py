@@ -118,11 +118,13 @@ class Quality:
 
 def _marks(x: np.ndarray, high: np.ndarray, fs: float) -> np.ndarray:
     """Index into :data:`MARKS` of each second; both of shape (seconds, samples)."""
-    off = np.isnan(x).mean(axis=1) >= MISSING_SHARE
-    x = np.where(np.isnan(x), x[:, :1], x)
-    x = np.where(np.isnan(x), 0.0, x)
+    missing = ~np.isfinite(x)
+    off = missing.mean(axis=1) >= MISSING_SHARE
+    x = np.where(missing, np.where(missing.all(axis=1, keepdims=True), 0.0, np.nan), x)
+    middle = np.nanmedian(x, axis=1, keepdims=True)
+    x = np.where(np.isnan(x), middle, x)  # which is neither held nor far
     span = np.ptp(x, axis=1)
-    far = np.abs(x - np.median(x, axis=1, keepdims=True)) >= SATURATED_MV
+    far = np.abs(x - middle) >= SATURATED_MV
     steady = (np.diff(x, axis=1) == 0) & far[:, 1:]
     length = max(math.ceil(SATURATED_S * fs) - 1, 1)
     held = np.any(np.all(np.lib.stride_tricks.sliding_window_view(steady, length, axis=1), axis=2), axis=1)

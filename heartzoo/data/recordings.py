@@ -6,6 +6,7 @@ other is the name of a WFDB record, with or without an ending.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -199,6 +200,8 @@ def _needed_fs(path: Path, fs: float | None, unit: str) -> tuple[float, float]:
     """The sampling rate and mV per unit of a file that tells neither."""
     if fs is None:
         raise UserError(f"{path} does not tell its sampling rate", "give it in Hz with --fs")
+    if not (math.isfinite(fs) and fs >= 1):
+        raise UserError(f"expected the sampling rate of {path} in Hz, found {fs:g}", "give it in Hz with --fs")
     return fs, millivolts_per(unit)
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 WINDOW_S = 10.0
 BEAT_LENGTH = 1.2  # of the window's median R-R interval
 RESAMPLING_REACH = 10  # samples of the slower rate, to either side
+KAISER_BETA = 5.0  # this and the reach are scipy.signal.resample_poly's
 
 
 def resample(x: np.ndarray, fs: float, target_fs: float) -> np.ndarray:
@@ -28,13 +29,14 @@ def resample(x: np.ndarray, fs: float, target_fs: float) -> np.ndarray:
     Returns:
         float64, shape (ceil(samples * target_fs / fs),).
     """
-    ratio = _ratio(fs, target_fs)
+    ratio = resampling_ratio(fs, target_fs)
     if ratio == 1:
         return np.asarray(x, np.float64)
     return dsp.resample_poly(np.asarray(x, np.float64), ratio.numerator, ratio.denominator, padtype="edge")
 
 
-def _ratio(fs: float, target_fs: float) -> Fraction:
+def resampling_ratio(fs: float, target_fs: float) -> Fraction:
+    """``target_fs / fs`` in whole numbers of at most 10,000."""
     return (Fraction(target_fs) / Fraction(fs)).limit_denominator(10_000)
 
 
@@ -102,13 +104,13 @@ class Resampler:
     """
 
     def __init__(self, fs: float, target_fs: float) -> None:
-        ratio = _ratio(fs, target_fs)
+        ratio = resampling_ratio(fs, target_fs)
         self._up, self._down = ratio.numerator, ratio.denominator
         longer = max(self._up, self._down)
-        self._reach = (
-            RESAMPLING_REACH * longer if longer > 1 else 0
-        )  # taps on either side of the middle one, as in resample_poly
-        taps = dsp.firwin(2 * self._reach + 1, 1 / longer, window=("kaiser", 5.0)) if self._reach else np.ones(1)
+        # taps on either side of the middle one, as in resample_poly
+        self._reach = RESAMPLING_REACH * longer if longer > 1 else 0
+        window = ("kaiser", KAISER_BETA)
+        taps = dsp.firwin(2 * self._reach + 1, 1 / longer, window=window) if self._reach else np.ones(1)
         front = np.zeros(-self._reach % self._down)  # so that the middle one is on the grid of the outputs
         self._taps, self._middle = np.concatenate([front, self._up * taps]), self._reach + len(front)
         self._x, self._last = np.zeros(0), 0.0

@@ -40,9 +40,9 @@ def write_firmware(name: str, out: Path, recording_hz: float | None = None, zoo:
     """
     model = load_tflite(name, zoo=zoo)
     settings = settings_of(model, recording_hz)
+    _check_folder(out)
     arena = _arena_bytes(model)
     files = _files(settings, model, arena)
-    _check_folder(out, files)
     page = readme(settings, delay(settings.contract), arena, len(_content(model)), _measured(files))
     files["README.md"] = page.encode()
     for path, content in files.items():
@@ -66,7 +66,7 @@ def preprocessing_cost(name: str, recording_hz: float | None = None, zoo: Path |
     measured = _measured(_files(settings, model, _arena_bytes(model)))
     if measured is None:
         raise UserError(
-            f"{measurement.COMPILER} and {measurement.EMULATOR} are not both installed",
+            f"{measurement.COMPILER}, its C library and {measurement.EMULATOR} are not all installed",
             "install them: Debian has gcc-arm-none-eabi, libnewlib-arm-none-eabi and qemu-system-arm",
         )
     return Preprocessing(
@@ -96,8 +96,9 @@ def _arena_bytes(model: PublishedModel) -> int:
     return found * 3 // 2
 
 
-def _check_folder(out: Path, files: dict[str, bytes]) -> None:
-    if out.is_dir() and any(out.iterdir()) and not any((out / path).is_file() for path in files):
+def _check_folder(out: Path) -> None:
+    # a Makefile may be anybody's, this name is ours
+    if out.is_dir() and any(out.iterdir()) and not (out / "heartzoo_config.h").is_file():
         raise UserError(f"{out} holds something else", "name a new folder with --out")
 
 

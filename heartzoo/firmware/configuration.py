@@ -11,10 +11,13 @@ from heartzoo.contract import delay
 from heartzoo.data import detection, template
 from heartzoo.data.detection import BAND_HZ, LEARNING_S, LOOK_AHEAD_S, REFRACTORY_S
 from heartzoo.data.rr import ENTROPY_EDGES, FEATURES
-from heartzoo.firmware.settings import HALF_TAPS, Settings, section, sections, taps
+from heartzoo.data.signal import RESAMPLING_REACH
+from heartzoo.errors import UserError
+from heartzoo.firmware.settings import Settings, section, sections, taps
 from heartzoo.flatbuffer import TensorFacts
 from heartzoo.prevalence import MEMORY_BEATS
 
+MOST_PENDING = 255  # heartzoo_peaks.h counts in a byte
 SLACK = 4  # samples that may come before a beat is asked for
 LONG_HISTORY = ("pre_quantile70", "pre_slow", "post_slow")
 SHAPES = list(template.TEMPLATE_FEATURES)[:9]
@@ -43,7 +46,7 @@ def config_header(settings: Settings) -> str:
 def _macros(settings: Settings) -> dict[str, object]:
     contract, ratio = settings.contract, settings.ratio
     up, down = ratio.numerator, ratio.denominator
-    half = HALF_TAPS * max(up, down)
+    half = RESAMPLING_REACH * max(up, down)
     rr, of_template = contract.rr_features, contract.template_features
     found: dict[str, object] = {
         "HEARTZOO_RECORDING_HZ": f"{settings.recording_hz}u",
@@ -69,13 +72,26 @@ def _macros(settings: Settings) -> dict[str, object]:
         "HEARTZOO_HISTORY": _history(settings),
         "HEARTZOO_NEEDED_AFTER": _needed(settings)[1],
         "HEARTZOO_SIGNAL": _signal_samples(settings),
-        "HEARTZOO_PENDING": math.ceil((LEARNING_S + _needed(settings)[1] / contract.fs) / REFRACTORY_S) + 3,
+        "HEARTZOO_PENDING": _pending(settings),
     }
     found |= {f"HEARTZOO_{name.upper()}": number for number, name in enumerate(FEATURES)}
     found |= _detector_macros(settings)
     found |= _template_macros(settings)
     found |= _tensor_macros(settings)
     return found
+
+
+def _pending(settings: Settings) -> int:
+    """How many R peaks may wait for what follows them.
+
+    Raises:
+        UserError: more than the C sources can count.
+    """
+    after_s = _needed(settings)[1] / settings.contract.fs
+    pending = math.ceil((LEARNING_S + after_s) / REFRACTORY_S) + 3
+    if pending > MOST_PENDING:
+        raise UserError(f"{settings.name} waits for {after_s:g} s after an R peak", "take a model of shorter frames")
+    return pending
 
 
 def _history(settings: Settings) -> int:
@@ -102,7 +118,7 @@ def _needed(settings: Settings) -> tuple[int, int]:
 def _signal_samples(settings: Settings) -> int:
     """How many samples are kept: a recording's end brings several at once."""
     up, down = settings.ratio.numerator, settings.ratio.denominator
-    at_once = HALF_TAPS * max(up, down) // down + SLACK
+    at_once = RESAMPLING_REACH * max(up, down) // down + SLACK
     if settings.contract.cut == "rhythm":
         return settings.contract.frame + at_once
     before, after = _needed(settings)

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 COMPILER, SIZE, EMULATOR = "arm-none-eabi-gcc", "arm-none-eabi-size", "qemu-system-arm"
@@ -48,13 +49,24 @@ class BoardRun:
 
 
 def can_compile() -> bool:
-    """Whether the cross-compiler is installed."""
-    return shutil.which(COMPILER) is not None
+    """Whether the cross-compiler is installed, with its C library."""
+    return _builds("-c")
 
 
 def can_emulate() -> bool:
-    """Whether the emulator is, too."""
-    return can_compile() and shutil.which(EMULATOR) is not None
+    """Whether it links for the emulated board, too, and the emulator is installed."""
+    return shutil.which(EMULATOR) is not None and _builds("--specs=rdimon.specs", "-nostartfiles", "-lm")
+
+
+@cache
+def _builds(*flags: str) -> bool:
+    """Whether a program of one line builds: distributions keep compiler and C library in packages of their own."""
+    if shutil.which(COMPILER) is None:
+        return False
+    program = "#include <math.h>\n#include <stdio.h>\nint main(void) { return 0; }\n"
+    with tempfile.TemporaryDirectory() as build:
+        command = [COMPILER, *CORES["Cortex-M4F"], "-x", "c", "-", *flags, "-o", "program"]
+        return subprocess.run(command, input=program, cwd=build, capture_output=True, text=True).returncode == 0
 
 
 def sizes(folder: Path, core: str) -> Sizes:

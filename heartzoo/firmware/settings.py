@@ -9,12 +9,10 @@ import numpy as np
 from scipy import signal as dsp
 
 from heartzoo.config import InputConfig
+from heartzoo.config.export import HIGHEST_HZ, LOWEST_HZ
+from heartzoo.data.signal import KAISER_BETA, RESAMPLING_REACH, resampling_ratio
 from heartzoo.errors import UserError
 from heartzoo.flatbuffer import ModelFacts
-
-SLOWEST_HZ, FASTEST_HZ = 100, 1000
-HALF_TAPS = 10  # scipy.signal.resample_poly's, times the larger of up and down
-KAISER_BETA = 5.0
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class Settings:
     @property
     def ratio(self) -> Fraction:
         """The model's sampling rate divided by the recording's."""
-        return Fraction(self.contract.fs) / self.recording_hz
+        return resampling_ratio(self.recording_hz, self.contract.fs)
 
     @property
     def takes_template(self) -> bool:
@@ -74,9 +72,9 @@ def check(contract: InputConfig, name: str, recording_hz: float | None) -> int:
             "take a model with another cut, such as those named -rr- or -res-",
         )
     hz = contract.fs if recording_hz is None else recording_hz
-    if not (SLOWEST_HZ <= hz <= FASTEST_HZ and hz == int(hz)):
+    if not (LOWEST_HZ <= hz <= HIGHEST_HZ and hz == int(hz)):
         raise UserError(
-            f"a sampling rate of {hz:g} Hz; expected {SLOWEST_HZ} to {FASTEST_HZ}, a whole number",
+            f"a sampling rate of {hz:g} Hz; expected {LOWEST_HZ:g} to {HIGHEST_HZ:g}, a whole number",
             "resample the recording",
         )
     return int(hz)
@@ -89,7 +87,7 @@ def taps(ratio: Fraction) -> np.ndarray:
         float64, shape (1 + 10 times the larger of up and down,).
     """
     longest = max(ratio.numerator, ratio.denominator)
-    half = HALF_TAPS * longest
+    half = RESAMPLING_REACH * longest
     whole = dsp.firwin(2 * half + 1, 1 / longest, window=("kaiser", KAISER_BETA)) * ratio.numerator
     return np.asarray(whole[half:])
 

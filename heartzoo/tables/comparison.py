@@ -225,7 +225,7 @@ def _file(row: Row) -> tuple[str, ...]:
 
 def _first(metrics: Metrics) -> Evaluation:
     """The file's result on the first test split."""
-    return next(e for e in metrics.evaluations if e.of_file)
+    return metrics.first
 
 
 def _on_random_split(e: Evaluation) -> str:

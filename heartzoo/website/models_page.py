@@ -65,7 +65,7 @@ def models_page(models: list[Entry]) -> str:
 
 
 def _first(entry: Entry) -> Evaluation:
-    return next(e for e in entry.metrics.evaluations if e.of_file)
+    return entry.metrics.first
 
 
 def _options(values: list[str]) -> str:

@@ -51,7 +51,7 @@ def task_page(name: str, models: list[Entry]) -> str:
 
 
 def _first(entry: Entry) -> Evaluation:
-    return next(e for e in entry.metrics.evaluations if e.of_file)
+    return entry.metrics.first
 
 
 def _figure(entry: Entry) -> float:

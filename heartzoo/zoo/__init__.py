@@ -95,7 +95,7 @@ class Entry:
         return metrics_file.read(self.path("metrics.json"))
 
 
-def list_models(pattern: str = "*", zoo: Path | None = None) -> list[str]:
+def list_models(pattern: str = "*", zoo: Path | str | None = None) -> list[str]:
     """Names of the models of a zoo that match a shell pattern and are not withdrawn, sorted.
 
     Args:
@@ -105,7 +105,7 @@ def list_models(pattern: str = "*", zoo: Path | None = None) -> list[str]:
     return [name for name in newest(entries(zoo)) if fnmatch(name, pattern)]
 
 
-def entries(zoo: Path | None = None) -> list[IndexEntry]:
+def entries(zoo: Path | str | None = None) -> list[IndexEntry]:
     """Every version of a zoo.
 
     Args:
@@ -114,6 +114,7 @@ def entries(zoo: Path | None = None) -> list[IndexEntry]:
     Raises:
         UserError: the folder is none of a zoo, or its index is damaged or of a newer schema.
     """
+    zoo = Path(zoo) if zoo else None
     if zoo and not (zoo / "index.json").is_file():
         a_url = ":/" in str(zoo)  # Path has made one slash of two
         raise UserError(
@@ -126,7 +127,7 @@ def entries(zoo: Path | None = None) -> list[IndexEntry]:
     return listed + ([] if zoo else [entry for entry in read_index(downloads()) if entry.label not in labels])
 
 
-def find(name: str, zoo: Path | None = None) -> Entry:
+def find(name: str, zoo: Path | str | None = None) -> Entry:
     """Look up ``NAME`` (its newest version that is not withdrawn) or ``NAME@VERSION``.
 
     Args:
@@ -137,8 +138,9 @@ def find(name: str, zoo: Path | None = None) -> Entry:
         UserError: no such model or version; the nearest is named. All versions are withdrawn.
     """
     found = choose(name, entries(zoo))
-    own = found in read_index(zoo or zoo_folder())
-    folder = (zoo or zoo_folder()) if own else downloads()
+    folder = Path(zoo) if zoo else zoo_folder()
+    if found not in read_index(folder):
+        folder = downloads()
     files = {file: facts.model_dump() for file, facts in found.files.items()}
     return Entry(found.name, found.version, folder / found.name / found.version, files, found.withdrawn)
 
@@ -168,7 +170,7 @@ def downloads() -> Path:
     return cache_dir() / "zoo"
 
 
-def info(name: str, zoo: Path | None = None) -> dict[str, Any]:
+def info(name: str, zoo: Path | str | None = None) -> dict[str, Any]:
     """What a zoo knows of a model: configuration, metrics and files.
 
     Args:
@@ -192,7 +194,7 @@ def info(name: str, zoo: Path | None = None) -> dict[str, Any]:
     }
 
 
-def load(name: str, zoo: Path | None = None) -> keras.Model:
+def load(name: str, zoo: Path | str | None = None) -> keras.Model:
     """Load a model's float network, in safe mode, for inference or retraining.
 
     Args:
@@ -305,7 +307,7 @@ class PublishedModel:
         return [self.classes[index] for index in self.probabilities(examples.frames, rr).argmax(axis=1)]
 
 
-def load_tflite(name: str, runtime: Runtime | None = None, zoo: Path | None = None) -> PublishedModel:
+def load_tflite(name: str, runtime: Runtime | None = None, zoo: Path | str | None = None) -> PublishedModel:
     """Load a model's int8 file.
 
     Args:

@@ -164,7 +164,7 @@ def describe(configuration: dict[str, Any], metrics: Metrics, files: dict[str, d
     from heartzoo.data.splits import get_split
     from heartzoo.tasks import TASKS
 
-    first = next(e for e in metrics.evaluations if e.of_file)
+    first = metrics.first
     parent = next(e for e in metrics.evaluations if not e.of_file and e.split == first.split)
     value, (low, high) = headline(first, metrics.task)
     data = configuration["config"]["data"]

@@ -30,8 +30,9 @@ def check_free(zoo: Path, name: str, version: str) -> None:
 
 
 def next_version(zoo: Path, name: str) -> str:
-    """1.0.0 for a new model, else the newest version with its minor number raised."""
+    """1.0.0 for a new model, else the newest version, here or listed, with its minor number raised."""
     present = [path.name for path in (zoo / name).glob("*") if VERSION.match(path.name)]
+    present += [entry.version for entry in read_index(zoo) if entry.name == name]
     if not present:
         return "1.0.0"
     major, minor, _ = version_key(max(present, key=version_key))
@@ -109,7 +110,7 @@ def publish_to(
 
     Args:
         target: the folder; made if absent.
-        names: ``NAME`` (all its versions) or ``NAME@VERSION``; default everything.
+        names: ``NAME`` (all its versions) or ``NAME@VERSION``; default everything that is there.
         zoo: the zoo's folder; default :func:`heartzoo.zoo.zoo_folder`.
         served: what a host serves already, if the folder is to be copied over what is there: it gets the files of new
             versions alone, and an index of all.
@@ -123,7 +124,8 @@ def publish_to(
     """
     source = zoo or zoo_folder()
     listed = read_index(source)
-    chosen = [entry for name in names for entry in _versions(name, listed)] if names else listed
+    here = [entry for entry in listed if (source / entry.name / entry.version).is_dir()]
+    chosen = [entry for name in names for entry in _versions(name, listed)] if names else here
     if not chosen:
         raise UserError(f"{source} holds no model", "name a zoo with --zoo")
     if problems := [
@@ -172,21 +174,17 @@ def _versions(name: str, listed: list[IndexEntry]) -> list[IndexEntry]:
 
 
 def write_index(zoo: Path, known: Sequence[IndexEntry] = ()) -> None:
-    """Write ``index.json`` from the entries on disk. It holds nothing that they do not, but for what was withdrawn.
+    """Write ``index.json``: what is known, and what else lies on disk.
 
     Args:
         zoo: the zoo's folder.
-        known: entries that are kept as they are, so that files damaged since stay so.
+        known: entries that are kept as they are: files damaged since stay so, and a version that is listed without
+            its files, as most are in an installed package, stays listed.
     """
-    kept = {(model.name, model.version): model for model in known}
-    models = []
-    for path in sorted(zoo.glob("*/*/configuration.json")):
-        name, version = path.parent.parent.name, path.parent.name
-        if model := kept.get((name, version)):
-            models.append(model)
-        elif VERSION.match(version):
-            models.append(entry_on_disk(path.parent))
-    zoo_index.write(zoo, models)
+    labels = {model.label for model in known}
+    folders = (path.parent for path in zoo.glob("*/*/configuration.json"))
+    others = (path for path in folders if VERSION.match(path.name) and f"{path.parent.name}@{path.name}" not in labels)
+    zoo_index.write(zoo, [*known, *map(entry_on_disk, others)])
 
 
 def rewrite_cards(zoo: Path) -> list[str]:

@@ -19,10 +19,17 @@ from heartzoo.zoo.index import IndexEntry, entry_on_disk
 
 @dataclass(frozen=True)
 class Verified:
-    """What was found out about a version: nothing wrong where ``problems`` is empty."""
+    """What was found out about a version: nothing wrong where ``problems`` is empty.
+
+    Attributes:
+        label: ``NAME@VERSION``.
+        problems: a sentence each.
+        here: False where the version is listed and has no folder, as most in an installed package.
+    """
 
     label: str
     problems: tuple[str, ...]
+    here: bool = True
 
 
 def verify(zoo: Path, names: Sequence[str] = ()) -> list[Verified]:
@@ -34,17 +41,19 @@ def verify(zoo: Path, names: Sequence[str] = ()) -> list[Verified]:
 
     Args:
         zoo: the zoo's folder.
-        names: ``NAME`` or ``NAME@VERSION``; default every version, and folders that the index does not know.
+        names: ``NAME`` or ``NAME@VERSION``, whose files must be there; default every version, and folders that the
+            index does not know.
 
     Raises:
         UserError: no such model or version, or the index is damaged.
     """
     listed = read_index(zoo)
     chosen = [choose(name, listed) for name in names] or listed
-    found = [
-        Verified(entry.label, tuple(f"{entry.label}: {problem}" for problem in _problems(zoo, entry)))
-        for entry in track(chosen, len(chosen), "verify")
-    ]
+    found = []
+    for entry in track(chosen, len(chosen), "verify"):
+        here = bool(names) or (zoo / entry.name / entry.version).is_dir()
+        problems = (f"{entry.label}: {problem}" for problem in _problems(zoo, entry)) if here else ()
+        found.append(Verified(entry.label, tuple(problems), here))
     if not names:
         known = {(entry.name, entry.version) for entry in listed}
         for path in sorted(zoo.glob("*/*/configuration.json")):
@@ -171,7 +180,7 @@ def recompute(zoo: Path, name: str, present_only: bool = False, jobs: int | None
 
     entry = find(name, zoo)
     label = f"{entry.name}@{entry.version}"
-    stated = next(e for e in entry.metrics.evaluations if e.of_file)
+    stated = entry.metrics.first
     runtime = stated.runtime if stated.runtime in ("reference", "xnnpack") else None
     subject = tflite_subject(entry.config, entry.path("model.tflite").read_bytes(), stated.seed, runtime, jobs)
     results = evaluate(subject, get_split(stated.split), present_only)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -15,8 +16,8 @@ from ai_edge_litert import schema_py_generated as schema
 from heartzoo import metrics_file
 from heartzoo.cards import card
 from heartzoo.errors import UserError
-from heartzoo.firmware import preprocessing_cost, write_firmware
-from heartzoo.firmware.measurement import CORES, can_compile, can_emulate, run_on_board, sizes
+from heartzoo.firmware import measurement, preprocessing_cost, write_firmware
+from heartzoo.firmware.measurement import COMPILER, CORES, EMULATOR, can_compile, can_emulate, run_on_board, sizes
 from heartzoo.firmware.sources import sources
 from heartzoo.zoo import find
 from heartzoo.zoo.index import entry_on_disk, write
@@ -138,9 +139,26 @@ def test_the_readme_states_costs_delay_and_use(folder):
         assert part in text
 
 
+def test_a_compiler_without_its_library_measures_nothing(tmp_path, monkeypatch):
+    for tool in (COMPILER, EMULATOR):
+        path = tmp_path / "bin" / tool
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("#!/bin/sh\necho 'fatal error: math.h: No such file or directory' >&2\nexit 1\n")
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+    measurement._builds.cache_clear()
+    try:
+        write_firmware("arr-5-rr-xs", tmp_path / "out")
+        with pytest.raises(UserError, match="not all installed"):
+            preprocessing_cost("arr-5-rr-xs", 360)
+    finally:
+        measurement._builds.cache_clear()
+    assert "were not measured" in (tmp_path / "out" / "README.md").read_text()
+
+
 def test_what_is_measured_goes_into_metrics():
     if not can_emulate():
-        with pytest.raises(UserError, match="not both installed"):
+        with pytest.raises(UserError, match="not all installed"):
             preprocessing_cost("arr-5-rr-xs", 360)
         pytest.skip("arm-none-eabi-gcc and qemu-system-arm are not both installed")
     cost = preprocessing_cost("arr-5-rr-xs", 360)
@@ -183,11 +201,12 @@ def test_a_mistake_writes_nothing(arguments, problem, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_of_something_else_is_left_alone(tmp_path):
-    (tmp_path / "letter.txt").write_text("dear")
+@pytest.mark.parametrize("name", ["letter.txt", "Makefile"])
+def test_a_folder_of_something_else_is_left_alone(name, tmp_path):
+    (tmp_path / name).write_text("dear")
     with pytest.raises(UserError, match="holds something else"):
         write_firmware("arr-5-rr-xs", tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+    assert [path.name for path in tmp_path.iterdir()] == [name] and (tmp_path / name).read_text() == "dear"
 
 
 def test_an_operator_that_tflite_micro_lacks_is_one_line(tmp_path):
