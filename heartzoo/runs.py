@@ -21,8 +21,10 @@ from heartzoo.compression.steps import check_steps, compress_seed
 from heartzoo.config import Config
 from heartzoo.config.compression import SELF, DistillConfig
 from heartzoo.config.file import load_config
+from heartzoo.data.splits import get_split
 from heartzoo.data.training_set import TrainingSet, load_training_set
 from heartzoo.errors import UserError
+from heartzoo.evaluation import refuse_known_people
 from heartzoo.files import lock, write_bytes, write_json
 from heartzoo.training import build_model, train_seed
 from heartzoo.zoo import find
@@ -53,6 +55,8 @@ def _train(config: Config, out: Path, resume: bool, begin: Callable[[], None]) -
     with _without_tensorflow():
         build_model(config)  # before minutes of preparation, and before the folder is there
         check_steps(config)
+        for name in config.data.test:
+            refuse_known_people(config, get_split(name))
         with lock(out / "run"):
             _check_run(config, out, resume)
             teachers = {name: find_teachers(name, config) for name in _teachers_to_ask(config, out)}

@@ -8,7 +8,7 @@ from typing import Any
 from heartzoo.cards.front_matter import training_databases, weights_licence
 from heartzoo.cards.tables import yaml_block
 from heartzoo.config.file import parse_config
-from heartzoo.data.databases import DATABASES
+from heartzoo.data.databases import DATABASES, HEARTBEAT_CSV
 from heartzoo.data.splits import get_split
 from heartzoo.metrics_file import Evaluation, Metrics
 from heartzoo.tasks import TASKS
@@ -137,12 +137,19 @@ def risks(configuration: dict[str, Any], metrics: Metrics) -> str:
         return "\n".join(f"- {line}" for line in [*lines, "Nothing here tells how it does on people."] if line)
     lines += [
         _people(first),
-        "Trained on one lead of two-lead Holter recordings of a few dozen people, most of them ill; other leads, "
-        "electrodes, populations and noise may give other results.",
+        _trained_on(configuration),
         RHYTHM_LIMITS if TASKS[metrics.task].of_rhythm else BEAT_LIMITS,
         "The design of heartzoo's networks was informed by published results on DS2.",
     ]
     return "\n".join(f"- {line}" for line in lines if line)
+
+
+def _trained_on(configuration: dict[str, Any]) -> str:
+    names = {database.name for database in training_databases(configuration)}
+    holter = "one lead of two-lead Holter recordings of a few dozen people, most of them ill"
+    people = len({*configuration["splits"]["training_patients"], *configuration["splits"]["validation_patients"]})
+    what = holter if names <= {"mitdb", "svdb", HEARTBEAT_CSV} else f"recordings of {people:,} people"
+    return f"Trained on {what}; other leads, electrodes, populations and noise may give other results."
 
 
 def _failing_classes(e: Evaluation) -> list[str]:

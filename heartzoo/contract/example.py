@@ -36,14 +36,14 @@ def example(config: Config, content: bytes) -> dict[str, Any] | None:
         content: the bytes of its .tflite file.
 
     Returns:
-        What goes into ``configuration.json``; None for a database of single beats.
+        What goes into ``configuration.json``; None where the recordings are the user's own, which nobody else has.
 
     Raises:
         UserError: the training recordings are neither here nor to be had, or the disk is full.
     """
     split = get_split(config.data.train[0])
     database = get_database(split.database)
-    if database.extensions == ("csv",):
+    if database.source == "user":
         return None
     names = split_records(split)[:READ_RECORDS]
     margin = round(config.training.augmentation.shift_s * config.input.fs)

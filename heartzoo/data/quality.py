@@ -21,6 +21,7 @@ from heartzoo.data.signal import Butterworth
 MISSING_SHARE = 0.1
 FLAT_MV, NOISE_MV, NOISE_HZ, LARGEST_MV = 0.01, 0.05, 30.0, 10.0
 SATURATED_S, SATURATED_MV = 0.04, 1.0
+MOST_MV = 1e6  # beyond 1,000 V nothing was measured: a damaged value, missing as NaN is
 MARKS = ("", "lead off", "flat line", "saturated", "noise")
 
 
@@ -36,6 +37,8 @@ class Stretch:
 class Gaps:
     """Fills missing samples of a signal that comes in pieces with the last value before them, at its start the first.
 
+    Missing is what is NaN, infinite or larger than :data:`MOST_MV`.
+
     Attributes:
         missing: how many samples were missing so far.
     """
@@ -47,7 +50,7 @@ class Gaps:
 
     def push(self, x: np.ndarray) -> np.ndarray:
         """Fill the next samples. Nothing comes while none of the signal's values is known."""
-        bad = ~np.isfinite(x)
+        bad = ~(np.abs(x) <= MOST_MV)
         self.missing += int(bad.sum())
         if self._last is None:
             if bad.all():
@@ -118,7 +121,7 @@ class Quality:
 
 def _marks(x: np.ndarray, high: np.ndarray, fs: float) -> np.ndarray:
     """Index into :data:`MARKS` of each second; both of shape (seconds, samples)."""
-    missing = ~np.isfinite(x)
+    missing = ~(np.abs(x) <= MOST_MV)
     off = missing.mean(axis=1) >= MISSING_SHARE
     x = np.where(missing, np.where(missing.all(axis=1, keepdims=True), 0.0, np.nan), x)
     middle = np.nanmedian(x, axis=1, keepdims=True)

@@ -10,6 +10,7 @@ from heartzoo.cheader import float_literal, wrapped_array
 from heartzoo.contract import delay
 from heartzoo.data import detection, template
 from heartzoo.data.detection import BAND_HZ, LEARNING_S, LOOK_AHEAD_S, REFRACTORY_S
+from heartzoo.data.quality import MOST_MV
 from heartzoo.data.rr import ENTROPY_EDGES, FEATURES
 from heartzoo.data.signal import RESAMPLING_REACH
 from heartzoo.errors import UserError
@@ -32,7 +33,7 @@ def config_header(settings: Settings) -> str:
         "",
         "#include <stdint.h>",
         "",
-        *(f"#define {name} {value}" for name, value in _macros(settings).items()),
+        *_definitions(_macros(settings)),
         "",
         f"typedef {settings.facts.signal.dtype}_t heartzoo_value; /* of the network's inputs and outputs */",
         "",
@@ -43,6 +44,15 @@ def config_header(settings: Settings) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _definitions(macros: dict[str, object]) -> list[str]:
+    """A line for each; one that the compiler's command line gives stays as it is given there."""
+    lines = []
+    for name, value in macros.items():
+        line = f"#define {name} {value}"
+        lines += [f"#ifndef {name}", line, "#endif"] if name == "HEARTZOO_DETECTS" else [line]
+    return lines
+
+
 def _macros(settings: Settings) -> dict[str, object]:
     contract, ratio = settings.contract, settings.ratio
     up, down = ratio.numerator, ratio.denominator
@@ -50,6 +60,7 @@ def _macros(settings: Settings) -> dict[str, object]:
     rr, of_template = contract.rr_features, contract.template_features
     found: dict[str, object] = {
         "HEARTZOO_RECORDING_HZ": f"{settings.recording_hz}u",
+        "HEARTZOO_MOST_MV": float_literal(MOST_MV),
         "HEARTZOO_HZ": float_literal(contract.fs),
         "HEARTZOO_RESAMPLES": int(ratio != 1),
         "HEARTZOO_UP": up,

@@ -48,7 +48,9 @@ the network's quantized inputs, `heartzoo_decide(&state.prevalence, outputs)` ma
 outputs, once for each beat.
 
 - `sure` is 0 where the confidence is below the model's threshold ({threshold}): who can abstain does so.
-- A sample is 1 mV for 1.0f; NaN, where one is missing, is taken as the sample before it.
+- A sample is 1 mV for 1.0f; NaN, where one is missing, is taken as the sample before it. Give NaN while a lead is off
+  and while the converter is at its rail: the steps there and back look like large beats, and what is learned of the
+  patient from them makes labels wrong for minutes.
 - Positions count to 2^31 samples, which is {days} days: call `heartzoo_start()` anew before.
 - Everything is in float; nothing allocates; one `heartzoo_state` for each lead. Call `heartzoo_next()` until it gives
   NULL after every sample, as `heartzoo_classify()` does.
@@ -106,7 +108,8 @@ def readme(settings: Settings, delay: dict[str, Any], arena: int, model_bytes: i
     """
     of_beats = settings.contract.cut != "rhythm"
     given = (
-        "- To take R peaks of another detector, set `HEARTZOO_DETECTS` to 0 and call `heartzoo_add_peak()`.\n"
+        "- To take R peaks of another detector, compile everything with `-DHEARTZOO_DETECTS=0` and call\n"
+        "  `heartzoo_add_peak()`. `make clean test CFLAGS=-DHEARTZOO_DETECTS=0` gives the golden recording's.\n"
         if settings.detects
         else ""
     )

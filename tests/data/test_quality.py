@@ -72,9 +72,9 @@ def test_gaps_keep_the_last_value() -> None:
     gaps, nan = Gaps(), np.nan
     assert gaps.push(np.array([nan, nan])).tolist() == []
     assert gaps.push(np.array([nan, 2.0, nan, 3.0])).tolist() == [2.0, 2.0, 2.0, 2.0, 2.0, 3.0]
-    assert gaps.push(np.array([nan, np.inf])).tolist() == [3.0, 3.0]
+    assert gaps.push(np.array([nan, np.inf, -3e38])).tolist() == [3.0, 3.0, 3.0]
     assert gaps.finish().tolist() == []
-    assert (gaps.missing, gaps.push(np.zeros(0)).tolist()) == (6, [])
+    assert (gaps.missing, gaps.push(np.zeros(0)).tolist()) == (7, [])
 
 
 def test_a_signal_without_values_becomes_zeros() -> None:

@@ -129,8 +129,8 @@ def test_missing_samples_are_those_before_them(build, model):
     gaps, filled = record.signal.copy(), record.signal.copy()
     for start, stop in ((0, 20), (2000, 2600), (7480, 7500)):
         gaps[start:stop], filled[start:stop] = np.nan, filled[start - 1 if start else stop]
-    gaps[2600] = np.inf
-    filled[2600] = filled[2599]
+    gaps[2600:2602] = np.inf, 3e38
+    filled[2600:2602] = filled[2599]
     built = build(model, 250)
     for found, want in zip(built.run(gaps, np.zeros(0)), built.run(filled, np.zeros(0)), strict=True):
         assert len(found) > 20 and (found == want).all()

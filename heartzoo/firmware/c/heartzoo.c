@@ -48,7 +48,7 @@ static void push(heartzoo_state *state, float millivolts) {
 }
 
 void heartzoo_push(heartzoo_state *state, float millivolts) {
-  if (!isfinite(millivolts)) {
+  if (!(fabsf(millivolts) <= HEARTZOO_MOST_MV)) { /* or NaN */
     if (!state->samples) {
       state->missing++; /* until a first value is known */
       return;

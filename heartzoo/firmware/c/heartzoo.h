@@ -77,7 +77,8 @@ typedef struct {
 
 void heartzoo_start(heartzoo_state *state);
 
-/* Take one sample of the recording, in mV. NaN, or infinity, is taken as the sample before it. */
+/* Take one sample of the recording, in mV. NaN, infinity or 1,000 V and more is taken as the sample before it.
+ * Give NaN while a lead is off or the converter is at its rail: steps to the rail and back look like beats. */
 void heartzoo_push(heartzoo_state *state, float millivolts);
 
 #if HEARTZOO_OF_BEATS && !HEARTZOO_DETECTS

@@ -40,8 +40,16 @@ static void check(const heartzoo_beat *beat) {
 
 static void push_all(void) {
   const heartzoo_beat *beat;
+#if HEARTZOO_OF_BEATS && !HEARTZOO_DETECTS
+  const uint32_t start = state.samples;
+  unsigned peak = 0;
+#endif
   for (unsigned i = 0; i < HEARTZOO_GOLDEN_SAMPLES; i++) {
     heartzoo_push(&state, (float)heartzoo_golden_counts[i] / HEARTZOO_GOLDEN_PER_MV);
+#if HEARTZOO_OF_BEATS && !HEARTZOO_DETECTS
+    if (peak < HEARTZOO_GOLDEN_BEATS && heartzoo_golden_beats[peak].sample == i)
+      heartzoo_add_peak(&state, start + heartzoo_golden_beats[peak++].sample);
+#endif
     while ((beat = heartzoo_next(&state))) check(beat);
   }
 }
