@@ -118,14 +118,14 @@ MISTAKES = {
     "no such task to select": ("select --task beat3 --zoo {zoo}", "unknown task 'beat3'; did you mean 'beat-3'"),
     "no such track": ("select --track strickt --zoo {zoo}", "unknown track 'strickt'; did you mean 'strict'"),
     "verify no model": ("zoo verify tinny --zoo {zoo}", "unknown model 'tinny'; did you mean 'tiny'"),
-    "verify no zoo": ("zoo verify --zoo {absent}", "holds no model; name a zoo"),
+    "verify no zoo": ("zoo verify --zoo {absent}", "expected a folder with index.json; name such a folder"),
     "withdraw no version": ("zoo withdraw tiny --reason old --zoo {zoo}", "names no version"),
     "withdraw without a reason": ("zoo withdraw tiny@1.0.0 --zoo {zoo}", "Missing option '--reason'"),
     "publish to another kind of URL": ("publish ftp://x/zoo --zoo {zoo}", "cannot use 'ftp://x/zoo'"),
     "publish nothing": ("publish {folder}/served --zoo {absent}", "holds no model"),
     "unknown version": ("info tiny@9.0.0 --zoo {zoo}", "tiny has no version '9.0.0'"),
     "unknown dataset": ("evaluate tiny --zoo {zoo} --dataset mitbd", "unknown database 'mitbd'; did you mean 'mitdb'"),
-    "dataset without test split": ("evaluate tiny --zoo {zoo} --dataset nstdb", "nstdb has no test split"),
+    "dataset without test split": ("evaluate tiny --zoo {zoo} --dataset nstdb", "nstdb has no test split that is"),
     "unknown split": ("evaluate tiny --zoo {zoo} --split ds3", "unknown split 'ds3'; did you mean 'ds"),
     "split of another dataset": (
         "evaluate tiny --zoo {zoo} --dataset svdb --split ds2", "split ds2 belongs to mitdb, not to svdb",
@@ -281,7 +281,9 @@ def test_what_needs_no_network_loads_no_keras_and_what_does_not_draw_no_matplotl
 def test_list_and_info_show_the_published_figures(cli, tiny_zoo):
     code, text, errors = cli("list", "--zoo", tiny_zoo)
     assert (code, errors) == (0, "") and "tiny@1.0.0" in text and "beat-3" in text
-    assert "tiny" not in cli("list", "beat-*", "--zoo", tiny_zoo)[1]
+    assert cli("list", "ti*", "--zoo", tiny_zoo)[1] == text
+    code, text, errors = cli("list", "tony", "--zoo", tiny_zoo)
+    assert (code, text) == (2, "") and "no model is named tony; did you mean 'tiny'" in errors
     code, text, errors = cli("info", "tiny", "--zoo", tiny_zoo)
     assert (code, errors) == (0, "") and "not a medical device" in text
     assert "Nothing here tells how it does on people." in text
@@ -426,6 +428,17 @@ def test_evaluate_logs_the_opening_of_a_test_split(cli, tiny_zoo, tmp_path, monk
         lines = [json.loads(line) for line in (copy / "openings.jsonl").read_text().splitlines()]
         assert len(lines) == count and lines[-1]["model"] == "tiny@1.0.0"
         assert (lines[-1]["split"], lines[-1]["precision"]) == ("synthetic-test", "int8")
+
+
+def test_what_was_evaluated_is_kept_if_a_later_part_fails(cli, tiny_zoo, monkeypatch):
+    def fail(*_: object) -> None:
+        raise UserError("no network", "try again")
+
+    monkeypatch.setattr("heartzoo.evaluation.evaluate_disturbed", fail)
+    code, _, errors = cli("evaluate", "tiny", "--zoo", tiny_zoo, "--jobs", 1, "--end-to-end", "--robustness")
+    assert code == 2 and "no network" in errors
+    report = json.loads(next(Path("reports").glob("*.json")).read_text())
+    assert list(report) == ["model", "evaluations", "end_to_end"]
 
 
 def test_evaluate_measures_robustness_and_logs_each_opening(cli, tiny_zoo, tmp_path, monkeypatch):

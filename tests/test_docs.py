@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -17,9 +18,13 @@ PAGES = sorted(
 )
 
 
+def blocks_of(page: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.S)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
 def test_the_python_of_a_guide_runs(page, cache, tmp_path):
-    blocks = re.findall(r"```python\n(.*?)```", page.read_text(), re.S)
+    blocks = [block for block in blocks_of(page, "python") if "__main__" not in block]
     script = tmp_path / "guide.py"
     script.write_text("\n".join(blocks))
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
@@ -29,7 +34,49 @@ def test_the_python_of_a_guide_runs(page, cache, tmp_path):
 def test_the_yaml_of_the_architecture_guide_is_a_configuration(tmp_path):
     from heartzoo.config.file import load_config
 
-    (block,) = re.findall(r"```yaml\n(.*?)```", (DOCS / "guides" / "own-architecture.md").read_text(), re.S)
+    (block,) = blocks_of(DOCS / "guides" / "own-architecture.md", "yaml")
     path = DOCS.parent / "configs" / "arr-5-res-sm.yaml"
     (tmp_path / "mine.yaml").write_text(block.replace("arr-5-res-sm.yaml", str(path)))
     assert load_config(tmp_path / "mine.yaml").model.sizes["filters"] == 12
+
+
+def test_the_guide_to_own_recordings_leads_to_a_model_of_them(tmp_path, monkeypatch):
+    import wfdb
+
+    from heartzoo.data import synthetic
+
+    page = DOCS / "guides" / "own-data.md"
+    (script,) = [block for block in blocks_of(page, "python") if "__main__" in block]
+    (yaml,) = blocks_of(page, "yaml")
+    (tmp_path / "mine.py").write_text(script)
+    (tmp_path / "mine.yaml").write_text(yaml.replace("epochs: 30", "epochs: 1, steps_per_epoch: 3"))
+    monkeypatch.setenv("HEARTZOO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+
+    def run(command: str) -> str:
+        done = subprocess.run([sys.executable, *command.split()], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, command + done.stdout + done.stderr
+        return done.stdout
+
+    folder = tmp_path / "cache/mine/1"
+    assert str(folder) in run("mine.py data info mine").replace("\n", "")
+    folder.mkdir(parents=True)
+    for number, name in enumerate(("a1", "a2", "b1", "c1", "d1", "e1", "f1", "g1")):
+        record = synthetic.generate(f"syn{number + 1:02d}", 150.0, 250)
+        wfdb.wrsamp(
+            name, 250, ["mV"], ["ECG"], record.signal[:, None], fmt=["16"], adc_gain=[200.0], baseline=[0],
+            write_dir=str(folder),
+        )  # fmt: skip
+        wfdb.wrann(name, "atr", record.samples, list(map(chr, record.symbols)), fs=250, write_dir=str(folder))
+    commands = re.findall(r"^python (mine.py .*)$", page.read_text(), re.M)
+    assert [command.split()[1] for command in commands] == ["train", "export", "evaluate", "firmware"]
+    for command in commands:
+        run(command)
+    entry = tmp_path / "my-zoo/mine/1.0.0"
+    configuration, metrics = (json.loads((entry / f"{name}.json").read_text()) for name in ("configuration", "metrics"))
+    assert {evaluation["track"] for evaluation in metrics["evaluations"]} == {"mine"}
+    assert "mine/a1" in configuration["splits"]["training_patients"] + configuration["splits"]["validation_patients"]
+    assert "mine/a2" not in str(configuration["splits"]) and not configuration.get("example")
+    card = (entry / "README.md").read_text()
+    assert "trained on our own recordings" in card and "Weights: our consent form's terms." in card
+    assert "Trained on recordings of 5 people" in card and "svdb" not in card

@@ -153,6 +153,7 @@ def test_a_run_of_another_configuration_is_not_taken(finished, tiny, cache, tmp_
 def test_texts_and_what_is_published_make_no_other_configuration(finished, tiny, cache, tmp_path, monkeypatch):
     monkeypatch.setattr("heartzoo.experiments.train", lambda *_, **__: pytest.fail("trains again"))
     changes = ["training.folds=3", "training.epochs=1", "summary=another", "export.robustness=true"]
+    changes += ["export.personalisation=true", "export.end_to_end=true", "export.firmware_hz=250"]
     result, _ = run_experiment(written(tmp_path, tiny, changes=changes), finished[1])
     assert result.variants == read(finished[0].with_suffix(".json")).variants
 

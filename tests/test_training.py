@@ -319,6 +319,13 @@ def test_a_plateau_s_rate_is_that_of_the_history_after_a_resume_too(cache, tiny,
     assert any(rate == pytest.approx(0.01 * 0.5**1) for rate in rates)
 
 
+def test_people_who_test_do_not_train(cache, tiny, tmp_path):
+    config = load_config(tiny, ["data.train=[ds1]", "data.test=[random-test]"])
+    with pytest.raises(UserError, match="has seen people of random-test; score it on a split of other people"):
+        train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_weights_decay_with_adamw_alone():
     with pytest.raises(UserError, match=r"weight_decay = 0.1 with optimizer: adam,.*take optimizer: adamw"):
         parse_config({"name": "x", "task": "beat-3", "model": NETWORK, "training": {"weight_decay": 0.1}}, "x")

@@ -171,7 +171,7 @@ def _split(config: Config, dataset: str | None, split: str | None) -> Split:
         assert dataset is not None
         get_database(dataset)
         if dataset not in DEFAULT_SPLITS:
-            raise UserError(f"no split of {dataset} is the usual one to test on", "name one with --split")
+            raise UserError(f"{dataset} has no test split that is taken unasked", "name one with --split")
         return get_split(DEFAULT_SPLITS[dataset])
     found = get_split(split)
     if dataset and found.database != dataset:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from heartzoo.errors import UserError
+from heartzoo.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from heartzoo.zoo.index import IndexEntry
@@ -32,7 +32,10 @@ def list_models(
     from heartzoo.zoo import entries
     from heartzoo.zoo.index import newest
 
-    listed = [entry for entry in entries(zoo) if fnmatch(entry.name, pattern)]
+    known = entries(zoo)
+    listed = [entry for entry in known if fnmatch(entry.name, pattern)]
+    if known and not listed:
+        raise UserError(f"no model is named {pattern}", nearest(pattern, {entry.name for entry in known}))
     show_models(newest(listed).values())
     for entry in listed:
         if entry.withdrawn is not None:

@@ -9,8 +9,8 @@ import numpy as np
 from heartzoo.data.beat_stream import BeatStream
 from heartzoo.data.beats import Examples
 from heartzoo.data.detection import LOOK_AHEAD_S, Detector, lag_samples
+from heartzoo.data.records import as_r_peaks, refuse_past_end
 from heartzoo.data.signal import RESAMPLING_REACH, Preparation, resample_positions
-from heartzoo.errors import UserError
 
 if TYPE_CHECKING:
     from heartzoo.config import InputConfig
@@ -29,12 +29,12 @@ class FrontEnd:
         longest_delay_s: no beat is given later than this after its R peak.
 
     Raises:
-        UserError: R peaks that do not ascend.
+        UserError: R peaks that do not ascend, or at the end some that lie beyond it.
     """
 
     def __init__(self, contract: InputConfig, fs: float, r_peaks: np.ndarray | None = None) -> None:
         self._preparation = Preparation(fs, contract)
-        self._peaks = _Found(contract, fs) if r_peaks is None else _Given(r_peaks)
+        self._peaks = _Found(contract, fs) if r_peaks is None else _Given(r_peaks, fs)
         self._beats = BeatStream(contract, fs)
         self.longest_delay_s = self._beats.longest_wait_s + LOOK_AHEAD_S + RESAMPLING_REACH / min(fs, contract.fs)
 
@@ -76,13 +76,8 @@ class _Found:
 class _Given:
     """R peaks that were known before."""
 
-    def __init__(self, peaks: np.ndarray) -> None:
-        given = np.asarray(peaks)
-        if len(fractions := given[~(given == np.floor(given))]):
-            raise UserError(f"expected R peaks in samples, found {fractions[0]}", "multiply seconds by fs, and round")
-        self._peaks = given.astype(np.int64)
-        if self._peaks.ndim != 1 or (np.diff(self._peaks) < 0).any() or (self._peaks < 0).any():
-            raise UserError("expected R peaks as ascending samples of the signal", "sort them")
+    def __init__(self, peaks: np.ndarray, fs: float) -> None:
+        self._peaks, self._fs = as_r_peaks(peaks), fs
         self.settled = 0
 
     def push(self, prepared: np.ndarray, samples: int) -> np.ndarray:
@@ -90,9 +85,5 @@ class _Given:
         return self._peaks[(self._peaks >= before) & (self._peaks < self.settled)]
 
     def finish(self) -> np.ndarray:
-        if len(after := self._peaks[self._peaks >= self.settled]):
-            raise UserError(
-                f"expected R peaks in samples of the signal, found {after[0]:,} of {self.settled:,}",
-                "give both at the same sampling rate",
-            )
-        return after
+        refuse_past_end(self._peaks, self.settled, self._fs)
+        return self._peaks[self._peaks >= self.settled]

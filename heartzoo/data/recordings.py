@@ -218,8 +218,9 @@ def millivolts_per(unit: str) -> float:
 
 def _column(path: Path, names: Sequence[str], leads: Sequence[str], lead: str | None) -> int:
     if lead is None and len(names) > 1 and not set(leads) & set(names):
+        comma = "; of numbers with a decimal comma, write a point" if list(names) == ["1", "2"] else ""
         raise UserError(
-            f"{path} has {len(names)} columns and none is chosen", f"name one with --lead: {', '.join(names)}"
+            f"{path} has {len(names)} columns and none is chosen", f"name one with --lead: {', '.join(names)}{comma}"
         )
     return _choose(path, names, [True] * len(names), leads, lead)
 

@@ -158,7 +158,7 @@ def other_lead(path: Path, leads: tuple[str, ...]) -> str:
     first = next((lead for lead in leads if lead in names), None)
     if other := next((name for name in names if name != first), None):
         return str(other)
-    raise MissingLead(f"record {path.name}: it has no lead beside {first}", "leave other_lead out")
+    raise MissingLead(f"record {path.name}: it has no lead beside {first}", "leave {other_lead: true} out")
 
 
 _REFETCH = "check it with `heartzoo data verify`, or fetch it again"
@@ -212,6 +212,35 @@ def check_size(path: Path, header: Any) -> None:
                 raise UserError(
                     f"record {path.name}: {file} is truncated, expected {expected} bytes, found {found}", _REFETCH
                 )
+
+
+def as_r_peaks(samples: np.ndarray) -> np.ndarray:
+    """R peaks as int64.
+
+    Raises:
+        UserError: they are not whole, ascending samples from 0 on.
+    """
+    given = np.asarray(samples)
+    if given.ndim != 1 or (len(given) and given.dtype.kind not in "iuf"):
+        raise UserError(f"expected R peaks of shape (n,), found {given.dtype} of {given.shape}", "give samples")
+    if len(fractions := given[~(given == np.floor(given))]):
+        raise UserError(f"expected R peaks in samples, found {fractions[0]}", "multiply seconds by fs, and round")
+    if (np.diff(given) < 0).any() or (given < 0).any():
+        raise UserError("expected R peaks as ascending samples of the signal", "sort them")
+    return given.astype(np.int64)
+
+
+def refuse_past_end(r_peaks: np.ndarray, length: int, fs: float) -> None:
+    """Refuse R peaks that are no samples of their signal; a tenth of a second is let pass, as databases have it.
+
+    Raises:
+        UserError: there are some.
+    """
+    if len(r_peaks) and r_peaks[-1] >= length + PAST_END_S * fs:
+        raise UserError(
+            f"expected R peaks in samples of the signal, found {r_peaks[-1]:,} where it has {length:,}",
+            "give both at the same sampling rate",
+        )
 
 
 def _read_annotations(path: Path, length: int, fs: float) -> tuple[np.ndarray, np.ndarray, tuple[tuple[int, str], ...]]:

@@ -22,6 +22,16 @@ TRACKS = {
     "random": "random split, optimistic: beats of the same person are on both sides",
     "synthetic": "synthetic recordings: shows that the pipe works, says nothing about patients",
 }
+# Which training splits make which of them.
+TRAINED_ON = {
+    frozenset({"ds1"}): "strict",
+    frozenset({"ds1", "svdb-train"}): "extended",
+    frozenset({"random-train"}): "random",
+    frozenset({"csv-train"}): "random",
+    frozenset({"rhythm-train"}): "strict",
+    frozenset({"icentia-train"}): "icentia",
+    frozenset({"synthetic-train"}): "synthetic",
+}
 RANDOM_SPLIT_SEED = 0
 RANDOM_TEST_FRACTION = 0.2
 
@@ -162,25 +172,16 @@ def get_split(name: str) -> Split:
 
 
 def track(train_splits: list[str]) -> str:
-    """The track of a model by what it was trained on: strict, extended, icentia, random or synthetic.
+    """The track of a model by what it was trained on: a key of :data:`TRACKS`.
 
     Raises:
-        UserError: the combination is none of the protocol's tracks.
+        UserError: no track is trained on that combination.
     """
-    tracks = {
-        frozenset({"ds1"}): "strict",
-        frozenset({"ds1", "svdb-train"}): "extended",
-        frozenset({"random-train"}): "random",
-        frozenset({"csv-train"}): "random",
-        frozenset({"rhythm-train"}): "strict",
-        frozenset({"icentia-train"}): "icentia",
-        frozenset({"synthetic-train"}): "synthetic",
-    }
     key = frozenset(train_splits)
-    if key not in tracks:
-        valid = "; ".join(" + ".join(sorted(splits)) for splits in tracks)
+    if key not in TRAINED_ON:
+        valid = "; ".join(" + ".join(sorted(splits)) for splits in TRAINED_ON)
         raise UserError(f"data.train = {sorted(key)} is not one of the tracks", f"take one of: {valid}")
-    return tracks[key]
+    return TRAINED_ON[key]
 
 
 def folds(patients: np.ndarray, labels: np.ndarray, count: int) -> list[np.ndarray]:

@@ -242,7 +242,9 @@ def _write(
                 sink.check()
                 facts.append(result[1])
             if not facts:
-                raise UserError(f"every record was skipped: {next(iter(skipped.values()))}", "name other leads")
+                other = disturbance is not None and disturbance.other_lead
+                remedy = "leave {other_lead: true} out of training.copies" if other else "name other leads"
+                raise UserError(f"every record was skipped: {next(iter(skipped.values()))}", remedy)
             provenance = {**wanted, "heartzoo": __version__, "records": facts, "skipped": skipped}
             file.attrs["provenance"] = json.dumps(provenance)
         sink.check()  # closing writes too

@@ -282,12 +282,17 @@ class PublishedModel:
         """Class of every annotated beat of a record, cut and normalised as the model's contract says.
 
         Raises:
-            UserError: the model labels frames by rhythm; see :meth:`label_frames`.
+            UserError: the model labels frames by rhythm, see :meth:`label_frames`; or beats that are not ascending
+                samples of the signal.
         """
         if self.config.input.cut == "rhythm":
             raise UserError(f"{self.entry.name} labels frames by rhythm, not beats", "call label_frames")
         from heartzoo.data.beats import cut_beats
+        from heartzoo.data.records import as_r_peaks, refuse_past_end
 
+        refuse_past_end(as_r_peaks(record.samples), len(record.signal), record.fs)
+        if not len(record.samples):
+            return []
         return self._labels(cut_beats(record, self.config.input))
 
     def label_frames(self, record: Record) -> list[str]:

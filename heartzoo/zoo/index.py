@@ -1,6 +1,6 @@
 """``index.json``: what a zoo holds, one entry a version. Its schema, and reading it from bytes that nobody vouches for.
 
-``python -m heartzoo.zoo.index`` regenerates ``index.schema.json`` beside this module.
+``python -m heartzoo.zoo`` regenerates ``index.schema.json`` beside this module.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, ValidationError, model_validator
 
 from heartzoo.errors import UserError
-from heartzoo.files import sha256, write_bytes, write_json
+from heartzoo.files import sha256, write_json
 
 if TYPE_CHECKING:
     from heartzoo.metrics_file import Evaluation, Metrics
@@ -234,7 +234,3 @@ def version_key(version: str) -> tuple[int, ...]:
 def schema() -> dict[str, Any]:
     """The JSON schema of the file."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Index.model_json_schema()}
-
-
-if __name__ == "__main__":
-    write_bytes(SCHEMA_PATH, (json.dumps(schema(), indent=2) + "\n").encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -143,10 +144,30 @@ def test_nothing_is_pushed_into_a_stream_that_has_ended(small: PublishedModel) -
         stream.push(np.zeros(10))
 
 
-@pytest.mark.parametrize("peaks", [[300, 200], [-1, 5], [[1, 2]]])
-def test_r_peaks_that_are_none_are_refused(small: PublishedModel, peaks: list[int]) -> None:
-    with pytest.raises(UserError, match="expected R peaks as ascending samples"):
+@pytest.mark.parametrize(
+    ("peaks", "told"),
+    [
+        ([300, 200], "as ascending samples"),
+        ([-1, 5], "as ascending samples"),
+        ([[1, 2]], r"of shape \(n,\), found int64 of \(1, 2\)"),
+        ([1.5, 2.25], "in samples, found 1.5; multiply seconds by fs"),
+        ([0.0, np.nan], "in samples, found nan"),
+    ],
+)
+def test_r_peaks_that_are_none_are_refused(small: PublishedModel, peaks: list[float], told: str) -> None:
+    with pytest.raises(UserError, match=f"expected R peaks {told}"):
         Stream(small, 250.0, np.array(peaks))
+
+
+def test_r_peaks_of_another_signal_are_refused(small: PublishedModel) -> None:
+    record = synthetic.generate("syn07", 30.0)
+    within, beyond = np.append(record.samples, len(record.signal) + 10), np.append(record.samples, 10**9)
+    assert len(hz.classify(record.signal, record.fs, small, within).beats) == len(within)
+    with pytest.raises(UserError, match=r"found 1,000,000,000 where it has 7,500; give both at the same"):
+        hz.classify(record.signal, record.fs, small, beyond)
+    with pytest.raises(UserError, match="found 1,000,000,000"):
+        small.label_beats(replace(record, samples=beyond))
+    assert small.label_beats(replace(record, samples=beyond[:0], symbols=record.symbols[:0])) == []
 
 
 def test_a_name_will_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -185,6 +185,14 @@ def test_a_split_holds_what_is_on_disk(cached_tree: tuple[list[str], list[str]])
     assert split_records(get_split("icentia-test")) == tuple(cached_tree[1])
 
 
+def test_a_linked_part_of_the_tree_counts(cached_tree: tuple[list[str], list[str]], tmp_path: Path) -> None:
+    home = (tmp_path / "icentia11k-continuous-ecg/1.0" / cached_tree[0][0]).parent
+    elsewhere = home.rename(tmp_path / "elsewhere")
+    assert split_records(get_split("icentia-train")) == tuple(cached_tree[0][1:])
+    home.symlink_to(elsewhere)
+    assert split_records(get_split("icentia-train")) == tuple(cached_tree[0])
+
+
 def test_an_empty_tree_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEARTZOO_CACHE", str(tmp_path))
     with pytest.raises(UserError, match=r"no record of icentia-test's 2,200 patients"):

@@ -51,6 +51,14 @@ def test_each_mark(mark: str, spoilt: np.ndarray) -> None:
     assert 8.0 <= found[-1].end_s <= 9.0  # a high-pass rings on
 
 
+def test_a_short_gap_is_no_saturation() -> None:
+    x = clean() + 2.0
+    x[5 * FS] = 4.0  # the first sample of a second, far from the rest
+    x[5 * FS + 10 : 5 * FS + 10 + FS // 16] = np.nan
+    x[9 * FS : 10 * FS] = np.inf
+    assert {(stretch.start_s, stretch.mark) for stretch in stretches(x)} == {(9.0, "lead off")}
+
+
 @settings(deadline=None, max_examples=30)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_the_same_marks_and_values_whatever_the_pieces(seed: int) -> None:

@@ -39,6 +39,9 @@ def test_the_new_version_has_the_files_of_the_old_and_more_figures(copy: Path) -
     assert "files are those of version 1.0.0" in new.path("README.md").read_text()
     assert '_VERSION "1.0.1"' in new.path("model.h").read_text()
     assert not any(found.problems for found in verification.verify(copy))
+    with pytest.raises(UserError, match=r"tiny@1.0.1 lacks nothing"):
+        remeasure("tiny", root=copy)
+    assert not (copy / "tiny/1.0.2").exists()
 
 
 @needs_tflm

@@ -367,6 +367,25 @@ def test_a_published_folder_serves_the_same_models(copy, tiny_zoo, tmp_path, ser
     assert zoo.find("tiny@1.0.0", target).withdrawn == "old"
 
 
+def test_versions_that_are_listed_without_files_stay_listed(copy, tmp_path):
+    """As in an installed package, which has the small models' newest versions alone."""
+    shutil.copytree(copy / "tiny/1.0.0", copy / "tiny/1.1.0")
+    for file in ("configuration.json", "metrics.json"):
+        path = copy / "tiny/1.1.0" / file
+        path.write_text(path.read_text().replace('"version": "1.0.0"', '"version": "1.1.0"'))
+    publishing.write_index(copy, zoo.read_index(copy))
+    shutil.rmtree(copy / "tiny/1.0.0")
+    assert [(found.label, found.here) for found in verify(copy)] == [("tiny@1.0.0", False), ("tiny@1.1.0", True)]
+    assert problems(copy, "tiny@1.0.0")
+    files = {path.name: path.read_bytes() for path in (copy / "tiny/1.1.0").iterdir()}
+    publishing.publish(copy, "mine", "1.0.0", files)
+    assert [entry.label for entry in zoo.read_index(copy)] == ["mine@1.0.0", "tiny@1.0.0", "tiny@1.1.0"]
+    shutil.rmtree(copy / "mine")
+    assert publishing.publish_to(tmp_path / "served", zoo=copy) == ["tiny@1.1.0"]
+    shutil.rmtree(copy / "tiny")
+    assert publishing.next_version(copy, "tiny") == "1.2.0"
+
+
 def test_what_does_not_verify_or_is_there_with_other_files_is_not_published(copy, tmp_path):
     target = tmp_path / "served"
     publishing.publish_to(target, zoo=copy)
