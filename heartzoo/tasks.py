@@ -58,6 +58,10 @@ class Task:
         """The metric that is quoted for the task; on the random split it is the literature's, over all classes."""
         return "macro_f1" if track == "random" else self.patient_headline
 
+    def over(self, track: str) -> str:
+        """What that metric is a mean over, to follow "macro-F1" in a sentence; nothing where it is all classes."""
+        return " over N, S, V" if self.headline(track) == "macro_f1_nsv" else ""
+
     def labels(self, symbols: np.ndarray, mapping: str = "A") -> np.ndarray:
         """Class index of each beat, -1 for a beat that is not scored.
 

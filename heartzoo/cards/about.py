@@ -6,7 +6,7 @@ import statistics
 from typing import Any
 
 from heartzoo.cards.front_matter import training_databases, weights_licence
-from heartzoo.cards.tables import yaml_block
+from heartzoo.cards.tables import cell, yaml_block
 from heartzoo.config.file import parse_config
 from heartzoo.data.databases import DATABASES, HEARTBEAT_CSV
 from heartzoo.data.splits import get_split
@@ -63,8 +63,7 @@ def contract(configuration: dict[str, Any]) -> str:
         rows = "\n".join(f"| {f['name']} | {f['formula']} | {f['delay_beats']} |" for f in features)
         lines.append(f"| R-R feature | formula | following beats needed |\n| --- | --- | --- |\n{rows}")
     if shapes := preprocessing.get("template_features"):  # not in versions of before
-        cells = [(f["name"], f["formula"].replace("|", "\\|")) for f in shapes]  # a bar would end the cell
-        rows = "\n".join(f"| {name} | {formula} |" for name, formula in cells)
+        rows = "\n".join(f"| {f['name']} | {cell(f['formula'])} |" for f in shapes)
         lines.append(f"| template feature | formula |\n| --- | --- |\n{rows}")
     return "\n\n".join(lines)
 

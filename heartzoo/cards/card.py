@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from heartzoo.cards.about import contract, data_and_splits, intended_use, licence, risks, training
-from heartzoo.cards.front_matter import front_matter, is_part
+from heartzoo.cards.front_matter import front_matter
 from heartzoo.cards.tables import (
     alarm_table,
+    cell,
     class_table,
     confidence_tables,
     end_to_end_table,
@@ -22,7 +23,7 @@ from heartzoo.cards.tables import (
     yaml_block,
 )
 from heartzoo.cards.usage import usage
-from heartzoo.data.splits import TRACKS
+from heartzoo.data.splits import TRACKS, is_part
 from heartzoo.interpreters import RUNTIMES
 from heartzoo.metrics_file import Metrics, Preprocessing
 from heartzoo.tables.ablation import ablation_table
@@ -87,7 +88,7 @@ def _summary(configuration: dict[str, Any]) -> str:
 def _overview(configuration: dict[str, Any], metrics: Metrics) -> str:
     cost, first = metrics.cost, metrics.first
     figure, (low, high) = headline(first, metrics.task)
-    over = " over N, S, V" if TASKS[metrics.task].headline(first.track) == "macro_f1_nsv" else ""
+    over = TASKS[metrics.task].over(first.track)
     preprocessing = configuration["preprocessing"]
     facts = {
         "task": f"{metrics.task}: {', '.join(metrics.classes)}",
@@ -100,11 +101,7 @@ def _overview(configuration: dict[str, Any], metrics: Metrics) -> str:
         "compute": f"{cost.macs:,} multiply-accumulates a decision, {cost.parameters:,} parameters",
         "delay": _delay(configuration),
     }
-    return "\n".join(["| | |", "| --- | --- |", *(f"| {name} | {_cell(text)} |" for name, text in facts.items())])
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    return "\n".join(["| | |", "| --- | --- |", *(f"| {name} | {cell(text)} |" for name, text in facts.items())])
 
 
 def _delay(configuration: dict[str, Any]) -> str:
@@ -117,7 +114,7 @@ def _delay(configuration: dict[str, Any]) -> str:
 def _classes(configuration: dict[str, Any]) -> str:
     of_rhythm = TASKS[configuration["task"]].of_rhythm
     rows = "\n".join(
-        f"| {_cell(name)} | `{' '.join(symbols)}` |" for name, symbols in configuration["class_map"].items()
+        f"| {cell(name)} | `{' '.join(symbols)}` |" for name, symbols in configuration["class_map"].items()
     )
     mapping = "" if of_rhythm else f" Beat mapping {configuration['config']['data']['mapping']}."
     symbols = "symbols of frames" if of_rhythm else "WFDB symbols"
@@ -153,7 +150,7 @@ def _results(configuration: dict[str, Any], metrics: Metrics) -> str:
             f"logits that differ by at most {agreement.largest_difference} integer steps. `heartzoo evaluate` runs "
             "TFLite Micro unless told otherwise; that may take hours, and goes on where it was interrupted."
         )
-    if TASKS[metrics.task].headline(metrics.evaluations[0].track) == "macro_f1_nsv":
+    if TASKS[metrics.task].over(metrics.evaluations[0].track):
         lines.append(
             "\nMacro-F1 over N, S and V; true F and Q beats are left out, a scored beat called F or Q is an error."
         )
@@ -171,7 +168,7 @@ def _details(metrics: Metrics) -> list[str]:
     """Tables of the ``.tflite`` file on each whole test split."""
     found = []
     for e in metrics.evaluations:
-        if not e.of_file or is_part(e):
+        if not e.of_file or is_part(e.split):
             continue
         unit = TASKS[metrics.task].unit
         tables = {"by class": class_table(e, unit), "by record": record_table(e, unit)}
@@ -222,7 +219,7 @@ def _seeds(configuration: dict[str, Any], metrics: Metrics) -> str:
     for s in metrics.seeds:
         each = ", ".join(f"{value:.4f}" for value in s.each.values())
         lines.append(
-            f"| {_cell(s.metric)} | {s.split} | {PRECISIONS[s.precision]} | {s.mean:.4f} | {s.spread:.4f} | {each} |"
+            f"| {cell(s.metric)} | {s.split} | {PRECISIONS[s.precision]} | {s.mean:.4f} | {s.spread:.4f} | {each} |"
         )
     return "\n".join(lines if metrics.seeds else lines[:1])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from heartzoo.data.databases import DATABASES, Database, get_database
-from heartzoo.data.splits import PARTS, get_split
+from heartzoo.data.splits import get_split, is_part
 from heartzoo.metrics_file import Evaluation, Metrics
 from heartzoo.tasks import TASKS
 from heartzoo.zoo.index import headline
@@ -34,7 +34,9 @@ def front_matter(configuration: dict[str, Any], metrics: Metrics) -> str:
         language="en",
         tags=[*TAGS, metrics.task, *(database.name for database in training_databases(configuration))],
         model_name=f"{configuration['name']} {configuration['version']}",
-        eval_results=[result for e in metrics.evaluations if not is_part(e) for result in _results(e, metrics.task)],
+        eval_results=[
+            result for e in metrics.evaluations if not is_part(e.split) for result in _results(e, metrics.task)
+        ],
     )
     return f"---\n{data.to_yaml()}\n---"
 
@@ -50,19 +52,14 @@ def weights_licence(configuration: dict[str, Any]) -> str:
     return " and ".join(binding) or WEIGHTS_LICENCE
 
 
-def is_part(evaluation: Evaluation) -> bool:
-    """Whether the evaluation is on part of another one's split."""
-    return any(evaluation.split in parts for parts in PARTS.values())
-
-
 def _results(e: Evaluation, task: str) -> list[Any]:
     from huggingface_hub import EvalResult
 
     figure, (low, high) = headline(e, task)
-    over = "N, S, V" if TASKS[task].headline(e.track) == "macro_f1_nsv" else "all classes"
+    over = TASKS[task].over(e.track) or " over all classes"
     database = get_database(e.dataset)
     figures = {
-        f"macro-F1 over {over}, {e.precision} by {e.runtime}, full coverage (95 % {low:.3f} to {high:.3f})": (
+        f"macro-F1{over}, {e.precision} by {e.runtime}, full coverage (95 % {low:.3f} to {high:.3f})": (
             "f1",
             figure,
         ),

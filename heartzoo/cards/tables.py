@@ -64,15 +64,15 @@ def record_table(e: Evaluation, unit: str) -> str:
 def alarm_table(e: Evaluation) -> str:
     """On whole recordings, so at natural prevalence: how often each class but the first is called wrongly."""
     rates = e.false_alarms_per_hour or {}
-    names = [name.replace("|", "\\|") for name in rates]
+    names = [cell(name) for name in rates]
     head = [f"{what} {name}" for name in names for what in ("false per hour", "+P")]
     lines = [f"| record | hours | {' | '.join(head)} |", "| --- " * (2 + len(head)) + "|"]
     total = sum(r.hours or 0.0 for r in e.by_record.values())
-    cells = [cell for name in rates for cell in (f"{rates[name]:.1f}", _ppv(e.per_class[name], e, name))]
+    cells = [figure for name in rates for figure in (f"{rates[name]:.1f}", _ppv(e.per_class[name], e, name))]
     lines.append(f"| all | {total:.2f} | {' | '.join(cells)} |")
     for record, r in e.by_record.items():
         own = false_alarms_per_hour(np.array(r.confusion_matrix), [r.hours], list(e.per_class)) or {}
-        cells = [cell for name in rates for cell in (f"{own[name]:.1f}", _ppv(r.per_class[name], r, name))]
+        cells = [figure for name in rates for figure in (f"{own[name]:.1f}", _ppv(r.per_class[name], r, name))]
         lines.append(f"| {record} | {r.hours:.2f} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n\nAmong the beats that the task scores; at annotated R peaks."
 
@@ -210,7 +210,7 @@ def robustness_table(results: Sequence[DisturbedResult], undisturbed: Evaluation
         undisturbed: of the same file on the same recordings as they are.
         task: the task's name.
     """
-    columns = [name.replace("|", "\\|") for name in robustness_columns(undisturbed, task)]
+    columns = [cell(name) for name in robustness_columns(undisturbed, task)]
     rows = [columns, ["---"] * len(columns), *robustness_rows(results, undisturbed, task)]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows) + f"\n\n{ROBUSTNESS_NOTE}"
 
@@ -221,4 +221,9 @@ def yaml_block(tree: dict[str, Any]) -> str:
 
 
 def _escaped(e: Evaluation | PersonalisedResult) -> list[str]:
-    return [name.replace("|", "\\|") for name in e.per_class]
+    return [cell(name) for name in e.per_class]
+
+
+def cell(text: str) -> str:
+    """The text in a Markdown table, where a bar would end the cell."""
+    return text.replace("|", "\\|")

@@ -162,6 +162,11 @@ RANDOM_TESTS = {"random-train": "random-test", "csv-train": "csv-test"}
 PARTS: dict[str, tuple[str, ...]] = {"ds2": ("ds2-no202", "ds2-skip5")}
 
 
+def is_part(name: str) -> bool:
+    """Whether the split is part of another one, in :data:`PARTS`."""
+    return any(name in parts for parts in PARTS.values())
+
+
 def get_split(name: str) -> Split:
     """Look a split up.
 

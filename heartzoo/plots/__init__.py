@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from heartzoo.data.splits import PARTS
+from heartzoo.data.splits import is_part
 from heartzoo.metrics_file import DisturbedResult, Evaluation, Metrics
 from heartzoo.plots.figures import class_bars, confusion_matrix, reliability, risk_coverage, robustness_curves
 from heartzoo.plots.style import FORMATS, save
@@ -29,11 +29,10 @@ def pictures(metrics: Metrics) -> dict[str, Figure]:
         ``.tflite`` file on each whole test split.
     """
     label = f"{metrics.model}@{metrics.version}"
-    parts = {part for parts in PARTS.values() for part in parts}
     return {
         f"{evaluation.split}-{name}": figure
         for evaluation in metrics.evaluations
-        if evaluation.of_file and evaluation.split not in parts
+        if evaluation.of_file and not is_part(evaluation.split)
         for name, figure in evaluation_pictures(label, metrics.task, evaluation, metrics.robustness).items()
     }
 

@@ -6,6 +6,7 @@ import json
 from html import escape
 from typing import Any
 
+from heartzoo.cards.tables import cell
 from heartzoo.zoo import Entry
 
 ZOO = "../zoo"  # where the site serves the zoo, from a page in a folder
@@ -31,4 +32,4 @@ def file_link(entry: Entry, name: str) -> str:
 def table(head: list[str], rows: list[list[str]]) -> str:
     """A Markdown table; bars in cells are escaped."""
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(map(cell, line)) + " |" for line in lines)

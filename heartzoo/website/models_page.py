@@ -126,7 +126,7 @@ def _costs(entry: Entry) -> dict[str, int | None]:
 def _point(entry: Entry) -> dict[str, Any]:
     first = _first(entry)
     figure, (low, high) = headline(first, entry.metrics.task)
-    over = " over N, S, V" if TASKS[entry.metrics.task].headline(first.track) == "macro_f1_nsv" else ""
+    over = TASKS[entry.metrics.task].over(first.track)
     group = f"{entry.metrics.task}{', random split' if first.track == 'random' else ''}"
     return {
         "name": f"{entry.name}@{entry.version}", "group": group, "value": figure, "low": low, "high": high,

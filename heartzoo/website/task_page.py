@@ -6,9 +6,8 @@ from pathlib import PurePosixPath
 from textwrap import indent
 from typing import Any
 
-from heartzoo.cards.front_matter import is_part
 from heartzoo.data.databases import get_database
-from heartzoo.data.splits import TRACKS, get_split
+from heartzoo.data.splits import TRACKS, get_split, is_part
 from heartzoo.metrics_file import Evaluation
 from heartzoo.tables.models import PRECISIONS, manner, size
 from heartzoo.tasks import TASKS
@@ -93,7 +92,7 @@ def _tab(entry: Entry) -> str:
 
 def _row(e: Evaluation, task: str) -> list[str]:
     figure, (low, high) = headline(e, task)
-    over = " N/S/V" if TASKS[task].headline(e.track) == "macro_f1_nsv" else ""
+    over = TASKS[task].over(e.track)
     said = f"{PRECISIONS[e.precision]}{manner(e) if e.of_file and e.runtime != 'tflm' else ''}"
     return [e.split, said, f"{e.accuracy:.4f}", f"{figure:.3f} ({low:.3f}-{high:.3f}){over}"]
 
@@ -113,7 +112,7 @@ def _matrices(entry: Entry) -> dict[str, Any]:
         "matrices": [
             {"split": e.split, "file": PRECISIONS[e.precision], "counts": e.confusion_matrix}
             for e in entry.metrics.evaluations
-            if not is_part(e)
+            if not is_part(e.split)
         ],
     }
 
