@@ -29,7 +29,7 @@ class Personalisation:
     """How logits are adapted; chosen on validation patients.
 
     Attributes:
-        usual: mean over patients of the median of their logits, shape (classes,): where an unlabelled patient's median
+        usual: mean over records of the median of their logits, shape (classes,): where an unlabelled record's median
             is moved to.
         strength: how far, 0 for not at all to 1.
         stiffness: weight of the squared distance of the labelled map from leaving the logits as they are, beside the

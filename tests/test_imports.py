@@ -105,6 +105,10 @@ def loaded_with(module: str, seen: set[str]) -> set[str]:
     return seen
 
 
+def test_every_layer_is_of_modules_that_there_are() -> None:
+    assert not [name for name in RANK if name not in MODULES]
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_module_has_a_layer(module: str) -> None:
     known = module == "heartzoo" or ".".join(module.split(".")[:2]) in RANK

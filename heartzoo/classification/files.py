@@ -14,6 +14,7 @@ from heartzoo.classification.recordings import Classification
 from heartzoo.classification.report import report
 from heartzoo.classification.stream import Beat
 from heartzoo.classification.summary import symbol_of
+from heartzoo.errors import UserError
 from heartzoo.files import write_bytes, write_json
 
 ANNOTATOR = "hz"
@@ -31,8 +32,10 @@ def write(classification: Classification, folder: Path) -> list[Path]:
         The files: ``NAME.hz`` (WFDB annotations), ``NAME.csv``, ``NAME.html`` and ``NAME.json``.
 
     Raises:
-        UserError: the folder cannot be written, or the disk is full.
+        UserError: the folder cannot be written, or the disk is full; there was no signal.
     """
+    if not classification.summary["seconds"]:
+        raise UserError("the signal holds no samples", "check the recording")
     paths = paths_of(classification.name, folder)
     write_bytes(paths[0], annotation_file(classification))
     write_bytes(paths[1], table(classification).encode())

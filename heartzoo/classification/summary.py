@@ -42,7 +42,7 @@ def summarise(beats: Sequence[Beat], quality: Sequence[Stretch], seconds: float,
         task: the model's.
 
     Returns:
-        For ``summary.json``: counts, shares of the beats, seconds, beats per minute; None where there is nothing to
+        For ``NAME.json``: counts, shares of the beats, seconds, beats per minute; None where there is nothing to
         tell.
     """
     labels = [beat.label for beat in beats]

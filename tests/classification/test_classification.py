@@ -22,6 +22,7 @@ from heartzoo.classification.summary import summarise, symbol_of
 from heartzoo.data import synthetic
 from heartzoo.data.quality import Stretch
 from heartzoo.data.recordings import open_recording
+from heartzoo.errors import UserError
 from heartzoo.tasks import TASKS
 from heartzoo.zoo import PublishedModel, load_tflite, zoo_folder
 
@@ -61,6 +62,12 @@ def test_annotated_beats_are_r_peaks_unless_unwanted(model: PublishedModel, tmp_
     assert given.annotated
     assert [beat.sample for beat in given.beats] == synthetic.generate("syn05", 60.0).samples.tolist()
     assert not classify_recording(recording, model, annotated=False, progress=False).annotated
+
+
+def test_nothing_is_written_of_a_signal_without_samples(model: PublishedModel, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="the signal holds no samples"):
+        files.write(hz.classify(np.zeros(0), 250.0, model), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_leads_of_the_training(model: PublishedModel) -> None:
