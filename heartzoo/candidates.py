@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from heartzoo.checkpoints import BEST, best_epoch, float_network, load_model, plans, read_history
 from heartzoo.compression.quantization import to_tflite
@@ -20,6 +20,7 @@ from heartzoo.config import Config
 from heartzoo.contract import git_revision
 from heartzoo.data.batches import Inputs
 from heartzoo.data.splits import get_split
+from heartzoo.data.store import code
 from heartzoo.data.training_set import TrainingSet
 from heartzoo.evaluation import (
     Subject,
@@ -50,7 +51,7 @@ from heartzoo.runtime import default_runtime, predict_parallel
 from heartzoo.tasks import get_task
 from heartzoo.zoo.openings import log_openings
 
-R = TypeVar("R", DisturbedResult, PooledResult, EndToEndResult)
+R = TypeVar("R", Evaluation, DisturbedResult, PersonalisedResult, PooledResult, EndToEndResult)
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,7 @@ def evaluate_candidate(
             doubt = "" if subject.threshold is None else f"-{subject.temperature:.6f}-{subject.threshold:.6f}"
             kept = f"{name}-{subject.runtime}-{subject.file_sha256[:16]}{doubt}{_asked(config)}.json"
             path = run / f"seed-{candidate.seed}" / kept
-            found += _kept(path) if path.is_file() else _evaluate(subject, name, path, root, label)
+            found += _kept(path, Evaluation) or _evaluate(subject, name, path, root, label)
     return found
 
 
@@ -238,11 +239,12 @@ def measure_personalisation(
     subject, split = tflite_subject(config, shipped.content, shipped.seed, config.export.runtime), config.data.test[0]
     named = hashlib.sha256(f"{subject.file_sha256} {how}{_asked(config)}".encode()).hexdigest()[:16]
     path = run / f"seed-{shipped.seed}" / f"{split}-{subject.runtime}-adapted-{named}.json"
-    if not path.is_file():
-        found = evaluate_personalised(subject, get_split(split), how, config.export.present_only)
-        log_openings(root, f"{label} seed {subject.seed}", found)
-        write_json(path, [result.model_dump(mode="json") for result in found])
-    return [PersonalisedResult.model_validate(value) for value in json.loads(path.read_text())]
+    if known := _kept(path, PersonalisedResult):
+        return known
+    found = evaluate_personalised(subject, get_split(split), how, config.export.present_only)
+    log_openings(root, f"{label} seed {subject.seed}", found)
+    write_json(path, [result.model_dump(mode="json") for result in found])
+    return found
 
 
 def measure_end_to_end(config: Config, shipped: Candidate, run: Path, root: Path, label: str) -> list[EndToEndResult]:
@@ -263,21 +265,26 @@ def measure_end_to_end(config: Config, shipped: Candidate, run: Path, root: Path
 
 def _once(path: Path, kind: type[R], measure: Callable[[], R], root: Path, opened_by: str) -> R:
     """A result as it lies in the run's folder; where it does not yet, it is measured, logged and put there."""
-    if not path.is_file():
-        result = measure()
-        log_openings(root, opened_by, [result])
-        write_json(path, result.model_dump(mode="json"))
-    return kind.model_validate_json(path.read_bytes())
+    if known := _kept(path, kind):
+        return known[0]
+    result = measure()
+    log_openings(root, opened_by, [result])
+    write_json(path, [result.model_dump(mode="json")])
+    return result
 
 
 def _asked(config: Config) -> str:
-    """What tells apart results of one file for the name of a file: how its logits are shifted, on which records."""
-    shifted = f"-{hashlib.sha256(str(config.prevalence).encode()).hexdigest()[:8]}" if config.prevalence else ""
-    return f"{shifted}-present" if config.export.present_only else shifted
+    """For the name of a file, what tells apart results of one model: code, shifted logits, records."""
+    made = hashlib.sha256(f"{code()} {config.prevalence}".encode()).hexdigest()[:8]
+    return f"-{made}-present" if config.export.present_only else f"-{made}"
 
 
-def _kept(path: Path) -> list[Evaluation]:
-    return [Evaluation.model_validate(value) for value in json.loads(path.read_text())]
+def _kept(path: Path, kind: type[R]) -> list[R]:
+    """Results that lie in the run's folder; none where they are of another version of heartzoo, or damaged."""
+    try:
+        return TypeAdapter(list[kind]).validate_json(path.read_bytes())  # type: ignore[valid-type]
+    except (FileNotFoundError, ValidationError):
+        return []
 
 
 def _evaluate(subject: Subject, split: str, path: Path, root: Path, label: str) -> list[Evaluation]:

@@ -66,6 +66,18 @@ def write_bytes(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
+def read_json(path: Path) -> Any:
+    """What :func:`write_json` wrote.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise UserError(f"{path} is damaged", "restore it, or remove it") from error
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a value as indented JSON, atomically. NaN is refused (it is not JSON)."""
     write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())

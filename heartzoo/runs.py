@@ -6,10 +6,9 @@ A run's folder holds ``config.yaml``, ``records.json`` (what it trains on) and f
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,11 +20,12 @@ from heartzoo.compression.steps import check_steps, compress_seed
 from heartzoo.config import Config
 from heartzoo.config.compression import SELF, DistillConfig
 from heartzoo.config.file import load_config
+from heartzoo.data.download import split_records
 from heartzoo.data.splits import get_split
 from heartzoo.data.training_set import TrainingSet, load_training_set
 from heartzoo.errors import UserError
 from heartzoo.evaluation import refuse_known_people
-from heartzoo.files import lock, write_bytes, write_json
+from heartzoo.files import lock, read_json, write_bytes, write_json
 from heartzoo.training import build_model, train_seed
 from heartzoo.zoo import find
 
@@ -84,7 +84,7 @@ def _check_records(out: Path, data: TrainingSet) -> None:
     path = out / RECORDS
     if not path.is_file():
         write_json(path, found)
-    elif json.loads(path.read_text()) != found:
+    elif read_json(path) != found:
         raise UserError(f"{out} was begun on other records than are at hand", "restore them, or train anew")
 
 
@@ -213,23 +213,26 @@ def find_teachers(name: str, config: Config) -> list[Path]:
     run = folder.parent if folder.name.startswith("seed-") else folder
     if (run / "config.yaml").is_file():
         teacher = read_run(run)
-        _check_teacher(name, teacher, config)
+        _check_teacher(name, teacher, config, read_json(run / RECORDS))
         folders = [folder] if folder != run else [run / f"seed-{seed}" for seed in teacher.seeds]
         return [float_network(seed_folder, teacher) for seed_folder in folders]
     if folder.exists():
         raise UserError(f"teacher {name} is no run", "name a run's folder, its seed-<n>, or a model of the zoo")
     entry = find(name)
-    _check_teacher(name, entry.config, config)
+    _check_teacher(name, entry.config, config, entry.configuration["splits"]["train"])
     return [entry.path("model.keras")]
 
 
-def _check_teacher(name: str, teacher: Config, student: Config) -> None:
+def _check_teacher(name: str, teacher: Config, student: Config, records: Mapping[str, Sequence[str]]) -> None:
+    """Refuse a teacher of other data; ``records`` are those it trained on, by split."""
     pairs = {
         "task": (teacher.task, student.task),
         "input": (teacher.input, student.input),
         "data.train": (teacher.data.train, student.data.train),
         "data.mapping": (teacher.data.mapping, student.data.mapping),
-        # else a teacher would have learnt from the patients that choose the student
+        # else a teacher would have learnt from the patients that choose the student: folds are of the records used
+        "data.leads": (teacher.data.leads, student.data.leads),
+        "data.missing_lead": (teacher.data.missing_lead, student.data.missing_lead),
         "training.folds": (teacher.training.folds, student.training.folds),
         "training.fold": (teacher.training.fold, student.training.fold),
     }
@@ -238,6 +241,12 @@ def _check_teacher(name: str, teacher: Config, student: Config) -> None:
             raise UserError(
                 f"teacher {name} has another {section} than {student.name}",
                 f"teacher and student need the same {section}",
+            )
+    for split in map(get_split, student.data.train):
+        if split.patients and tuple(records[split.name]) != split_records(split):
+            raise UserError(
+                f"teacher {name} was trained on other records of {split.name} than are at hand",
+                "restore them, or train it anew",
             )
 
 

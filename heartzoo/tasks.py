@@ -30,6 +30,7 @@ class Task:
 
     Attributes:
         name: the task's name.
+        title: what it tells apart, in words.
         classes: class names, in the order of the network's outputs.
         groups: for each class the AAMI classes it holds, or the symbols of frames (see :mod:`heartzoo.data.rhythm`);
             beats and frames of no group are not scored.
@@ -38,6 +39,7 @@ class Task:
     """
 
     name: str
+    title: str
     classes: tuple[str, ...]
     groups: tuple[str, ...]
     patient_headline: str
@@ -81,10 +83,17 @@ class Task:
 TASKS: dict[str, Task] = {
     task.name: task
     for task in (
-        Task("beat-2", ("NSR", "PAC|PVC"), ("N", "SV"), "macro_f1"),
-        Task("beat-3", ("NSR", "PAC", "PVC"), ("N", "S", "V"), "macro_f1"),
-        Task("arrhythmia-5", AAMI, AAMI, "macro_f1_nsv"),
-        Task("rhythm-3", ("NSR", "AFIB|AFL", "NOISE"), ("n", "f", "~"), "macro_f1", of_rhythm=True),
+        Task("beat-2", "normal or ectopic", ("NSR", "PAC|PVC"), ("N", "SV"), "macro_f1"),
+        Task("beat-3", "normal, supraventricular, ventricular", ("NSR", "PAC", "PVC"), ("N", "S", "V"), "macro_f1"),
+        Task("arrhythmia-5", "the five AAMI classes", AAMI, AAMI, "macro_f1_nsv"),
+        Task(
+            "rhythm-3",
+            "normal rhythm, atrial fibrillation or flutter, noise",
+            ("NSR", "AFIB|AFL", "NOISE"),
+            ("n", "f", "~"),
+            "macro_f1",
+            of_rhythm=True,
+        ),
     )
 }
 

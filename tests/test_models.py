@@ -267,6 +267,15 @@ def test_a_recurrent_network_that_branches_is_refused():
         to_tflite(model, {"signal": np.zeros((2, 1, 16, 1), np.float32)})
 
 
+@pytest.mark.parametrize("setting", [{"go_backwards": True}, {"activation": "relu"}, {"use_bias": False}])
+def test_an_lstm_that_cannot_be_converted_is_refused(setting):
+    signal = keras.Input((1, 16, 1), name="signal")
+    x = keras.layers.LSTM(4, **setting)(keras.layers.Reshape((16, 1))(signal))
+    (name,) = setting
+    with pytest.raises(UserError, match=f"{name} = .* cannot be converted in a recurrent network; take {name} = "):
+        to_tflite(keras.Model({"signal": signal}, keras.layers.Dense(3)(x)), {"signal": np.zeros((2, 1, 16, 1), "f4")})
+
+
 def test_an_lstm_counts_the_work_of_every_step():
     model = models.build("lstm_187", (1, 16, 1), 3, units=(8, 4), hidden=5)
     content = to_tflite(model, {"signal": np.random.default_rng(0).random((4, 1, 16, 1), np.float32)})

@@ -20,6 +20,7 @@ import pytest
 
 from heartzoo import recipes
 from heartzoo.checkpoints import Plan, best_epoch, finished, load_model, plateaus, read_history
+from heartzoo.compression.steps import check_steps
 from heartzoo.config import Config
 from heartzoo.config.file import load_config, parse_config
 from heartzoo.config.training import EarlyStoppingConfig, TrainingConfig
@@ -319,6 +320,13 @@ def test_a_plateau_s_rate_is_that_of_the_history_after_a_resume_too(cache, tiny,
     assert any(rate == pytest.approx(0.01 * 0.5**1) for rate in rates)
 
 
+def test_the_members_of_a_committee_are_not_trained_as_one(tiny):
+    own = ["model.architecture=mlp", "model.sizes={units: [8], members: 3}", "compression=[{quantize_aware: {}}]"]
+    own += ["input.rr_features=[]", "input.template_features=[]"]
+    with pytest.raises(UserError, match="quantize_aware would train the 3 members of tiny as one"):
+        check_steps(load_config(tiny, own))
+
+
 def test_people_who_test_do_not_train(cache, tiny, tmp_path):
     config = load_config(tiny, ["data.train=[ds1]", "data.test=[random-test]"])
     with pytest.raises(UserError, match="has seen people of random-test; score it on a split of other people"):
@@ -341,10 +349,11 @@ def test_training_ends_with_its_epochs_or_its_patience():
 
 
 def test_the_last_epoch_is_kept_where_the_recipe_wants_it():
-    rule = EarlyStoppingConfig(metric="val_loss", patience=1, keep="last")
-    plan = Plan(Path(), TrainingConfig(epochs=4, early_stopping=rule))
-    assert best_epoch(history("val_loss", [1, 2, 3]), plan) == 2
-    assert not finished(history("val_loss", [1, 2, 3]), plan) and finished(history("val_loss", [1, 2, 3, 4]), plan)
+    rule = EarlyStoppingConfig(metric="val_loss", keep="last")
+    plan = Plan(Path(), TrainingConfig(epochs=rule.patience + 3, early_stopping=rule))
+    worse = list(range(rule.patience + 3))
+    assert best_epoch(history("val_loss", worse[:-1]), plan) == len(worse) - 2
+    assert not finished(history("val_loss", worse[:-1]), plan) and finished(history("val_loss", worse), plan)
 
 
 def test_a_committee_s_file_needs_nothing_but_keras(cache, tiny, tmp_path):

@@ -57,7 +57,8 @@ def summarise(beats: Sequence[Beat], quality: Sequence[Stretch], seconds: float,
         "ectopic": {name: _patterns(labels, name, task.classes[0]) for name in ectopic_classes(task)},
         **_rates(beats, quality),
         "poor_signal_s": {
-            mark: sum(s.end_s - s.start_s for s in quality if s.mark == mark) for mark in {s.mark for s in quality}
+            mark: sum(s.end_s - s.start_s for s in quality if s.mark == mark)
+            for mark in sorted({s.mark for s in quality})
         },
     }
 

@@ -44,6 +44,7 @@ def classify(
     zoo: Annotated[Path | None, typer.Option(help="the zoo's folder; default the zoo in use")] = None,
 ) -> None:
     """Label every beat of recordings: WFDB annotations, CSV, a summary and a report. Not a medical device."""
+    from heartzoo.classification.files import paths_of
     from heartzoo.classification.stream import DEFAULT_MODEL
     from heartzoo.contract import NOTICE
     from heartzoo.zoo import load_tflite
@@ -58,8 +59,9 @@ def classify(
     out = out or Path("classified")
     opened = [_open(path, chosen, lead, fs, unit) for path in records or []]
     names = [recording.name for recording in opened]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise UserError(f"two recordings are named {twice}", "classify them into folders of their own, with --out")
+    written = [paths_of(name, out)[0] for name in names]
+    if twice := next((path for path in written if written.count(path) > 1), None):
+        raise UserError(f"two recordings are named {twice.stem}", "classify them into folders of their own, with --out")
     _keep_recordings(records or [], names, out)
     for recording in opened:
         _classify(recording, chosen, detect, out)

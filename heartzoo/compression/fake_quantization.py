@@ -148,7 +148,7 @@ class _Rewriter:
     def _norm_of(self, layer: keras.Layer) -> keras.Layer | None:
         """The batch norm that a convolution takes in."""
         readers = self.readers[layer.name]
-        if len(readers) == 1 and isinstance(readers[0], layers.BatchNormalization):
+        if len(readers) == 1 and isinstance(readers[0], layers.BatchNormalization) and _activation(layer) == "linear":
             return readers[0]
         return None
 
@@ -158,7 +158,7 @@ class _Rewriter:
         if len(readers) != 1:
             return False
         if isinstance(readers[0], layers.BatchNormalization):
-            return isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D)
+            return isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D) and _activation(layer) == "linear"
         computes = isinstance(
             layer, layers.Conv2D | layers.DepthwiseConv2D | layers.Dense | layers.Add | layers.BatchNormalization
         )

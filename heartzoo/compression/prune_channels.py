@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 
@@ -19,7 +18,7 @@ from heartzoo.config import Config
 from heartzoo.config.compression import PruneChannelsConfig
 from heartzoo.config.export import Activations
 from heartzoo.errors import UserError
-from heartzoo.files import write_json
+from heartzoo.files import read_json, write_json
 from heartzoo.flatbuffer import unpack
 from heartzoo.models.channels import find_groups, macs, narrow
 from heartzoo.progress import console
@@ -53,7 +52,7 @@ def _kept(settings: PruneChannelsConfig, step: Step, whole: keras.Model) -> dict
     """Which channels stay: found once and kept in the step's folder."""
     path = step.plan.folder / "channels.json"
     if path.is_file():
-        found = json.loads(path.read_text())
+        found = read_json(path)
         return {name: np.array(mask, bool) for name, mask in found.items()}
     keep = choose_channels(whole, _budgets(settings, step.config, whole), settings.smallest)
     write_json(path, {name: mask.astype(int).tolist() for name, mask in keep.items()})

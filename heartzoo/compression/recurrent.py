@@ -48,12 +48,25 @@ def _layer(layers: Any, layer: keras.Layer) -> Any:
         case keras.layers.Reshape():
             return layers.Reshape(layer.target_shape)
         case keras.layers.LSTM():
+            usual = keras.layers.LSTM(layer.units, return_sequences=layer.return_sequences)
+            _refuse_settings(layer, usual, "activation", "recurrent_activation", "use_bias", "go_backwards", "stateful")
             return layers.LSTM(layer.units, return_sequences=layer.return_sequences)
         case keras.layers.Dropout():
             return layers.Dropout(layer.rate)
         case keras.layers.Dense():
+            _refuse_settings(layer, keras.layers.Dense(layer.units), "use_bias")
             return layers.Dense(layer.units, keras.activations.serialize(layer.activation))
     raise UserError(
         f"layer {layer.name} ({type(layer).__name__}) cannot be converted in a recurrent network",
         "take Reshape, LSTM, Dropout and Dense",
     )
+
+
+def _refuse_settings(layer: keras.Layer, usual: keras.Layer, *names: str) -> None:
+    given, expected = layer.get_config(), usual.get_config()
+    for name in names:
+        if given[name] != expected[name]:
+            raise UserError(
+                f"layer {layer.name}: {name} = {given[name]} cannot be converted in a recurrent network",
+                f"take {name} = {expected[name]}",
+            )

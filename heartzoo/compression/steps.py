@@ -49,6 +49,11 @@ def check_steps(config: Config) -> None:
                 f"{step.technique} needs Keras on TensorFlow, found KERAS_BACKEND={keras.backend.backend()}",
                 "run it without KERAS_BACKEND",
             )
+        if config.model.sizes.get("members", 1) != 1 and not (step.distill and step.distill.fresh):
+            raise UserError(
+                f"{step.technique} would train the {config.model.sizes['members']} members of {config.name} as one",
+                "take members: 1, or distill with fresh: true",
+            )
         if step.distill:
             for pair in step.distill.features:
                 find_layer(model, pair.student, "student")

@@ -100,6 +100,7 @@ class InputConfig(Section):
 
     @model_validator(mode="after")
     def _nothing_idle(self) -> InputConfig:
+        refuse_idle(self, "input", "cut", {"epsilon": ("centred", "rhythm")})
         refuse_idle(self, "input", "cut", dict.fromkeys(("drowned_share", "drowned_snr_db"), ("rhythm",)))
         return self
 

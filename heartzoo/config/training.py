@@ -33,11 +33,9 @@ class SamplingConfig(Section):
     )
 
     @model_validator(mode="after")
-    def _evenness_is_by_class(self) -> SamplingConfig:
-        if self.evenness != 1 and self.by != "class":
-            raise UserError(
-                f"training.sampling.evenness = {self.evenness:g} with by: {self.by}", "it goes with by: class"
-            )
+    def _nothing_idle(self) -> SamplingConfig:
+        refuse_idle(self, "training.sampling", "by", {"evenness": ("class",)})
+        refuse_idle(self, "training.sampling", "by", {"shares": ("class", "patient", "class-example")})
         return self
 
 
@@ -59,6 +57,14 @@ class AugmentationConfig(Section):
         default=None, description="real bw and ma noise (first half of nstdb's recordings) at an SNR in this range, dB"
     )
     nstdb_share: Fraction = Field(default=0.5, description="fraction of the frames that get nstdb noise")
+
+    @model_validator(mode="after")
+    def _shares_have_noise(self) -> AugmentationConfig:
+        if self.nstdb_snr_db is None and self.nstdb_share != 0.5:
+            raise UserError(
+                f"training.augmentation.nstdb_share = {self.nstdb_share:g} without nstdb noise", "set nstdb_snr_db, too"
+            )
+        return self
 
     @field_validator("nstdb_snr_db")
     @classmethod
@@ -112,6 +118,11 @@ class EarlyStoppingConfig(Section):
     )
     min_delta: NonNegative = Field(default=0.0, description="a value counts as better if it is by more than this")
     patience: Count = Field(default=20, description="epochs without improvement before training ends")
+
+    @model_validator(mode="after")
+    def _nothing_idle(self) -> EarlyStoppingConfig:
+        refuse_idle(self, "training.early_stopping", "keep", dict.fromkeys(("min_delta", "patience"), ("best",)))
+        return self
 
 
 class TrainingConfig(Section):

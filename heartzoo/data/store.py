@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,7 +34,12 @@ from heartzoo.files import Sink, atomic_path, cache_dir, lock, sha256
 from heartzoo.progress import track
 from heartzoo.tasks import Task
 
-FORMAT = 3
+FORMAT = 3  # of the file
+# What makes examples: a store that other code made is made anew.
+_MAKERS = (
+    *("beats", "disturbances", "fusion", "heartbeat_csv", "noise", "records"),
+    *("retiming", "rhythm", "rr", "signal", "template"),
+)
 CHUNK_ROWS = 16
 # A store up to this size is read into memory whole; a larger one is read chunk by chunk through a cache of this size.
 MEMORY_BYTES = 512 * 2**20
@@ -162,6 +167,7 @@ def prepare(
     drowns = bool(contract.drowned_share) and not database.marks_noise
     wanted = {
         "format": FORMAT,
+        "code": code(),
         "database": database.name,
         "version": database.version,
         "requested": names,
@@ -173,6 +179,7 @@ def prepare(
         "drowns": drowns,
         "disturbance": disturbance and disturbance.model_dump(mode="json"),
         "noise_half": noise_half if drowns or (disturbance and disturbance.noise) else None,
+        "files": _changeable(database, names),
     }
     key = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]
     path = out or cache_dir() / "prepared" / f"{database.name}-{key}.h5"
@@ -181,6 +188,21 @@ def prepare(
             _remove_leftovers(path)
             _write(path, database, contract, wanted, disturbance, jobs)
     return Store(path)
+
+
+@cache
+def code() -> str:
+    """A hash of the code that makes examples."""
+    sources = (Path(__file__).with_name(f"{name}.py").read_bytes() for name in _MAKERS)
+    return hashlib.sha256(b"".join(sources)).hexdigest()[:16]
+
+
+def _changeable(database: Database, names: Sequence[str]) -> dict[str, list[int]]:
+    """Size and time of the user's own files, which may become others; those that were downloaded have a known hash."""
+    if database.source != "user":
+        return {}
+    files = (folder(database) / f"{name}.{extension}" for name in names for extension in database.extensions)
+    return {file.name: [file.stat().st_size, file.stat().st_mtime_ns] for file in files}
 
 
 def _available(database: Database, records: Sequence[str], present_only: bool) -> tuple[list[str], list[str]]:

@@ -19,7 +19,7 @@ from heartzoo.config import Config
 from heartzoo.config.disturbance import Disturbance
 from heartzoo.data.batches import Inputs, input_chunks
 from heartzoo.data.databases import get_database
-from heartzoo.data.download import split_records
+from heartzoo.data.download import present, split_records
 from heartzoo.data.noise import NAMES
 from heartzoo.data.splits import PARTS, RANDOM_TESTS, Split, get_split
 from heartzoo.data.store import Store, prepare
@@ -212,6 +212,11 @@ def _answers(
     """Ask the model. What is kept against an interruption goes when the caller has made its results."""
     config, task = subject.config, get_task(subject.config.task)
     refuse_known_people(config, split)
+    if split.part and present_only and (absent := {*split_records(split)} - {*present(get_database(split.database))}):
+        raise UserError(
+            f"{split.name} is drawn from the beats of all its records, and {len(absent)} are not at hand",
+            f"run `heartzoo data download {split.database}`",
+        )
     name = f"{split.name} {present_only} {disturbance and disturbance.model_dump_json()} {config.input}"
     key = f"{subject.file_sha256} {subject.runtime} {config.data} {name} {CHUNK}".encode()
     folder = cache_dir() / "evaluations" / hashlib.sha256(key).hexdigest()[:32]

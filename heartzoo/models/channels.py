@@ -226,8 +226,9 @@ def _macs(layer: keras.Layer) -> int:
 
 
 def is_free_norm(layer: keras.Layer) -> bool:
-    """Whether a layer is a batch norm over an image that does not follow a convolution."""
+    """Whether a layer is a batch norm over an image that does not follow a convolution, or follows its activation."""
     if not isinstance(layer, layers.BatchNormalization) or len(layer.input.shape) != 4:
         return False
     before = layer.input._keras_history.operation
-    return not isinstance(before, layers.Conv2D | layers.DepthwiseConv2D)
+    convolution = isinstance(before, layers.Conv2D | layers.DepthwiseConv2D)
+    return not (convolution and before.activation is keras.activations.linear)

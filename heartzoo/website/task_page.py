@@ -15,13 +15,6 @@ from heartzoo.website.markup import data_block, file_link, placeholder, table
 from heartzoo.zoo import Entry
 from heartzoo.zoo.index import IndexEntry, headline
 
-TITLES = {
-    "beat-2": "beat-2: normal or ectopic",
-    "beat-3": "beat-3: normal, supraventricular, ventricular",
-    "arrhythmia-5": "arrhythmia-5: the five AAMI classes",
-    "rhythm-3": "rhythm-3: normal rhythm, atrial fibrillation or flutter, noise",
-}
-
 
 def task_page(name: str, models: list[Entry]) -> str:
     """The page of a task.
@@ -33,7 +26,7 @@ def task_page(name: str, models: list[Entry]) -> str:
     task = TASKS[name]
     best = sorted(models, key=_figure, reverse=True)
     parts = [
-        f"# {TITLES[name]}",
+        f"# {name}: {task.title}",
         f"Classes, by {'symbols of frames' if task.of_rhythm else 'WFDB symbols of beats (mapping A)'}:",
         table(
             ["class", "symbols"], [[c, f"`{' '.join(s)}`"] for c, s in zip(task.classes, task.symbols(), strict=True)]

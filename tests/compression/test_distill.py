@@ -47,6 +47,7 @@ def test_pairs_of_layers_must_exist_and_fit():
     ("change", "told"),
     [
         (["input.frame=80"], "has another input than tiny"),
+        (["data.leads=[V5]"], "has another data.leads than tiny"),
         (["task=beat-2", "prevalence={}"], "has another task than tiny"),
     ],
 )

@@ -49,6 +49,21 @@ def test_the_int8_file_computes_what_the_fake_quantized_network_does(architectur
     assert np.abs(found - model.predict(x, verbose=0)).max() <= 12 * step
 
 
+def test_a_batch_norm_after_an_activation_is_not_folded_into_the_convolution_before():
+    keras.utils.set_random_seed(5)
+    signal = keras.Input((1, 32, 1), name="signal")
+    x = keras.layers.Conv2D(4, (1, 3), activation="relu", padding="same")(signal)
+    x = keras.layers.Flatten()(keras.layers.BatchNormalization()(x))
+    model = keras.Model({"signal": signal}, keras.layers.Dense(3)(x))
+    norm = next(layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization))
+    norm.set_weights(
+        [np.array(values, np.float32) for values in ([0.5, 2, 1, 1.5], [1, -1, 0, 2], [0, 1, 0.5, -1], [1, 2, 3, 4])]
+    )
+    x = {"signal": np.random.default_rng(0).normal(size=(64, 1, 32, 1)).astype(np.float32)}
+    expected = model.predict(x, verbose=0)
+    assert np.abs(quantized(model, x).predict(x, verbose=0) - expected).max() < 0.05 * np.ptp(expected)
+
+
 def test_values_beyond_a_range_are_its_ends():
     layer = FakeQuantize(-1.0, 3.0)
     found = np.asarray(layer(np.array([-50.0, -1.0, 0.0, 0.004, 3.0, 1e9], np.float32)))

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -123,6 +124,20 @@ def test_another_contract_or_list_is_another_store(own: Path) -> None:
         prepare(DATABASE, NAMES[:2], CONTRACT, jobs=1).path,
     }
     assert len(paths) == 3
+
+
+def test_other_code_makes_another_store(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = small().path
+    monkeypatch.setattr(store_module, "code", lambda: "other")
+    assert small().path != first
+
+
+def test_a_user_s_changed_file_makes_another_store(own: Path) -> None:
+    mine = replace(DATABASE, source="user")
+    first = prepare(mine, NAMES, CONTRACT, jobs=1)
+    assert prepare(mine, NAMES, CONTRACT, jobs=1).path == first.path
+    synthetic.write(own, NAMES, 25.0)
+    assert len(prepare(mine, NAMES, CONTRACT, jobs=1).samples) > len(first.samples)
 
 
 def test_a_given_file_of_another_request_is_written_anew(own: Path, tmp_path: Path) -> None:

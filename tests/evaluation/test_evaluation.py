@@ -44,6 +44,12 @@ def test_people_that_a_model_has_seen_do_not_test_it(train: str, test: str, spli
         evaluate(subject(train, test), get_split(split))
 
 
+def test_a_random_split_is_not_drawn_from_part_of_its_records(monkeypatch):
+    monkeypatch.setattr(evaluation, "present", lambda database: database.records[:40])
+    with pytest.raises(UserError, match="random-test is drawn from the beats of all its records, and 8 are not at"):
+        evaluate(subject("random-train", "random-test"), get_split("random-test"), present_only=True)
+
+
 def test_an_interrupted_evaluation_asks_only_for_what_is_missing(tiny, cache, monkeypatch):
     monkeypatch.setattr(evaluation, "CHUNK", 50)
     asked = []
