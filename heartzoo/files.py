@@ -70,10 +70,12 @@ def read_json(path: Path) -> Any:
     """What :func:`write_json` wrote.
 
     Raises:
-        UserError: the file is damaged.
+        UserError: the file is missing or damaged.
     """
     try:
         return json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing", "restore it") from error
     except ValueError as error:
         raise UserError(f"{path} is damaged", "restore it, or remove it") from error
 

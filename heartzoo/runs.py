@@ -213,18 +213,20 @@ def find_teachers(name: str, config: Config) -> list[Path]:
     run = folder.parent if folder.name.startswith("seed-") else folder
     if (run / "config.yaml").is_file():
         teacher = read_run(run)
-        _check_teacher(name, teacher, config, read_json(run / RECORDS))
+        _check_teacher(name, teacher, config, lambda: read_json(run / RECORDS))
         folders = [folder] if folder != run else [run / f"seed-{seed}" for seed in teacher.seeds]
         return [float_network(seed_folder, teacher) for seed_folder in folders]
     if folder.exists():
         raise UserError(f"teacher {name} is no run", "name a run's folder, its seed-<n>, or a model of the zoo")
     entry = find(name)
-    _check_teacher(name, entry.config, config, entry.configuration["splits"]["train"])
+    _check_teacher(name, entry.config, config, lambda: entry.configuration["splits"]["train"])
     return [entry.path("model.keras")]
 
 
-def _check_teacher(name: str, teacher: Config, student: Config, records: Mapping[str, Sequence[str]]) -> None:
-    """Refuse a teacher of other data; ``records`` are those it trained on, by split."""
+def _check_teacher(
+    name: str, teacher: Config, student: Config, records: Callable[[], Mapping[str, Sequence[str]]]
+) -> None:
+    """Refuse a teacher of other data; ``records`` gives those it trained on, by split."""
     pairs = {
         "task": (teacher.task, student.task),
         "input": (teacher.input, student.input),
@@ -243,7 +245,7 @@ def _check_teacher(name: str, teacher: Config, student: Config, records: Mapping
                 f"teacher and student need the same {section}",
             )
     for split in map(get_split, student.data.train):
-        if split.patients and tuple(records[split.name]) != split_records(split):
+        if split.patients and tuple(records()[split.name]) != split_records(split):
             raise UserError(
                 f"teacher {name} was trained on other records of {split.name} than are at hand",
                 "restore them, or train it anew",

@@ -146,6 +146,14 @@ def test_loads_matplotlib_only_to_draw(module: str) -> None:
     assert not [name for name in loaded_with(module, set()) if inside(name, ["matplotlib"])]
 
 
+def test_a_store_knows_all_the_code_that_makes_examples() -> None:
+    from heartzoo.data.store import MAKERS
+
+    of_data = {name.split(".")[2] for name in loaded_with("heartzoo.data.store", set()) if name.count(".") == 2}
+    of_data = {name for name in of_data if f"heartzoo.data.{name}" in MODULES}
+    assert of_data - {"databases", "download", "sources", "splits"} == set(MAKERS)
+
+
 def test_importing_heartzoo_is_cheap() -> None:
     heavy = {"tensorflow", "keras", "numpy", "scipy", "sklearn", "h5py", "wfdb", "matplotlib", "pydantic"}
     script = f"import heartzoo, sys; print(*sorted({heavy} & sys.modules.keys()))"

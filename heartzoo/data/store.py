@@ -34,11 +34,10 @@ from heartzoo.files import Sink, atomic_path, cache_dir, lock, sha256
 from heartzoo.progress import track
 from heartzoo.tasks import Task
 
-FORMAT = 3  # of the file
 # What makes examples: a store that other code made is made anew.
-_MAKERS = (
+MAKERS = (
     *("beats", "disturbances", "fusion", "heartbeat_csv", "noise", "records"),
-    *("retiming", "rhythm", "rr", "signal", "template"),
+    *("retiming", "rhythm", "rr", "signal", "store", "template"),
 )
 CHUNK_ROWS = 16
 # A store up to this size is read into memory whole; a larger one is read chunk by chunk through a cache of this size.
@@ -166,7 +165,6 @@ def prepare(
     names, absent = _available(database, records, present_only)
     drowns = bool(contract.drowned_share) and not database.marks_noise
     wanted = {
-        "format": FORMAT,
         "code": code(),
         "database": database.name,
         "version": database.version,
@@ -193,7 +191,7 @@ def prepare(
 @cache
 def code() -> str:
     """A hash of the code that makes examples."""
-    sources = (Path(__file__).with_name(f"{name}.py").read_bytes() for name in _MAKERS)
+    sources = (Path(__file__).with_name(f"{name}.py").read_bytes() for name in MAKERS)
     return hashlib.sha256(b"".join(sources)).hexdigest()[:16]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -55,6 +57,13 @@ def test_a_teacher_of_something_else_is_refused(tiny, tiny_run, change, told):
     config = load_config(tiny, change)
     with pytest.raises(UserError, match=told):
         runs.find_teachers(str(tiny_run), config)
+
+
+def test_a_run_of_before_records_were_noted_is_a_teacher_still(tiny, tiny_run, tmp_path):
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    (run / "records.json").unlink()
+    found, known = (runs.find_teachers(str(folder), load_config(tiny)) for folder in (run, tiny_run))
+    assert [path.relative_to(run) for path in found] == [path.relative_to(tiny_run) for path in known]
 
 
 def test_teachers_are_runs_seeds_and_models_of_the_zoo(tiny, tiny_run, tmp_path):
