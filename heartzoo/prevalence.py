@@ -2,9 +2,11 @@
 
 Supraventricular beats are nearly all of a few people: whoever had many will have more, and in most others the few that
 a network finds are false. A network's logits hold one prevalence for everybody, that of its training. Here a record's
-own replaces it, without labels: the prevalence of a followed class is a running mean of the probabilities that the
-network gave it, and the class's logit gains log(prevalence / assumed prevalence). Only beats before count, and each
-counts as the network sees it with the usual prevalence, so that no decision confirms itself.
+own replaces it, without labels: the prevalence of a class is a running mean of the probabilities that the network gave
+it, and the logit of the class that follows it gains log(prevalence / assumed prevalence). Mostly that is the class
+itself. Fused beats, half a ventricular one each, may follow the ventricular beats, which a network knows far better.
+Only beats before count, and each counts as the network sees it with the usual prevalence, so that no decision confirms
+itself.
 
 References:
     Saerens, Latinne and Decaestecker 2002, Adjusting the outputs of a classifier to new a priori probabilities (Neural
@@ -33,10 +35,11 @@ class RunningPrevalence:
 
     def __init__(self, config: Config) -> None:
         classes = get_task(config.task).classes
-        followed = config.prevalence
-        self._columns = [classes.index(name) for name in followed]
-        self._assumed = np.array([of.assumed for of in followed.values()])
-        self._prevalence = np.array([of.usual for of in followed.values()])
+        rules = config.prevalence
+        self._columns = [classes.index(name) for name in rules]
+        self._followed = [classes.index(rule.of or name) for name, rule in rules.items()]
+        self._assumed = np.array([rule.assumed for rule in rules.values()])
+        self._prevalence = np.array([rule.usual for rule in rules.values()])
         self._start = np.zeros(len(classes))
         self._start[self._columns] = np.log(self._prevalence / self._assumed)
 
@@ -51,7 +54,7 @@ class RunningPrevalence:
         """
         if not self._columns or not len(logits):
             return logits
-        seen = probabilities(logits + self._start)[:, self._columns]
+        seen = probabilities(logits + self._start)[:, self._followed]
         kept = 1 - 1 / MEMORY_BEATS
         before, self._prevalence = _averages(seen, self._prevalence, kept)
         found = np.array(logits, np.float64)

@@ -12,9 +12,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from heartzoo.data import sources, synthetic
 from heartzoo.data.databases import get_database
+
+# No test times anything: an example may take as long as the machine needs.
+settings.register_profile("heartzoo", deadline=None)
+settings.load_profile("heartzoo")
 
 PHYSIONET = Path(__file__).parents[2] / "shared" / "data" / "physionet"
 
@@ -161,7 +166,7 @@ training:
   batch_size: 64
   learning_rate: 0.01
   augmentation: {amplitude: 0.1, shift_s: 0.02}
-prevalence: {PAC: {usual: 0.2, assumed: 0.2}}
+prevalence: {PAC: {usual: 0.2, assumed: 0.2}, PVC: {of: PAC, usual: 0.2, assumed: 0.2}}
 export: {calibration_examples: 60}
 seeds: [0, 1]
 """

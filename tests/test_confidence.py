@@ -48,7 +48,7 @@ def test_the_error_of_calibration_by_hand() -> None:
     assert expected_calibration_error([low, high]) == pytest.approx(0.5 * 0.49 + 0.5 * 0.46)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(n=st.integers(1, 200), seed=st.integers(0, 2**32 - 1), sure=st.booleans())
 def test_bins_hold_every_decision_once(n: int, seed: int, sure: bool) -> None:
     rng = np.random.default_rng(seed)

@@ -59,7 +59,7 @@ def test_class_scores_by_hand_and_zero_over_zero():
     assert scores.support.tolist() == [4, 6, 0]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(beats())
 def test_agrees_with_scikit_learn(data):
     labels, predictions, _, _ = data
@@ -81,7 +81,7 @@ def test_nsv_rules_by_hand():
     assert metrics.macro_f1_nsvf(EXAMPLE) == pytest.approx((n + s + v + f) / 4)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(beats())
 def test_nsv_is_scikit_learn_over_the_kept_beats(data):
     labels, predictions, _, _ = data
@@ -135,14 +135,14 @@ def test_five_class_figures_come_with_the_five_classes():
     assert scores.patient_macro_f1_nsv == pytest.approx(expected)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(beats(), st.integers(0, 2**32 - 1))
 def test_the_order_of_the_beats_has_no_influence(data, seed):
     order = np.random.default_rng(seed).permutation(len(data[0]))
     assert metrics.score(*data, AAMI) == metrics.score(*(values[order] for values in data), AAMI)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(beats())
 def test_bounds_and_sums(data):
     scores = asdict(metrics.score(*data, AAMI))
@@ -154,7 +154,7 @@ def test_bounds_and_sums(data):
             assert value[0] <= value[1]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(beats())
 def test_a_perfect_prediction_scores_one(data):
     labels, _, records, patients = data

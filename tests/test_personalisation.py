@@ -43,7 +43,7 @@ def test_where_nothing_is_off_nothing_is_lost() -> None:
         assert wrong(test, adapt(test, how, labelled)) <= wrong(test, test.values) + 0.01
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 1000), labelled=st.booleans())
 def test_only_the_first_minutes_of_the_own_record_count(seed: int, labelled: bool) -> None:
     logits = patients(3.0, count=2, beats=40, seed=seed)

@@ -13,7 +13,7 @@ from heartzoo.config.file import parse_config
 from heartzoo.errors import UserError
 from heartzoo.prevalence import MEMORY_BEATS, RunningPrevalence, shifted
 
-S, V = 1, 2
+S, V, F = 1, 2, 3
 LOGITS = hnp.arrays(np.float32, st.tuples(st.integers(1, 40), st.just(5)), elements=st.floats(-20, 20, width=32))
 
 
@@ -22,26 +22,26 @@ def config(prevalence: dict[str, dict[str, float]], **changes: object) -> Config
     return parse_config({**tree, "prevalence": prevalence, **changes}, "x")
 
 
-def by_hand(logits: np.ndarray, rules: dict[int, tuple[float, float]]) -> np.ndarray:
+def by_hand(logits: np.ndarray, rules: dict[int, tuple[int, float, float]]) -> np.ndarray:
     """The formula of the module, beat after beat."""
-    r = {column: usual for column, (usual, _) in rules.items()}
+    r = {column: usual for column, (_, usual, _) in rules.items()}
     found = []
     for z in logits.astype(float):
         y, u = z.copy(), z.copy()
-        for column, (usual, assumed) in rules.items():
+        for column, (_, usual, assumed) in rules.items():
             y[column] += np.log(r[column] / assumed)
             u[column] += np.log(usual / assumed)
         p = np.exp(u - u.max()) / np.exp(u - u.max()).sum()
-        for column in rules:
-            r[column] += (p[column] - r[column]) / MEMORY_BEATS
+        for column, (followed, *_) in rules.items():
+            r[column] += (p[followed] - r[column]) / MEMORY_BEATS
         found.append(y)
     return np.array(found)
 
 
 @given(LOGITS)
 def test_each_beat_is_called_by_the_prevalence_before_it(logits):
-    followed = config({"S": {}, "V": {"usual": 0.3, "assumed": 0.1}})
-    wanted = by_hand(logits, {S: (0.02, 0.05), V: (0.3, 0.1)})
+    followed = config({"S": {}, "V": {"usual": 0.3, "assumed": 0.1}, "F": {"of": "V", "usual": 0.03, "assumed": 0.015}})
+    wanted = by_hand(logits, {S: (S, 0.02, 0.05), V: (V, 0.3, 0.1), F: (V, 0.03, 0.015)})
     np.testing.assert_allclose(RunningPrevalence(followed).shifted(logits), wanted, atol=1e-9)
 
 
@@ -75,6 +75,14 @@ def test_doubtful_beats_are_called_by_what_the_record_is_like():
         assert RunningPrevalence(config({"S": {}})).shifted(logits)[-1].argmax() == called
 
 
+def test_doubtful_fused_beats_are_called_where_ventricular_ones_are():
+    doubtful = np.array([1.0, 0, 0, 1.0, 0])
+    rule = {"F": {"of": "V", "usual": 0.03, "assumed": 0.05}}
+    for before, called in ((np.array([0, 0, 8.0, 0, 0]), F), (np.array([8.0, 0, 0, 0, 0]), 0)):
+        logits = np.array([*[before] * 100, doubtful])
+        assert RunningPrevalence(config(rule)).shifted(logits)[-1].argmax() == called
+
+
 def test_it_recovers_from_a_long_stretch():
     logits = np.array([[8.0, 0, 0, 0, 0]] * 5000 + [[0, 8.0, 0, 0, 0]] * 300)
     found = RunningPrevalence(config({"S": {}})).shifted(logits)
@@ -85,6 +93,7 @@ def test_it_recovers_from_a_long_stretch():
     ("prevalence", "changes", "line"),
     [
         ({"PAC": {}}, {}, "unknown class 'PAC'"),
+        ({"F": {"of": "PVC"}}, {}, "unknown class 'PVC'"),
         ({"S": {"usual": 0.0}}, {}, "usual"),
         ({"S": {"assumed": 1.0}}, {}, "assumed"),
         ({"S": {}}, {"data": {"train": ["random-train"], "test": ["random-test"]}}, "one after the other"),

@@ -198,10 +198,15 @@ class ModelConfig(Section):
 
 
 class PrevalenceConfig(Section):
-    """A class whose prevalence in a recording is followed: see :mod:`heartzoo.prevalence`."""
+    """How a class's logit follows a prevalence in a recording: see :mod:`heartzoo.prevalence`."""
 
+    of: str | None = Field(
+        default=None,
+        description="the class whose prevalence is followed, by default the class itself. Fused beats come where "
+        "ventricular ones do, so that F may follow V",
+    )
     usual: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
-        default=0.02, description="its prevalence before anything is known of a recording"
+        default=0.02, description="that prevalence before anything is known of a recording"
     )
     assumed: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
         default=0.05, description="the prevalence for which the network's logits are right as they are"
@@ -223,7 +228,7 @@ class Config(Section):
     compression: list[CompressionStep] = Field(default=[], description="steps after the training, in order")
     prevalence: dict[str, PrevalenceConfig] = Field(
         default={},
-        description="classes whose logit gains log(prevalence / assumed), their prevalence being a running mean of "
+        description="classes whose logit gains log(prevalence / assumed), the prevalence being a running mean of "
         "what the network said of a recording's beats before",
     )
     export: ExportConfig = ExportConfig()
@@ -298,8 +303,9 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _prevalence_is_of_recordings(self) -> Config:
-        for name in self.prevalence:
-            look_up(dict.fromkeys(TASKS[self.task].classes), name, "class")
+        for name, rule in self.prevalence.items():
+            for known in (name, rule.of or name):
+                look_up(dict.fromkeys(TASKS[self.task].classes), known, "class")
         if self.prevalence and (self.input.cut in ("r-peak", "rhythm") or self.track == "random"):
             raise UserError(
                 "prevalence is followed over a recording's beats, one after the other; "

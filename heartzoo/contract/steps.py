@@ -113,15 +113,15 @@ def _inference(config: Config, facts: ModelFacts) -> list[str]:
 
 
 def _prevalence(config: Config) -> str:
-    followed = ", ".join(
-        f"{name} (usual {of.usual:g}, assumed {of.assumed:g})" for name, of in config.prevalence.items()
-    )
+    rules = config.prevalence
+    followed = ", ".join(f"{name} (usual {rule.usual:g}, assumed {rule.assumed:g})" for name, rule in rules.items())
+    others = [f"for {name} p is the probability of {rule.of}" for name, rule in rules.items() if rule.of]
     return (
         f"Prevalence of {followed}, over a record's scored beats in order of time, in float64: for each of these "
         "classes, r starts as its usual prevalence. Of each beat in turn, with z its logits: the shifted logits are "
         "z + log(r / assumed) for these classes and z for the others. Then, with p = softmax(y), y being z + "
         "log(usual / assumed) for these classes (usual, not r) and z for the others: r = r + (p - r) / "
-        f"{prevalence.MEMORY_BEATS} for each of these classes."
+        f"{prevalence.MEMORY_BEATS} for each of these classes{'; '.join(['', *others])}."
     )
 
 

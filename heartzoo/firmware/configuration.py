@@ -210,8 +210,8 @@ def _tensor_macros(settings: Settings) -> dict[str, object]:
         "HEARTZOO_CLASSES": len(settings.classes),
         "HEARTZOO_TEMPERATURE": float_literal(settings.temperature),
         "HEARTZOO_THRESHOLD": float_literal(settings.threshold),
-        "HEARTZOO_FOLLOWS": int(settings.prevalence.any()),
-        **({"HEARTZOO_MEMORY_BEATS": float_literal(MEMORY_BEATS)} if settings.prevalence.any() else {}),
+        "HEARTZOO_FOLLOWS": int(bool(settings.prevalence)),
+        **({"HEARTZOO_MEMORY_BEATS": float_literal(MEMORY_BEATS)} if settings.prevalence else {}),
     }
 
 
@@ -223,8 +223,9 @@ def _declarations(settings: Settings) -> list[str]:
         declared.append("extern const uint8_t heartzoo_rr_order[HEARTZOO_RR_FEATURES];")
     if settings.contract.template_features:
         declared.append("extern const uint8_t heartzoo_template_order[HEARTZOO_TEMPLATE_FEATURES];")
-    if settings.prevalence.any():
+    if settings.prevalence:
         declared.append("extern const float heartzoo_usual[HEARTZOO_CLASSES], heartzoo_assumed[HEARTZOO_CLASSES];")
+        declared.append("extern const uint8_t heartzoo_followed[HEARTZOO_CLASSES];")
     if _history(settings):
         declared.append(f"extern const float heartzoo_entropy_edges[{len(ENTROPY_EDGES)}];")
     return declared
@@ -250,15 +251,30 @@ def config_source(settings: Settings) -> str:
     if contract.template_features:
         names = ", ".join(_template_number(name) for name in contract.template_features)
         parts.append(f"const uint8_t heartzoo_template_order[HEARTZOO_TEMPLATE_FEATURES] = {{{names}}};")
-    if settings.prevalence.any():
-        for name, row in zip(("usual", "assumed"), settings.prevalence, strict=True):
-            parts.append(f"const float heartzoo_{name}[HEARTZOO_CLASSES] = {wrapped_array(row.astype(np.float32))};")
+    parts += _prevalence(settings)
     if _history(settings):
         edges = wrapped_array(ENTROPY_EDGES.astype(np.float32))
         parts.append(f"const float heartzoo_entropy_edges[{len(ENTROPY_EDGES)}] = {edges};")
     names = ", ".join(f'"{name}"' for name in settings.classes)
     parts.append(f"const char *const heartzoo_class_names[HEARTZOO_CLASSES] = {{{names}}};")
     return "\n".join(parts) + "\n"
+
+
+def _prevalence(settings: Settings) -> list[str]:
+    """Usual and assumed prevalence of each class, 0 where its logit follows none, and the class whose it follows."""
+    if not settings.prevalence:
+        return []
+    usual, assumed = np.zeros((2, len(settings.classes)), np.float32)
+    followed = np.arange(len(settings.classes))
+    for name, rule in settings.prevalence.items():
+        column = settings.classes.index(name)
+        usual[column], assumed[column] = rule.usual, rule.assumed
+        followed[column] = settings.classes.index(rule.of or name)
+    return [
+        f"const float heartzoo_usual[HEARTZOO_CLASSES] = {wrapped_array(usual)};",
+        f"const float heartzoo_assumed[HEARTZOO_CLASSES] = {wrapped_array(assumed)};",
+        f"const uint8_t heartzoo_followed[HEARTZOO_CLASSES] = {wrapped_array(followed)};",
+    ]
 
 
 def _section_literal(row: list[float]) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 from scipy import signal as dsp
 
-from heartzoo.config import InputConfig
+from heartzoo.config import InputConfig, PrevalenceConfig
 from heartzoo.config.export import HIGHEST_HZ, LOWEST_HZ
 from heartzoo.data.signal import KAISER_BETA, RESAMPLING_REACH, resampling_ratio
 from heartzoo.errors import UserError
@@ -27,7 +28,7 @@ class Settings:
         classes: class names in the order of the logits.
         temperature: of its confidence.
         threshold: below which it had better abstain; 0 where it has none.
-        prevalence: usual and assumed prevalence of each class, 0 where it is not followed, shape (2, classes).
+        prevalence: which class's logit follows which prevalence.
         recording_hz: the recording's sampling rate.
         detects: whether R peaks are found, not given.
     """
@@ -39,7 +40,7 @@ class Settings:
     classes: tuple[str, ...]
     temperature: float
     threshold: float
-    prevalence: np.ndarray
+    prevalence: Mapping[str, PrevalenceConfig]
     recording_hz: int
     detects: bool
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from importlib import resources
 from importlib.resources.abc import Traversable
 
-import numpy as np
-
-from heartzoo.config import Config
 from heartzoo.firmware.configuration import config_header, config_source
 from heartzoo.firmware.settings import Settings, check
 from heartzoo.zoo import PublishedModel
@@ -36,18 +32,10 @@ def settings_of(model: PublishedModel, recording_hz: float | None = None, detect
         classes=model.classes,
         temperature=confidence["temperature"],
         threshold=confidence["threshold"] or 0.0,
-        prevalence=prevalence_of(model.config, model.classes),
+        prevalence=model.config.prevalence,
         recording_hz=hz,
         detects=contract.cut != "rhythm" if detects is None else detects,
     )
-
-
-def prevalence_of(config: Config, classes: Sequence[str]) -> np.ndarray:
-    """Usual and assumed prevalence of each class, 0 where it is not followed, shape (2, classes)."""
-    found = np.zeros((2, len(classes)))
-    for name, of in config.prevalence.items():
-        found[:, classes.index(name)] = of.usual, of.assumed
-    return found
 
 
 def sources() -> dict[str, bytes]:

@@ -19,7 +19,7 @@ from heartzoo.zoo import PublishedModel, find, load_tflite, zoo_folder
 
 MODELS = ("arr-5-rr-sm", "beat-2-rr-sm", "arr-5-res-sm", "res-187-ds1")
 SEEDS = st.integers(0, 2**32 - 1)
-quick = settings(deadline=None, max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="module", params=MODELS)

@@ -12,7 +12,7 @@ from heartzoo.compression.calibration import METHODS, activation_range
 
 
 @given(arrays(np.float32, st.integers(1, 40), elements=st.floats(-1e6, 1e6, width=32)), st.sampled_from(METHODS))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_range_holds_zero_and_stays_within_the_values(values, method):
     low, high = activation_range(values, method)
     assert min(0, values.min()) <= low <= 0 <= high <= max(0, values.max())

@@ -12,7 +12,7 @@ SHAPES = st.lists(st.tuples(st.integers(1, 5), st.integers(1, 8)), min_size=1, m
 
 
 @given(SHAPES, st.floats(0, 1), st.sampled_from(["layer", "global"]), st.integers(0, 1000))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_masks_take_the_smallest_and_as_many_as_asked(shapes, sparsity, scope, seed):
     rng = np.random.default_rng(seed)
     weights = [rng.normal(size=shape) for shape in shapes]

@@ -272,6 +272,7 @@ def shifted(outputs: np.ndarray, configuration: dict[str, Any]) -> np.ndarray:
     (tensor,) = configuration["tensors"]["outputs"]
     (sentence,) = (text for text in configuration["preprocessing"]["steps"] if text.startswith("Prevalence of "))
     rules = re.findall(r"(\S+) \(usual ([0-9.]+), assumed ([0-9.]+)\)", sentence)
+    followed = dict(re.findall(r"for (\S+) p is the probability of (\w+)", sentence))
     memory = float(re.findall(r"\(p - r\) / (\d+)", sentence)[0])
     r = {name: float(usual) for name, usual, _ in rules}
     rows = []
@@ -284,7 +285,8 @@ def shifted(outputs: np.ndarray, configuration: dict[str, Any]) -> np.ndarray:
             usual_z[column] += math.log(float(usual) / float(assumed))
         powers = [math.exp(value) for value in usual_z]
         for name in r:
-            r[name] += (powers[configuration["classes"].index(name)] / sum(powers) - r[name]) / memory
+            chance = powers[configuration["classes"].index(followed.get(name, name))] / sum(powers)
+            r[name] += (chance - r[name]) / memory
         rows.append(moved)
     return np.array(rows)
 

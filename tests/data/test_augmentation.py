@@ -95,7 +95,7 @@ def test_recorded_noise_comes_to_the_share_of_frames_asked_for() -> None:
     np.testing.assert_array_equal(changed(frames, noise, nstdb_snr_db=[6.0, 6.0], nstdb_share=0.0), frames)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 1000), flat=st.booleans())
 def test_everything_at_once_stays_finite(seed: int, flat: bool) -> None:
     rng = np.random.default_rng(seed)
@@ -116,7 +116,7 @@ def test_everything_at_once_stays_finite(seed: int, flat: bool) -> None:
     assert np.isfinite(model_inputs(found, np.zeros((8, 0)), CONTRACT)["signal"]).all()
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(recordings=st.integers(1, 3), extra=st.integers(0, 20))
 def test_noise_is_cut_from_anywhere_in_every_recording(recordings: int, extra: int) -> None:
     samples = 128 + extra

@@ -88,7 +88,7 @@ def test_beats_of_an_irregular_rhythm_come_more_often_and_take_nothing_from_othe
     assert p[LABELS > 0].tolist() == pytest.approx(before[LABELS > 0].tolist())
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     by=st.sampled_from(["example", "class", "patient", "class-example"]),
     shares=st.one_of(st.none(), st.lists(st.floats(0.01, 100), min_size=4, max_size=4)),

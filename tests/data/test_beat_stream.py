@@ -52,7 +52,7 @@ def assert_same(found: list[Examples], expected: Examples) -> None:
 
 
 @pytest.mark.parametrize("name", CONTRACTS)
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(number=st.integers(0, 40), seed=st.integers(0, 2**32 - 1))
 def test_the_examples_of_the_whole_record(name: str, number: int, seed: int) -> None:
     record = synthetic.generate(f"syn{number:02d}", 150.0)

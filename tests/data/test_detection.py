@@ -22,7 +22,7 @@ from heartzoo.data.splits import get_split
 FS = 100.0
 CONTRACT = InputConfig(fs=FS, highpass_hz=0.5, lowpass_hz=25.0)
 SEEDS = st.integers(0, 2**32 - 1)
-quick = settings(deadline=None, max_examples=25)
+quick = settings(max_examples=25)
 
 
 def ecg(number: int = 3, seconds: float = 40.0, fs: float = 250.0) -> tuple[np.ndarray, np.ndarray]:
@@ -169,7 +169,7 @@ def by_the_text(x: np.ndarray, fs: float) -> list[int]:
     return [peak for peak in peaks if peak < end]
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(
     number=st.integers(0, 40), seed=SEEDS, noise=st.sampled_from([0.0, 0.1, 1.0]), fs=st.sampled_from([100.0, 125.0])
 )

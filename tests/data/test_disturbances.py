@@ -15,7 +15,7 @@ from heartzoo.data.records import Record, open_record
 from heartzoo.data.signal import highpass
 from heartzoo.errors import UserError
 
-quick = settings(deadline=None, max_examples=30)
+quick = settings(max_examples=30)
 
 
 def power(x: np.ndarray, fs: float) -> float:

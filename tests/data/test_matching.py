@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from heartzoo.data.matching import match
@@ -29,7 +29,6 @@ def test_the_nearest_are_pairs(reference: list[int], found: list[int], pairs: li
     assert [tuple(pair) for pair in matched.tolist()] == pairs
 
 
-@settings(deadline=None)
 @given(reference=BEATS, found=BEATS)
 def test_each_beat_is_in_one_pair_at_most(reference: np.ndarray, found: np.ndarray) -> None:
     pairs = match(reference, found, 15)

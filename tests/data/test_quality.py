@@ -59,7 +59,7 @@ def test_a_short_gap_is_no_saturation() -> None:
     assert {(stretch.start_s, stretch.mark) for stretch in stretches(x)} == {(9.0, "lead off")}
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_the_same_marks_and_values_whatever_the_pieces(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -16,7 +16,7 @@ from heartzoo.data.rr import FEATURES, rr_features
 NAMES = list(FEATURES)
 FS = 360.0
 REGULAR = [float(name in ("steadiness", "recurrence")) for name in NAMES]
-quick = settings(deadline=None, max_examples=50)
+quick = settings(max_examples=50)
 # Gaps in samples at 360 Hz: usual, two marks on one sample, far too early, and a pause of 10 s and more.
 GAPS = st.one_of(st.integers(90, 700), st.sampled_from([0, 1, 30, 72, 1080, 3600, 20_000]))
 

@@ -27,7 +27,7 @@ def features(rhythms: list[Rhythm]) -> np.ndarray:
     return np.array([rhythm.features for rhythm in rhythms])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(gaps=st.lists(GAPS, max_size=180))
 def test_the_same_as_from_arrays(gaps: list[int]) -> None:
     samples = np.cumsum([50, *gaps])

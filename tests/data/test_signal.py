@@ -29,7 +29,7 @@ HZ = [100.0, 125.0, 128.0, 180.0, 250.0, 360.0, 500.0]
 RATES = st.sampled_from(HZ)
 MILLIVOLTS = st.floats(-20, 20, allow_nan=False, width=32)
 SEEDS = st.integers(0, 2**32 - 1)
-quick = settings(deadline=None, max_examples=60)
+quick = settings(max_examples=60)
 
 
 def signals(shortest: int = 1, longest: int = 400) -> st.SearchStrategy[np.ndarray]:

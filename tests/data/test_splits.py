@@ -120,7 +120,7 @@ def test_the_random_split_is_stratified_and_disjoint() -> None:
     np.testing.assert_array_equal(test, again)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(labels=st.lists(st.integers(0, 3), min_size=10, max_size=200), count=st.integers(2, 6))
 def test_random_folds_share_every_class_out_and_cover_everything_once(labels: list[int], count: int) -> None:
     masks = random_folds(np.array(labels), count)
@@ -130,7 +130,7 @@ def test_random_folds_share_every_class_out_and_cover_everything_once(labels: li
         assert max(counts) - min(counts) <= 1
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_folds_keep_a_person_on_one_side_and_cover_everybody_once(data: st.DataObject) -> None:
     count = data.draw(st.integers(2, 5))

@@ -18,7 +18,7 @@ SHAPES = NAMES[:9]  # of the beat itself
 SIGNED = [f"{of}_{shape}" for of in ("qrs", "template") for shape in template.QRS_SHAPES]  # which way a QRS points
 ALIKE = [float(name.endswith("_match")) for name in SHAPES]
 FS = 100.0
-quick = settings(deadline=None, max_examples=40)
+quick = settings(max_examples=40)
 
 
 def compare(x: np.ndarray, centres: np.ndarray, regular: np.ndarray, fs: float) -> template.Compared:

@@ -102,10 +102,8 @@ def build_contract(tmp_path: Path) -> Callable[[InputConfig, int, str], Built]:
         if contract.beat_features:
             inputs.append(TensorFacts((1, len(contract.beat_features)), dtype, scale, 3))
         facts = ModelFacts(tuple(inputs), (TensorFacts((1, 2), dtype, 1.0, 0),), {}, 0, 0, 0, 0)
-        detects, prevalence = contract.cut != "rhythm", np.zeros((2, 2))
-        settings = Settings(
-            "untrained", "1.0.0", contract, facts, ("N", "V"), 1.0, 0.0, prevalence, recording_hz, detects
-        )
+        detects = contract.cut != "rhythm"
+        settings = Settings("untrained", "1.0.0", contract, facts, ("N", "V"), 1.0, 0.0, {}, recording_hz, detects)
         return Built(settings, Untrained(facts), compiled(settings, tmp_path))
 
     return built

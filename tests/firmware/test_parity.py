@@ -24,7 +24,6 @@ from heartzoo.data.synthetic import generate
 from heartzoo.data.template import TEMPLATE_FEATURES
 from heartzoo.firmware.golden import Golden, expected
 from heartzoo.firmware.settings import section, taps
-from heartzoo.firmware.sources import prevalence_of
 from heartzoo.prevalence import RunningPrevalence
 from heartzoo.zoo import load_tflite
 
@@ -140,19 +139,26 @@ class Decision(ctypes.Structure):
     _fields_ = (("label", ctypes.c_int), ("confidence", ctypes.c_float), ("sure", ctypes.c_int))
 
 
-@pytest.fixture(scope="module", params=[{}, {"S": {}}, {"V": {"usual": 0.2, "assumed": 0.1}, "F": {"usual": 0.001}}])
+PREVALENCES = [
+    {},
+    {"S": {}},
+    {"V": {"usual": 0.2, "assumed": 0.1}, "F": {"usual": 0.001}},
+    {"S": {}, "F": {"of": "V", "usual": 0.03, "assumed": 0.015}},
+]
+
+
+@pytest.fixture(scope="module", params=PREVALENCES)
 def deciding(build, compile_sources, request, tmp_path_factory):
     """The C sources of a model that follows the prevalence of some classes, and its configuration."""
     settings = build(RR_MODEL, 250).settings
     config = load_tflite(RR_MODEL).config
     config = parse_config({**config.model_dump(mode="json"), "prevalence": request.param}, "x")
-    settings = replace(settings, prevalence=prevalence_of(config, settings.classes))
+    settings = replace(settings, prevalence=config.prevalence)
     library = compile_sources(settings, tmp_path_factory.mktemp("deciding"))
     library.heartzoo_decide.restype = Decision
     return library, settings, config
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(-128, 127), min_size=5, max_size=5), min_size=1, max_size=60))
 def test_decisions_are_those_of_python(deciding, beats):
     library, wanted, config = deciding
@@ -182,7 +188,7 @@ def test_real_recordings(build, physionet, database, version, name):
         assert len(check(build(model, int(record.fs)), part).samples) > 500
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     hz=st.sampled_from([128, 250, 360]),
     intervals=st.lists(st.integers(1, 4000), min_size=1, max_size=200),
@@ -204,7 +210,7 @@ def test_rr_features(build, hz, intervals, steadiness):
         assert found == pytest.approx(rhythm.features, abs=1e-5)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32), length=st.integers(1, 900), level=st.floats(-5, 5))
 def test_resampling_is_that_of_scipy(build, seed, length, level):
     built = build(RR_MODEL, 360)

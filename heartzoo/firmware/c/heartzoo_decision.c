@@ -19,19 +19,19 @@ static float probability(const float logits[HEARTZOO_CLASSES], int label, float 
 }
 
 #if HEARTZOO_FOLLOWS
-static int is_followed(int label) { return heartzoo_assumed[label] > 0.0f; }
+static int follows(int label) { return heartzoo_assumed[label] > 0.0f; }
 
 /* Shift the logits by the prevalence so far; then the beat counts in it, as the usual prevalence has it seen. */
 static void follow(heartzoo_prevalence *prevalence, float logits[HEARTZOO_CLASSES]) {
   float usual[HEARTZOO_CLASSES];
   memcpy(usual, logits, sizeof usual);
   for (int i = 0; i < HEARTZOO_CLASSES; i++) {
-    if (is_followed(i)) usual[i] += logf(heartzoo_usual[i] / heartzoo_assumed[i]);
+    if (follows(i)) usual[i] += logf(heartzoo_usual[i] / heartzoo_assumed[i]);
   }
   for (int i = 0; i < HEARTZOO_CLASSES; i++) {
-    if (!is_followed(i)) continue;
+    if (!follows(i)) continue;
     logits[i] += logf(prevalence->of[i] / heartzoo_assumed[i]);
-    prevalence->of[i] += (probability(usual, i, 1.0f) - prevalence->of[i]) / HEARTZOO_MEMORY_BEATS;
+    prevalence->of[i] += (probability(usual, heartzoo_followed[i], 1.0f) - prevalence->of[i]) / HEARTZOO_MEMORY_BEATS;
   }
 }
 #endif

@@ -4,7 +4,7 @@
 
 #include "heartzoo_config.h"
 
-/* How common each class is in the recording so far, where the model follows that. */
+/* The prevalence in the recording so far that each class's logit follows, where the model follows any. */
 typedef struct {
   float of[HEARTZOO_CLASSES];
 } heartzoo_prevalence;
