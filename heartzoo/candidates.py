@@ -6,7 +6,7 @@ import gzip
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,10 +17,10 @@ from heartzoo.checkpoints import BEST, best_epoch, float_network, load_model, pl
 from heartzoo.compression.quantization import to_tflite
 from heartzoo.confidence import Decisions, choose_threshold, fit_temperature
 from heartzoo.config import Config
-from heartzoo.contract import git_revision
 from heartzoo.data.batches import Inputs
+from heartzoo.data.databases import get_database
+from heartzoo.data.download import present, split_records
 from heartzoo.data.splits import get_split
-from heartzoo.data.store import code
 from heartzoo.data.training_set import TrainingSet
 from heartzoo.evaluation import (
     Subject,
@@ -179,7 +179,7 @@ def evaluate_candidate(
     for subject in subjects:
         for name in splits:
             doubt = "" if subject.threshold is None else f"-{subject.temperature:.6f}-{subject.threshold:.6f}"
-            kept = f"{name}-{subject.runtime}-{subject.file_sha256[:16]}{doubt}{_asked(config)}.json"
+            kept = f"{name}-{subject.runtime}-{subject.file_sha256[:16]}{doubt}-{_asked(config, name)}.json"
             path = run / f"seed-{candidate.seed}" / kept
             found += _kept(path, Evaluation) or _evaluate(subject, name, path, root, label)
     return found
@@ -203,7 +203,9 @@ def measure_robustness(
         if result := published.get(disturbance.model_dump_json()):
             found.append(result)
             continue
-        named = hashlib.sha256(f"{subject.file_sha256} {disturbance}{_asked(config)}".encode()).hexdigest()[:16]
+        named = hashlib.sha256(
+            f"{subject.file_sha256} {disturbance} {_asked(config, split.name)}".encode()
+        ).hexdigest()[:16]
         path = run / f"seed-{shipped.seed}" / f"{split.name}-{subject.runtime}-disturbed-{named}.json"
         if not path.is_file():
             console.print(f"robustness {number} of {len(asked_for)}: {disturbance.kind}, {disturbance.level}")
@@ -222,7 +224,7 @@ def measure_without_prevalence(
     subject = tflite_subject(plain, shipped.content, shipped.seed, config.export.runtime)
     found, by = [], f"{label} seed {subject.seed}"
     for split in config.data.test:
-        of = f"{subject.file_sha256[:16]}{_asked(plain)}"
+        of = f"{subject.file_sha256[:16]}-{_asked(plain, split)}"
         path = run / f"seed-{shipped.seed}" / f"{split}-{subject.runtime}-{of}-pooled.json"
         asked = subject, get_split(split), config.export.present_only
         found.append(_once(path, PooledResult, partial(evaluate_pooled, *asked), root, by))
@@ -237,7 +239,7 @@ def measure_personalisation(
     if how is None:
         return []
     subject, split = tflite_subject(config, shipped.content, shipped.seed, config.export.runtime), config.data.test[0]
-    named = hashlib.sha256(f"{subject.file_sha256} {how}{_asked(config)}".encode()).hexdigest()[:16]
+    named = hashlib.sha256(f"{subject.file_sha256} {how} {_asked(config, split)}".encode()).hexdigest()[:16]
     path = run / f"seed-{shipped.seed}" / f"{split}-{subject.runtime}-adapted-{named}.json"
     if known := _kept(path, PersonalisedResult):
         return known
@@ -254,9 +256,7 @@ def measure_end_to_end(config: Config, shipped: Candidate, run: Path, root: Path
     subject = tflite_subject(config, shipped.content, shipped.seed, config.export.runtime)
     found, by = [], f"{label} seed {subject.seed}"
     for split in config.data.test:
-        # of this revision alone: another one's detector may find other beats
-        of = f"{subject.file_sha256} {git_revision()}{_asked(config)}"
-        of = hashlib.sha256(of.encode()).hexdigest()[:16]
+        of = f"{subject.file_sha256[:16]}-{_asked(config, split)}"
         path = run / f"seed-{shipped.seed}" / f"{split}-{subject.runtime}-end-to-end-{of}.json"
         asked = subject, get_split(split), config.export.present_only
         found.append(_once(path, EndToEndResult, partial(evaluate_end_to_end, *asked), root, by))
@@ -273,10 +273,23 @@ def _once(path: Path, kind: type[R], measure: Callable[[], R], root: Path, opene
     return result
 
 
-def _asked(config: Config) -> str:
+def _asked(config: Config, split: str) -> str:
     """For the name of a file, what tells apart results of one model: code, shifted logits, records."""
-    made = hashlib.sha256(f"{code()} {config.prevalence}".encode()).hexdigest()[:8]
-    return f"-{made}-present" if config.export.present_only else f"-{made}"
+    wanted = get_split(split)
+    records = set(split_records(wanted))
+    if config.export.present_only:
+        records &= set(present(get_database(wanted.database)))
+    return hashlib.sha256(f"{_code()} {config.prevalence} {sorted(records)}".encode()).hexdigest()[:16]
+
+
+@cache
+def _code() -> str:
+    """A hash of the package, any of whose modules may have had a part in a result."""
+    package = Path(__file__).parent
+    found = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        found.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
+    return found.hexdigest()
 
 
 def _kept(path: Path, kind: type[R]) -> list[R]:

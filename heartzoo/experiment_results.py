@@ -54,9 +54,11 @@ class TrialResult(_Entry):
         cost: of the first seed's int8 file.
         disturbances: changes of the validation patients' recordings.
         seeds: each seed.
+        code: hash of the code that made the examples; None in results of before it was noted.
     """
 
     cost: Cost
+    code: str | None = None
     disturbances: list[Disturbance] = []
     seeds: list[SeedResult]
 

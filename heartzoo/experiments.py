@@ -14,6 +14,7 @@ from heartzoo.config.disturbance import Disturbance
 from heartzoo.config.experiment import Variant, load_experiment, trial_config, trial_folder
 from heartzoo.config.export import ExportConfig
 from heartzoo.config.file import load_config
+from heartzoo.data.store import code
 from heartzoo.data.training_set import TrainingSet, disturbed_validation, load_training_set
 from heartzoo.errors import UserError
 from heartzoo.experiment_results import ExperimentResult, SeedResult, TrialResult, VariantResult
@@ -88,6 +89,8 @@ def _trial(
             known = TrialResult.model_validate_json(kept.read_bytes())
         except ValidationError as error:
             raise UserError(f"{kept} is damaged", "remove it and run the experiment again") from error
+        if known.code not in (None, code()):
+            console.print(f"{out} is of examples that other code made; remove it, and it is trained anew")
         if known.disturbances == disturbances:
             return known
     elif variant.after is None:
@@ -125,7 +128,7 @@ def _validate(config: Config, run: Path, fold: int | str, disturbances: list[Dis
         SeedResult(fold=fold, seed=seed, patients=plain, disturbed=others) for seed, (plain, *others) in found.items()
     ]
     cost = measure_cost(convert_seed(config, run, config.seeds[0], data.inputs(data.calibration())))
-    return TrialResult(cost=cost, disturbances=disturbances, seeds=seeds)
+    return TrialResult(cost=cost, disturbances=disturbances, seeds=seeds, code=code())
 
 
 def _by_patient(data: TrainingSet, found: np.ndarray) -> dict[str, list[list[int]]]:

@@ -8,6 +8,9 @@ itself. Fused beats, half a ventricular one each, may follow the ventricular bea
 Only beats before count, and each counts as the network sees it with the usual prevalence, so that no decision confirms
 itself.
 
+Published figures follow the beats that the task scores. A device cannot know which these are and follows every beat,
+which makes a difference where a task leaves classes out (F and Q of beat-3), a small one.
+
 References:
     Saerens, Latinne and Decaestecker 2002, Adjusting the outputs of a classifier to new a priori probabilities (Neural
     Computation).

@@ -107,6 +107,18 @@ def test_disturbances_are_scored_on_the_same_patients_without_training_again(fin
     assert not any(heading in table_before for heading in headings)
 
 
+def test_trials_of_examples_that_other_code_made_are_told(finished, cache, monkeypatch, capfd):
+    path, runs = finished
+    before = path.with_suffix(".json").read_bytes()
+    run_experiment(path, runs)
+    assert "other code" not in "".join(capfd.readouterr())
+    monkeypatch.setattr("heartzoo.experiments.code", lambda: "other")
+    run_experiment(path, runs)
+    told = " ".join("".join(capfd.readouterr()).split())
+    assert told.count("is of examples that other code made") == len(list(runs.rglob("validation.json")))
+    assert path.with_suffix(".json").read_bytes() == before
+
+
 def test_the_table_pools_the_patients_of_all_folds(finished):
     result = read(finished[0].with_suffix(".json"))
     line = next(row for row in table(result).splitlines() if row.startswith("| alone"))
@@ -135,6 +147,7 @@ def test_the_table_pools_the_patients_of_all_folds(finished):
         ({"changes": ["summary=$later"]}, "'later' after [$], which is no earlier variant"),
         ({"config": "none.yaml"}, "no configuration file"),
         ({"folds": [7]}, "training.fold = 7"),
+        ({"disturbances": [{"fusion": True}]}, "rhythm and fusion change what the beats are"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_trained(changes, told, tiny, tmp_path, cache):

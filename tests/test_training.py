@@ -18,8 +18,8 @@ import keras
 import numpy as np
 import pytest
 
-from heartzoo import recipes
-from heartzoo.checkpoints import Plan, best_epoch, finished, load_model, plateaus, read_history
+from heartzoo import recipes, training
+from heartzoo.checkpoints import Plan, best_epoch, finished, load_model, plateaus, read_history, save_epoch
 from heartzoo.compression.steps import check_steps
 from heartzoo.config import Config
 from heartzoo.config.file import load_config, parse_config
@@ -311,13 +311,23 @@ def test_a_schedule_says_the_rate_of_each_step(rule, rates, name):
     assert type(optimizer).__name__.lower() == name
 
 
-def test_a_plateau_s_rate_is_that_of_the_history_after_a_resume_too(cache, tiny, tmp_path):
+def test_a_plateau_s_rate_is_that_of_the_history_after_a_resume_too(cache, tiny, tmp_path, monkeypatch):
+    def stopping(network, optimizer, history, plan):
+        save_epoch(network, optimizer, history, plan)
+        if len(history) == 2:
+            raise KeyboardInterrupt
+
     flat = ["training.schedule={kind: plateau, decay_epochs: 1, decay_factor: 0.5}", "seeds=[0]"]
     flat += ["training.early_stopping={metric: val_macro_f1, min_delta: 1.0, patience: 9}", "training.epochs=3"]
-    seed = train(load_config(tiny, flat), tmp_path) / "seed-0"
-    rates = [array for array in checkpoint(seed).values() if array.shape == () and array.dtype == np.float32]
-    # two flat epochs came before the third
-    assert any(rate == pytest.approx(0.01 * 0.5**1) for rate in rates)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(training, "save_epoch", stopping)
+        train(load_config(tiny, flat), tmp_path / "resumed")
+    assert len(read_history(tmp_path / "resumed" / "seed-0")) == 2
+    for name in ("whole", "resumed"):
+        seed = train(load_config(tiny, flat), tmp_path / name, resume=name == "resumed") / "seed-0"
+        rates = [array for array in checkpoint(seed).values() if array.shape == () and array.dtype == np.float32]
+        # two flat epochs came before the third
+        assert any(rate == pytest.approx(0.01 * 0.5**1) for rate in rates)
 
 
 def test_the_members_of_a_committee_are_not_trained_as_one(tiny):

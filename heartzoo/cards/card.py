@@ -173,7 +173,7 @@ def _details(metrics: Metrics) -> list[str]:
         unit = TASKS[metrics.task].unit
         tables = {"by class": class_table(e, unit), "by record": record_table(e, unit)}
         if e.false_alarms_per_hour:
-            tables["false alarms"] = alarm_table(e)
+            tables["false alarms"] = alarm_table(e, unit)
         if e.confidence:
             tables["confidence"] = confidence_tables(e.confidence, TASKS[metrics.task].headline(e.track))
         if any(r.sex or r.age is not None for r in e.by_record.values()):

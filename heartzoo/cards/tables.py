@@ -61,7 +61,7 @@ def record_table(e: Evaluation, unit: str) -> str:
     return "\n".join([head, "| --- " * (4 + len(names)) + "|", *rows])
 
 
-def alarm_table(e: Evaluation) -> str:
+def alarm_table(e: Evaluation, unit: str) -> str:
     """On whole recordings, so at natural prevalence: how often each class but the first is called wrongly."""
     rates = e.false_alarms_per_hour or {}
     names = [cell(name) for name in rates]
@@ -74,7 +74,9 @@ def alarm_table(e: Evaluation) -> str:
         own = false_alarms_per_hour(np.array(r.confusion_matrix), [r.hours], list(e.per_class)) or {}
         cells = [figure for name in rates for figure in (f"{own[name]:.1f}", _ppv(r.per_class[name], r, name))]
         lines.append(f"| {record} | {r.hours:.2f} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n\nAmong the beats that the task scores; at annotated R peaks."
+    return (
+        "\n".join(lines) + f"\n\nAmong the {unit} that the task scores{'; at annotated R peaks' * (unit == 'beats')}."
+    )
 
 
 def _ppv(figures: ClassFigures, where: Evaluation | RecordFigures, name: str) -> str:

@@ -22,6 +22,7 @@ from heartzoo import recipes
 from heartzoo.checkpoints import load_model
 from heartzoo.compression.step import Step
 from heartzoo.config.compression import DistillConfig, FeaturePair
+from heartzoo.data.store import code
 from heartzoo.data.training_set import TrainingSet
 from heartzoo.errors import UserError
 from heartzoo.files import write_bytes
@@ -154,7 +155,7 @@ def taught_outputs(
 
 def _key(data: TrainingSet, teachers: Sequence[keras.Model], layers: Sequence[str]) -> str:
     """What is asked of whom, as a hash; which records a run trains on it knows itself."""
-    found = hashlib.sha256(data.validation.tobytes() + " ".join(layers).encode())
+    found = hashlib.sha256(data.validation.tobytes() + " ".join([code(), *layers]).encode())
     for teacher in teachers:
         for weights in teacher.get_weights():
             found.update(weights.tobytes())

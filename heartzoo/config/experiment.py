@@ -6,7 +6,7 @@ from pathlib import Path
 from string import Template
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from heartzoo.config import Config
 from heartzoo.config.disturbance import Disturbance
@@ -44,6 +44,16 @@ class ExperimentConfig(Section):
         "half, as that of training.copies, so give it another draw",
     )
     variants: Annotated[list[Variant], Field(min_length=1)] = Field(description="what is compared")
+
+    @field_validator("disturbances")
+    @classmethod
+    def _keep_beats(cls, found: list[Disturbance]) -> list[Disturbance]:
+        if any(disturbance.rhythm or disturbance.fusion for disturbance in found):
+            raise UserError(
+                "disturbances: rhythm and fusion change what the beats are, and leave people out",
+                "take noise, gain, jitter_ms, from_fs or other_lead",
+            )
+        return found
 
     @model_validator(mode="after")
     def _names_lead_back(self) -> ExperimentConfig:

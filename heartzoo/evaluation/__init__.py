@@ -305,7 +305,9 @@ def _result(subject: Subject, split: Split, answers: _Answers) -> Evaluation:
     figures = asdict(scores)
     for name, record in figures["by_record"].items():
         record |= {key: opened[name][key] for key in ("sex", "age")}
-        if split.part is None and opened[name]["seconds"] > split.skip_s:  # of a recording, not of beats from it
+        # of a whole recording: not of beats drawn from it, nor with frames that were drowned in noise besides
+        whole = split.part is None and not store.provenance["drowns"]
+        if whole and opened[name]["seconds"] > split.skip_s:
             record["hours"] = (opened[name]["seconds"] - split.skip_s) / 3600
     hours = [record.get("hours") for record in figures["by_record"].values()]
     alarms = false_alarms_per_hour(np.array(scores.confusion_matrix), hours, list(scores.per_class))

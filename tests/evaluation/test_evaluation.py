@@ -50,6 +50,24 @@ def test_a_random_split_is_not_drawn_from_part_of_its_records(monkeypatch):
         evaluate(subject("random-train", "random-test"), get_split("random-test"), present_only=True)
 
 
+@pytest.mark.data
+@pytest.mark.parametrize("share", [0.0, 0.25])
+def test_frames_that_were_drowned_are_no_false_alarms_of_a_recording(share, physionet_cache):
+    tree = {
+        "name": "x", "task": "rhythm-3", "model": {"architecture": "rhythm_cnn"},
+        "data": {"train": ["synthetic-train"], "test": ["synthetic-test"]},
+        "input": {"cut": "rhythm", "fs": 250.0, "frame": 2049, "drowned_share": share},
+    }  # fmt: skip
+
+    def fibrillation(chunks, total) -> Iterator[np.ndarray]:
+        return (np.tile([0.0, 1.0, 0.0], (len(chunk["signal"]), 1)) for chunk in chunks)
+
+    model = Subject(parse_config(tree, "x"), "int8", "tflm", "2" * 64, 0, fibrillation)
+    (found,) = evaluate(model, get_split("synthetic-test"))
+    alarms = found.false_alarms_per_hour
+    assert alarms is None if share else 0 < alarms["AFIB|AFL"] <= 3600 / (2049 / 250)
+
+
 def test_an_interrupted_evaluation_asks_only_for_what_is_missing(tiny, cache, monkeypatch):
     monkeypatch.setattr(evaluation, "CHUNK", 50)
     asked = []
