@@ -474,6 +474,11 @@ class Metrics(_Entry):
         """
         return next(result for result in self.evaluations if result.of_file)
 
+    def over_seeds(self, split: str, precision: str, metric: str) -> SeedResult | None:
+        """A figure over all trainings of the recipe; None where there was one training."""
+        wanted = split, precision, metric
+        return next((each for each in self.seeds if (each.split, each.precision, each.metric) == wanted), None)
+
     @model_validator(mode="after")
     def _same_classes(self) -> Self:
         for name in ("evaluations", "without_prevalence", "robustness", "personalisation", "end_to_end"):

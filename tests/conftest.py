@@ -166,7 +166,7 @@ training:
   batch_size: 64
   learning_rate: 0.01
   augmentation: {amplitude: 0.1, shift_s: 0.02}
-prevalence: {PAC: {usual: 0.2, assumed: 0.2}, PVC: {of: PAC, usual: 0.2, assumed: 0.2}}
+prevalence: {PAC: {usual: 0.2, assumed: 0.2}}
 export: {calibration_examples: 60}
 seeds: [0, 1]
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,9 @@ from heartzoo.config.disturbance import Disturbance
 from heartzoo.errors import UserError
 from heartzoo.metrics_file import DisturbedResult
 from heartzoo.zoo import find
+from heartzoo.zoo.publishing import write_index
 
+PUBLISHED = Path(__file__).parents[1] / "zoo"
 Cli = Callable[..., tuple[int, str, str]]
 
 
@@ -313,7 +316,9 @@ def test_a_model_is_selected_downloaded_verified_published_and_withdrawn(cli, ti
     assert code == 0 and "tiny@1.0.0 is withdrawn: it is tiny" in text
     code, text, _ = cli("list", "--zoo", tmp_path / "served")
     assert code == 0 and text.endswith("withdrawn: tiny@1.0.0: it is tiny\n")
-    assert "withdrawn: it is tiny" in cli("info", "tiny@1.0.0", "--zoo", tmp_path / "served")[1]
+    assert (
+        cli("info", "tiny@1.0.0", "--zoo", tmp_path / "served")[2] == "heartzoo: tiny@1.0.0 is withdrawn: it is tiny\n"
+    )
     (tmp_path / "served" / "tiny" / "1.0.0" / "model.h").write_text("no")
     code, text, errors = cli("zoo", "verify", "--zoo", tmp_path / "served")
     assert code == 2 and "model.h has 2 bytes" in text and "1 problem in" in errors
@@ -395,6 +400,40 @@ def test_evaluate_writes_its_report_and_repeats_the_published_figures(cli, tiny_
     published = json.loads((tiny_zoo / "tiny" / "1.0.0" / "metrics.json").read_text())
     assert report["evaluations"] == [published["evaluations"][0]]
     assert not (tiny_zoo / "openings.jsonl").exists()
+
+
+def test_what_a_model_cannot_do_is_refused_before_a_test_split_is_opened(cli, tmp_path):
+    zoo = shutil.copytree(PUBLISHED / "cnn1", tmp_path / "copy" / "cnn1").parent
+    write_index(zoo)
+    for option, told in (("--end-to-end", "labels frames by rhythm"), ("--personalised", "nothing about how to adapt")):
+        code, _, errors = cli("evaluate", "cnn1", "--zoo", zoo, option)
+        assert code == 2 and told in errors
+    assert not (zoo / "openings.jsonl").exists() and not Path("reports").exists()
+
+
+def test_compare_tells_two_models_apart_on_the_same_patients(cli):
+    code, text, errors = cli("compare", "arr-5-rr-sm", "arr-5-res-sm", "--zoo", PUBLISHED)
+    assert code == 0, errors
+    row = next(line for line in text.splitlines() if "macro_f1_nsv" in line)
+    one, other, difference, low, high = map(float, re.findall(r"[+-]?\d\.\d{3}", row))
+    assert difference == pytest.approx(one - other, abs=0.0011) and low < difference < high
+    assert text.count("trainings of its recipe") == 2
+    _, text, _ = cli("compare", "arr-5-rr-sm", "arr-5-rr-sm", "--zoo", PUBLISHED)
+    row = next(line for line in text.splitlines() if "macro_f1_nsv" in line)
+    assert "+0.000 (+0.000 to +0.000)" in row
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (("arr-5-rr-sm", "beat-3-rr-sm"), "arr-5-rr-sm is of arrhythmia-5, beat-3-rr-sm of beat-3; compare one task"),
+        (("arr-5-rr-sm", "cnn-187"), "has no figures on ds2; take --split random-test"),
+        (("arr-5-rr-sm", "arr-5-rr-smm"), "unknown model 'arr-5-rr-smm'; did you mean 'arr-5-rr-sm'"),
+    ],
+)
+def test_models_that_cannot_be_compared_are_told(cli, names, told):
+    code, text, errors = cli("compare", *names, "--zoo", PUBLISHED)
+    assert code == 2 and not text and told in errors
 
 
 def test_evaluate_draws_every_picture_in_the_format_asked_for(cli, tiny_zoo):

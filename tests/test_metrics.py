@@ -187,6 +187,16 @@ def test_one_patient_gives_a_point():
     assert low == high == metrics.macro_f1(EXAMPLE)
 
 
+def test_a_difference_on_the_same_patients_is_surer_than_either_figure():
+    first = patients_like(np.random.default_rng(9), 30)
+    worse = first + np.array([[-5, 5], [5, -5]]) * (np.diagonal(first, axis1=1, axis2=2).min(1) >= 5)[:, None, None]
+    difference, low, high = metrics.paired_difference(first, worse, metrics.macro_f1)
+    assert 0 < low < difference < high
+    assert difference == pytest.approx(metrics.macro_f1(first.sum(0)) - metrics.macro_f1(worse.sum(0)))
+    assert metrics.bootstrap_ci95(worse)[1] > metrics.bootstrap_ci95(first)[0]  # their own intervals overlap
+    assert metrics.paired_difference(worse, first, metrics.macro_f1) == pytest.approx((-difference, -high, -low))
+
+
 def test_the_interval_is_reproducible_and_depends_on_the_seed():
     matrices = patients_like(np.random.default_rng(4), 12)
     assert metrics.bootstrap_ci95(matrices, 5) == metrics.bootstrap_ci95(matrices, 5)

@@ -145,10 +145,16 @@ def risks(configuration: dict[str, Any], metrics: Metrics) -> str:
 
 def _trained_on(configuration: dict[str, Any]) -> str:
     names = {database.name for database in training_databases(configuration)}
-    holter = "one lead of two-lead Holter recordings of a few dozen people, most of them ill"
+    leads = "both leads, each by itself," if _other_lead_trains(configuration) else "one lead"
+    holter = f"{leads} of two-lead Holter recordings of a few dozen people, most of them ill"
     people = len({*configuration["splits"]["training_patients"], *configuration["splits"]["validation_patients"]})
     what = holter if names <= {"mitdb", "svdb", HEARTBEAT_CSV} else f"recordings of {people:,} people"
     return f"Trained on {what}; other leads, electrodes, populations and noise may give other results."
+
+
+def _other_lead_trains(configuration: dict[str, Any]) -> bool:
+    copies = parse_config(configuration["config"], "configuration.json").training.copies
+    return any(copy.other_lead for copy in copies)
 
 
 def _failing_classes(e: Evaluation) -> list[str]:
@@ -197,7 +203,7 @@ def _people(e: Evaluation) -> str:
     women, men = (sum(r.sex == sex for r in people) for sex in ("F", "M"))
     ages = [r.age for r in people if r.age is not None]
     if not ages:
-        return "Sex, age and ancestry of the people it was tested on are unknown."
+        return "Its figures are not told apart by sex or age of the people it was tested on; their ancestry is unknown."
     return (
         f"Tested on {women} women and {men} men of {min(ages)} to {max(ages)} years (where the recordings say it); too "
         "few to tell whether it treats groups alike. Their ancestry is unknown."

@@ -175,7 +175,9 @@ def _details(metrics: Metrics) -> list[str]:
         if e.false_alarms_per_hour:
             tables["false alarms"] = alarm_table(e, unit)
         if e.confidence:
-            tables["confidence"] = confidence_tables(e.confidence, TASKS[metrics.task].headline(e.track))
+            tables["confidence"] = confidence_tables(
+                e.confidence, TASKS[metrics.task].headline(e.track), list(e.per_class)
+            )
         if any(r.sex or r.age is not None for r in e.by_record.values()):
             tables["by sex and age"] = group_table(e, metrics.task)
         for what, table in tables.items():

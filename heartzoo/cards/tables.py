@@ -85,8 +85,9 @@ def _ppv(figures: ClassFigures, where: Evaluation | RecordFigures, name: str) ->
     return f"{figures.ppv:.3f}" if sum(row[column] for row in where.confusion_matrix) else "-"
 
 
-def confidence_tables(confidence: Confidence, headline: str) -> str:
-    """Reliability by bin, and what abstaining gains."""
+def confidence_tables(confidence: Confidence, headline: str, classes: Sequence[str]) -> str:
+    """Reliability by bin, and what abstaining gains and leaves out."""
+    names, whole = [cell(name) for name in classes], confidence.risk_coverage[0].confusion_matrix
     chosen = (
         f"Temperature {confidence.temperature:.3f}, fitted on validation patients"
         if confidence.at_threshold
@@ -103,17 +104,28 @@ def confidence_tables(confidence: Confidence, headline: str) -> str:
             for b in confidence.reliability
         ),
         "",
-        f"| abstain below | coverage | risk | {headline} |",
-        "| --- | --- | --- | --- |",
+        f"| abstain below | coverage | risk | {headline} | {' | '.join(f'kept of {name}' for name in names)} |",
+        "| --- " * (4 + len(names)) + "|",
     ]
     points = [("", point) for point in confidence.risk_coverage]
     if confidence.at_threshold:
         points.append((" (chosen on validation patients)", confidence.at_threshold))
     lines += [
-        f"| {p.threshold:.4f}{note} | {p.coverage:.3f} | {1 - p.accuracy:.4f} | {getattr(p, headline):.4f} |"
+        f"| {p.threshold:.4f}{note} | {p.coverage:.3f} | {1 - p.accuracy:.4f} | {getattr(p, headline):.4f} | "
+        f"{' | '.join(_kept(p.confusion_matrix, whole))} |"
         for note, p in points
     ]
+    lines += [
+        "",
+        f"A network is least sure of what is rare: see how much of each class is kept. {headline} is of what is kept "
+        "alone, and falls where hardly any of a class is left.",
+    ]
     return "\n".join(lines)
+
+
+def _kept(matrix: list[list[int]], whole: list[list[int]]) -> list[str]:
+    """Of each class the share that is not abstained from."""
+    return [f"{sum(row) / sum(every):.3f}" if sum(every) else "-" for row, every in zip(matrix, whole, strict=True)]
 
 
 def _verdict(confidence: Confidence) -> str:
@@ -157,7 +169,8 @@ def personalisation_table(results: Sequence[PersonalisedResult], task: str) -> s
         "",
         "What the first five minutes of a record are worth, scored on the rest of it; a track of its own, not to be "
         "compared with the other figures. The file is the same; its logits are adapted as `configuration.json` says "
-        "(`personalisation`), without labels or with an expert's for those minutes.",
+        "(`personalisation`), without labels or with an expert's for those minutes; equal figures without labels mean "
+        "that validation patients were best left as they are.",
     ]
     return "\n".join(lines)
 

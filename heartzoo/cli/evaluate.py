@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from heartzoo.evaluation import Subject
     from heartzoo.evaluation.example_beats import Verdicts
     from heartzoo.metrics_file import Condition, DisturbedResult, EndToEndResult, Evaluation, PersonalisedResult
+    from heartzoo.personalisation import Personalisation
     from heartzoo.zoo import Entry
 
 RuntimeName = Literal["tflm", "reference", "xnnpack", "keras"]
@@ -73,13 +74,22 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="folder for the report and the pictures")] = Path("reports"),
 ) -> None:
     """Score a model on patients it has not seen; print, and write a report (JSON) and pictures."""
-    from heartzoo.evaluation import evaluate_each_beat
+    from heartzoo.evaluation import evaluate_each_beat, refuse_without_recordings
+    from heartzoo.evaluation.end_to_end import refuse_without_beats
     from heartzoo.tables.terminal import report_table, show
     from heartzoo.zoo import zoo_folder
     from heartzoo.zoo.openings import log_openings
 
     label, subject, entry = _subject(target, runtime, config, zoo, jobs)
     chosen = _split(subject.config, dataset, split)
+    if end_to_end:
+        refuse_without_beats(subject.config)
+    if personalised:
+        _how_to_adapt(label, entry)
+    if end_to_end or personalised:
+        refuse_without_recordings(chosen)
+    if entry and not present_only:
+        _tell_absent(entry, chosen)
     results, verdicts = evaluate_each_beat(subject, chosen, present_only)
     log = log_openings(zoo or zoo_folder(), label, results)
     for result in results:
@@ -99,6 +109,9 @@ def evaluate(
     if disturbed:
         apart["robustness"] = disturbed
         _write_report(stem, label, results, apart)
+    if entry:
+        for part, found in apart.items():
+            _compare_apart(part, getattr(entry.metrics, part), found)
     print(f"wrote {stem}.json")
     figures = _pictures(label, subject, entry, results[0], disturbed, verdicts if plots else None)
     _save(figures, stem, picture_format)
@@ -179,20 +192,51 @@ def _split(config: Config, dataset: str | None, split: str | None) -> Split:
     return found
 
 
+def _tell_absent(entry: Entry, split: Split) -> None:
+    """Say where the published figures are of fewer records than the split has, and others are not here either."""
+    from heartzoo.data.databases import get_database
+    from heartzoo.data.download import present, split_records
+
+    scored = next((result.records for result in entry.metrics.evaluations if result.split == split.name), [])
+    absent = {*split_records(split)} - {*present(get_database(split.database))} if scored else set()
+    if absent - {*scored}:
+        print(
+            f"{split.name}: the published figures are of {len(scored)} of its {len(split_records(split))} records; "
+            "--present-only scores those at hand"
+        )
+
+
 def _compare(entry: Entry, results: list[Evaluation]) -> None:
     """Say whether the results are those that were published."""
     for result in results:
         for published in entry.metrics.evaluations:
-            if (published.precision, published.split, published.records) == (
-                result.precision,
-                result.split,
-                result.records,
-            ):
-                same = published.confusion_matrix == result.confusion_matrix
-                verdict = (
-                    "the published figures, exactly" if same else f"not the published figures ({published.runtime})"
-                )
-                print(f"{result.split}, {result.precision} by {result.runtime}: {verdict}")
+            if (published.precision, published.split) == (result.precision, result.split):
+                print(f"{result.split}, {result.precision} by {result.runtime}: {_verdict(published, result)}")
+
+
+def _verdict(published: Evaluation, result: Evaluation) -> str:
+    if published.records != result.records:
+        return f"of {len(result.records)} records; the published figures are of {len(published.records)}, not the same"
+    same = published.confusion_matrix == result.confusion_matrix
+    return "the published figures, exactly" if same else f"not the published figures ({published.runtime})"
+
+
+def _compare_apart(part: str, published: Sequence[Condition], results: Sequence[Condition]) -> None:
+    """The same of what is measured apart; where none was published, nothing."""
+    before = {_question(result): result for result in published}
+    known = [result for result in results if _question(result) in before]
+    if not known:
+        return
+    counts = {"records", "confusion_matrix", "by_record"}
+    other = [r for r in known if r.model_dump(include=counts) != before[_question(r)].model_dump(include=counts)]
+    verdict = f"{len(other)} of {len(known)} not the published figures" if other else "the published figures, exactly"
+    print(f"{part.replace('_', ' ')}, {known[0].precision} by {known[0].runtime}: {verdict}")
+
+
+def _question(result: Condition) -> str:
+    """What was asked: split, precision, and how the recordings or the model were changed."""
+    asked = result.model_dump(mode="json", include={"precision", "split", "disturbance", "adapted"})
+    return json.dumps(asked, sort_keys=True)
 
 
 def _adapted(
@@ -202,18 +246,12 @@ def _adapted(
     from rich.table import Table
 
     from heartzoo.evaluation import evaluate_personalised
-    from heartzoo.personalisation import Personalisation
     from heartzoo.tables.terminal import show
     from heartzoo.tasks import TASKS
     from heartzoo.zoo import zoo_folder
     from heartzoo.zoo.openings import log_openings
 
-    stated = entry and entry.configuration.get("personalisation")
-    if not stated:
-        raise UserError(
-            f"{label} says nothing about how to adapt it", "export it with --set export.personalisation=true"
-        )
-    results = evaluate_personalised(subject, split, Personalisation(**stated), present_only)
+    results = evaluate_personalised(subject, split, _how_to_adapt(label, entry), present_only)
     log_openings(zoo or zoo_folder(), label, results)
     headline = TASKS[subject.config.task].headline(subject.config.track)
     table = Table("adapted", headline, *(f"F1 {name}" for name in results[0].per_class), title="After five minutes")
@@ -222,6 +260,17 @@ def _adapted(
         table.add_row(result.adapted, f"{getattr(result, headline):.4f}", *figures)
     show(table)
     return results
+
+
+def _how_to_adapt(label: str, entry: Entry | None) -> Personalisation:
+    from heartzoo.personalisation import Personalisation
+
+    stated = entry and entry.configuration.get("personalisation")
+    if not stated:
+        raise UserError(
+            f"{label} says nothing about how to adapt it", "export it with --set export.personalisation=true"
+        )
+    return Personalisation(**stated)
 
 
 def _disturbed(

@@ -74,8 +74,6 @@ def info(
     entry = find(name, zoo)
     configuration, metrics = entry.configuration, entry.metrics
     print(f"{entry.name}@{entry.version}: {configuration['summary']}\n{configuration['notice']}")
-    if entry.withdrawn is not None:
-        print(f"withdrawn: {entry.withdrawn}")
     print(f"task {metrics.task}: {', '.join(metrics.classes)}\n")
     show(report_table(f"{entry.name}@{entry.version}", metrics.evaluations[0]))
     cost, arena = metrics.cost, metrics.cost.arena_bytes

@@ -158,8 +158,7 @@ def evaluate_personalised(
     Raises:
         UserError: as :func:`evaluate`; the split holds no recordings.
     """
-    if split.part or get_database(split.database).extensions == ("csv",):
-        raise UserError(f"{split.name} holds no whole recordings to adapt to", "take a split of patients")
+    refuse_without_recordings(split)
     with _answers(subject, split, present_only) as answers:
         store, rows = answers.store, answers.rows
         first = store.samples[rows] < FIRST_S * store.fs[rows]
@@ -255,6 +254,16 @@ def _logits(subject: Subject, store: Store, rows: np.ndarray, folder: Path) -> n
             np.save(temporary, logits)
         kept.append(logits)
     return np.concatenate(kept)
+
+
+def refuse_without_recordings(split: Split) -> None:
+    """Refuse a split of beats that were drawn from recordings, or come without them.
+
+    Raises:
+        UserError: it is one.
+    """
+    if split.part or get_database(split.database).extensions == ("csv",):
+        raise UserError(f"{split.name} holds no whole recordings", "take a split of patients")
 
 
 def refuse_known_people(config: Config, split: Split) -> None:

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from heartzoo.config import Config
 from heartzoo.data.batches import Inputs, model_inputs
 from heartzoo.data.databases import get_database
 from heartzoo.data.download import ensure, folder, present, split_records
@@ -16,7 +17,7 @@ from heartzoo.data.matching import WINDOW_S, match
 from heartzoo.data.records import MissingLead, Record, read_record
 from heartzoo.data.splits import Split
 from heartzoo.errors import UserError
-from heartzoo.evaluation import Subject, condition, refuse_known_people
+from heartzoo.evaluation import Subject, condition, refuse_known_people, refuse_without_recordings
 from heartzoo.metrics import confusion_matrix
 from heartzoo.metrics_file import EndToEndResult, end_to_end_figures
 from heartzoo.prevalence import RunningPrevalence
@@ -52,15 +53,23 @@ def evaluate_end_to_end(subject: Subject, split: Split, present_only: bool = Fal
     Raises:
         UserError: as :func:`heartzoo.evaluation.evaluate`; the split holds no recordings, or the model labels frames.
     """
-    if subject.config.input.cut == "rhythm":
-        raise UserError(f"{subject.config.name} labels frames by rhythm, not beats", "leave --end-to-end out")
-    if split.part or get_database(split.database).extensions == ("csv",):
-        raise UserError(f"{split.name} holds no whole recordings", "take a split of patients")
+    refuse_without_beats(subject.config)
+    refuse_without_recordings(split)
     refuse_known_people(subject.config, split)
     names = _names(split, present_only)
     heard: list[_Heard] = []
     answers = iter(subject.predict(_inputs(subject, split, names, heard), len(names)))
     return _result(subject, split, heard, list(answers))
+
+
+def refuse_without_beats(config: Config) -> None:
+    """Refuse a model that labels frames.
+
+    Raises:
+        UserError: it does.
+    """
+    if config.input.cut == "rhythm":
+        raise UserError(f"{config.name} labels frames by rhythm, not beats", "leave --end-to-end out")
 
 
 def _names(split: Split, present_only: bool) -> list[str]:

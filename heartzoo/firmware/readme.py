@@ -8,6 +8,7 @@ from typing import Any
 
 from heartzoo.contract import NOTICE
 from heartzoo.data.detection import LOOK_AHEAD_S
+from heartzoo.data.front_end import FrontEnd
 from heartzoo.firmware.measurement import BoardRun, Sizes
 from heartzoo.firmware.settings import Settings
 from heartzoo.interpreters import RUNTIMES, default_runtime
@@ -45,12 +46,11 @@ for (;;) heartzoo_classify(&state, millivolts, count, on_label, NULL);  /* as th
 
 Without TFLite Micro, leave `heartzoo_classifier.cc` out: `heartzoo_push()` and `heartzoo_next()` of `heartzoo.h` give
 the network's quantized inputs, `heartzoo_decide(&state.prevalence, outputs)` makes a class and a confidence of its
-outputs, once for each beat.
+outputs, once for each {unit}.
 
 - `sure` is 0 where the confidence is below the model's threshold ({threshold}): who can abstain does so.
 - A sample is 1 mV for 1.0f; NaN, where one is missing, is taken as the sample before it. Give NaN while a lead is off
-  and while the converter is at its rail: the steps there and back look like large beats, and what is learned of the
-  patient from them makes labels wrong for minutes.
+  and while the converter is at its rail: {rail}.
 - Positions count to 2^31 samples, which is {days} days: call `heartzoo_start()` anew before.
 - Everything is in float; nothing allocates; one `heartzoo_state` for each lead. Call `heartzoo_next()` until it gives
   NULL after every sample, as `heartzoo_classify()` does.
@@ -87,6 +87,10 @@ make classifier TFLITE_MICRO_FLAGS=... TFLITE_MICRO_LIBRARY=...   # the same, th
 To generate it anew: `heartzoo firmware {name}@{version} --fs {hz} --out DIR`.
 """
 
+RAIL_BEATS = """\
+the steps there and back look like large beats, and what is learned of the
+  patient from them makes labels wrong for minutes"""
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -119,6 +123,8 @@ def readme(settings: Settings, delay: dict[str, Any], arena: int, model_bytes: i
         notice=NOTICE,
         hz=settings.recording_hz,
         what="beats are labelled" if of_beats else "frames are labelled",
+        unit="beat" if of_beats else "frame",
+        rail=RAIL_BEATS if of_beats else "the steps there and back look like large beats",
         classes=", ".join(settings.classes),
         costs=_costs(arena, model_bytes, measured),
         delay=_delay(settings, delay),
@@ -161,5 +167,9 @@ def _delay(settings: Settings, delay: dict[str, Any]) -> str:
     if settings.contract.cut == "rhythm":
         lines = [f"{delay['seconds']:.2f} s {delay['rule']}."]
     if settings.detects:
-        lines.append(f"An R peak itself is certain about 0.3 s after it, at the latest {LOOK_AHEAD_S:g} s.")
+        latest = FrontEnd(settings.contract, settings.recording_hz).longest_delay_s
+        lines.append(
+            f"An R peak itself is certain about 0.3 s after it, at the latest {LOOK_AHEAD_S:g} s; with all that, a "
+            f"label comes at most {latest:.1f} s after its R peak."
+        )
     return " ".join(lines)

@@ -11,7 +11,7 @@ from pathlib import Path
 from heartzoo.files import fill_page
 from heartzoo.interpreters import RUNTIMES
 from heartzoo.metrics_file import Evaluation
-from heartzoo.zoo import read_index, zoo_folder
+from heartzoo.zoo import find, read_index, zoo_folder
 from heartzoo.zoo.index import Headline, newest
 
 SECTION = "models"
@@ -28,15 +28,18 @@ def manner(evaluation: Evaluation | Headline) -> str:
 def models_table(zoo: Path) -> str:
     """The table of a zoo's newest versions, in Markdown."""
     lines = [
-        "| model | task | track, test split | macro-F1 int8 (95 %) | float | parameters | MACs | .tflite | arena |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| model | task | track, test split | macro-F1 int8 (95 %) | over seeds | float | parameters | MACs "
+        "| .tflite | arena |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, entry in newest(read_index(zoo)).items():
         figure, cost = entry.headline, entry.cost
         over = " (N/S/V)" if figure.metric == "macro_f1_nsv" else ""
+        seeds = find(entry.label, zoo).metrics.over_seeds(figure.split, figure.precision, figure.metric)
         lines.append(
             f"| [{name}](zoo/{name}/{entry.version}/README.md) {entry.version} | {entry.task} | {entry.track}, "
             f"{figure.split} | {figure.value:.3f} ({figure.low:.3f}-{figure.high:.3f}){over}{manner(figure)} | "
+            f"{f'{seeds.mean:.3f} ± {seeds.spread:.3f} ({len(seeds.each)})' if seeds else '-'} | "
             f"{figure.float32:.3f} | "
             f"{cost.parameters:,} | {cost.macs:,} | {cost.tflite_bytes:,} B | {size(cost.arena_bytes)} |"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import cached_property
@@ -128,7 +129,7 @@ def entries(zoo: Path | str | None = None) -> list[IndexEntry]:
 
 
 def find(name: str, zoo: Path | str | None = None) -> Entry:
-    """Look up ``NAME`` (its newest version that is not withdrawn) or ``NAME@VERSION``.
+    """Look up ``NAME`` (its newest version that is not withdrawn) or ``NAME@VERSION``; of a withdrawn one it says so.
 
     Args:
         name: the model, perhaps with its version.
@@ -138,6 +139,8 @@ def find(name: str, zoo: Path | str | None = None) -> Entry:
         UserError: no such model or version; the nearest is named. All versions are withdrawn.
     """
     found = choose(name, entries(zoo))
+    if found.withdrawn is not None:
+        print(f"heartzoo: {found.label} is withdrawn: {found.withdrawn}", file=sys.stderr)
     folder = Path(zoo) if zoo else zoo_folder()
     if found not in read_index(folder):
         folder = downloads()
@@ -178,7 +181,8 @@ def info(name: str, zoo: Path | str | None = None) -> dict[str, Any]:
         zoo: the zoo's folder; default :func:`zoo_folder`.
 
     Returns:
-        ``name``, ``version``, ``folder``, ``files``, ``configuration`` and ``metrics``, as in the entry's files.
+        ``name``, ``version``, ``folder``, ``files``, ``withdrawn`` (why, or None), and ``configuration`` and
+        ``metrics`` as in the entry's files.
 
     Raises:
         UserError: no such model or version, or a file of it is damaged.
@@ -189,6 +193,7 @@ def info(name: str, zoo: Path | str | None = None) -> dict[str, Any]:
         "version": entry.version,
         "folder": str(entry.folder),
         "files": entry.files,
+        "withdrawn": entry.withdrawn,
         "configuration": entry.configuration,
         "metrics": json.loads(entry.path("metrics.json").read_text()),
     }

@@ -29,6 +29,7 @@ from heartzoo.data.records import open_record
 from heartzoo.data.rr import FEATURES
 from heartzoo.data.template import TEMPLATE_FEATURES
 from heartzoo.flatbuffer import inspect
+from heartzoo.prevalence import RunningPrevalence
 from heartzoo.runtime import TfliteModel, default_runtime
 
 needs_tflm = pytest.mark.skipif(default_runtime() != "tflm", reason="the tflite-micro wheel is not installed")
@@ -289,6 +290,27 @@ def shifted(outputs: np.ndarray, configuration: dict[str, Any]) -> np.ndarray:
             r[name] += (chance - r[name]) / memory
         rows.append(moved)
     return np.array(rows)
+
+
+def test_a_class_that_follows_another_is_told_in_the_sentence_on_prevalence(entry):
+    config = parse_config(
+        {
+            "name": "x",
+            "task": "arrhythmia-5",
+            "model": {"architecture": "mlp"},
+            "input": {"frame": 64},
+            "prevalence": {"S": {}, "F": {"of": "V", "usual": 0.03, "assumed": 0.005}},
+        },
+        "x",
+    )
+    configuration = {
+        "classes": ["N", "S", "V", "F", "Q"],
+        "tensors": {"outputs": [{"zero_point": 3, "scale": 0.05}]},
+        "preprocessing": preprocessing(config, inspect(entry_bytes(entry))),
+    }
+    outputs = np.random.default_rng(0).integers(-128, 128, (60, 5))
+    logits = (outputs - 3) * 0.05
+    np.testing.assert_allclose(shifted(outputs, configuration), RunningPrevalence(config).shifted(logits), atol=1e-9)
 
 
 @pytest.fixture

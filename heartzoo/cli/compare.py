@@ -1,0 +1,104 @@
+"""``heartzoo compare``: two models on the same patients, from what was published of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from heartzoo.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from heartzoo.metrics_file import Evaluation
+    from heartzoo.zoo import Entry
+
+ModelName = Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="a model of the zoo")]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Put the command of this module into the app."""
+    app.command()(compare)
+
+
+def compare(
+    first: ModelName,
+    second: ModelName,
+    split: Annotated[str | None, typer.Option(help="test split; default the first model's first")] = None,
+    zoo: Annotated[Path | None, typer.Option(help="the zoo's folder; default the zoo in use")] = None,
+) -> None:
+    """Two models on the same patients: how far the files' figures differ, and how sure that is. Needs no recordings."""
+    from rich.table import Table
+
+    from heartzoo.metrics import paired_difference
+    from heartzoo.tables.terminal import show
+    from heartzoo.tasks import TASKS
+    from heartzoo.zoo import find
+
+    entries = find(first, zoo), find(second, zoo)
+    one, other = (_result(entry, split or entries[0].metrics.first.split) for entry in entries)
+    _refuse_unlike(entries, one, other)
+    mine, its = _by_patient(one), _by_patient(other)
+    headline = TASKS[entries[0].metrics.task].headline(one.track)
+    labels = [f"{entry.name}@{entry.version}" for entry in entries]
+    title = f"{one.split}, {len(mine)} patients"
+    table = Table("", *labels, "first less second (95 %)", title=title, title_justify="left")
+    for name, figure in _figures(headline, list(one.per_class)).items():
+        difference, low, high = paired_difference(mine, its, figure)
+        values = (f"{float(figure(each.sum(0))):.3f}" for each in (mine, its))
+        table.add_row(name, *values, f"{difference:+.3f} ({low:+.3f} to {high:+.3f})")
+    show(table)
+    for label, entry in zip(labels, entries, strict=True):
+        if seeds := entry.metrics.over_seeds(one.split, one.precision, headline):
+            print(f"{label}: {seeds.mean:.3f} ± {seeds.spread:.3f} over {len(seeds.each)} trainings of its recipe")
+    print(
+        "The interval is a bootstrap over patients, the same ones for both: of these two files, not of other trainings "
+        "of their recipes."
+    )
+
+
+def _result(entry: Entry, split: str) -> Evaluation:
+    """What was published of an entry's file on a split."""
+    found = {result.split: result for result in entry.metrics.evaluations if result.of_file}
+    if split not in found:
+        raise UserError(
+            f"{entry.name}@{entry.version} has no figures on {split}", f"take --split {' or --split '.join(found)}"
+        )
+    return found[split]
+
+
+def _by_patient(result: Evaluation) -> np.ndarray:
+    """A matrix for each patient, shape (p, k, k)."""
+    import numpy as np
+
+    from heartzoo.metrics import patient_matrices
+
+    records = [result.by_record[name] for name in sorted(result.by_record)]
+    return patient_matrices(np.array([r.confusion_matrix for r in records]), [r.patient for r in records])
+
+
+def _figures(headline: str, classes: list[str]) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    """What is compared: the headline and the F1 of each class, of matrices of shape (..., k, k)."""
+    from heartzoo.metrics import class_scores, macro_f1, macro_f1_nsv
+
+    def f1(number: int) -> Callable[[np.ndarray], np.ndarray]:
+        return lambda matrices: class_scores(matrices).f1[..., number]
+
+    found = {headline: macro_f1_nsv if headline == "macro_f1_nsv" else macro_f1}
+    return found | {f"F1 {name}": f1(number) for number, name in enumerate(classes)}
+
+
+def _refuse_unlike(entries: tuple[Entry, Entry], one: Evaluation, other: Evaluation) -> None:
+    """Refuse results that are not of the same beats."""
+    tasks = [entry.metrics.task for entry in entries]
+    if tasks[0] != tasks[1]:
+        raise UserError(f"{entries[0].name} is of {tasks[0]}, {entries[1].name} of {tasks[1]}", "compare one task")
+    beats = [
+        {name: [sum(row) for row in record.confusion_matrix] for name, record in result.by_record.items()}
+        for result in (one, other)
+    ]
+    if beats[0] != beats[1]:
+        raise UserError(f"the two were not scored on the same beats of {one.split}", "take other versions, or --split")
