@@ -1,7 +1,8 @@
 """A seed's folder, ``seed-<n>/`` of a run, and in it a folder ``step-<n>-<technique>/`` for each compression step.
 
 Each holds ``state.json`` (the history), ``last.<epoch>.npz`` (the last finished epoch, optimizer included) and
-``best.keras`` (the network that is kept: of the epoch that early stopping prefers, or of the last).
+``best.keras`` (the network that is kept: of the epoch that early stopping prefers, or of the last); for a moment also
+``before.<epoch>.keras``, which was the best before that epoch.
 """
 
 from __future__ import annotations
@@ -80,10 +81,13 @@ def save_epoch(network: keras.Model, optimizer: keras.optimizers.Optimizer, hist
     np.savez(content, *(np.asarray(variable) for variable in _state(network, optimizer)))
     write_bytes(last, content.getvalue())
     if best_epoch(history, plan) == epoch - 1:
+        # The one before stays until the epoch counts: repeated after a kill, it may turn out worse on another machine.
+        if (out / BEST).is_file():
+            (out / BEST).replace(out / f"before.{epoch}.keras")
         with atomic_path(out / BEST) as temporary:
             without_silencing(network).save(temporary)
     write_json(out / "state.json", {"history": history})
-    for old in out.glob("last.*"):
+    for old in (*out.glob("last.*"), *out.glob("before.*")):
         if old != last:
             old.unlink()
 
@@ -100,9 +104,14 @@ def _state(network: keras.Model, optimizer: keras.optimizers.Optimizer) -> list[
 def load_epoch(network: keras.Model, optimizer: keras.optimizers.Optimizer, out: Path, epoch: int) -> None:
     """Load the weights and the optimizer's state of a finished epoch, counted from 1.
 
+    ``best.keras`` becomes what it was then, where an epoch that does not count had taken its place.
+
     Raises:
         UserError: the checkpoint is missing or damaged.
     """
+    for before in out.glob("before.*.keras"):
+        if int(before.name.split(".")[1]) > epoch:
+            before.replace(out / BEST)
     path = _last(out, epoch)
     optimizer.build(network.trainable_variables)
     try:

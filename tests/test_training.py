@@ -28,6 +28,7 @@ from heartzoo.data import splits
 from heartzoo.data.template import TEMPLATE_FEATURES
 from heartzoo.data.training_set import TrainingSet, load_training_set
 from heartzoo.errors import UserError
+from heartzoo.files import write_json
 from heartzoo.runs import train
 from heartzoo.training import Validation, build_model
 
@@ -309,6 +310,29 @@ def test_a_schedule_says_the_rate_of_each_step(rule, rates, name):
         found.append(float(optimizer.learning_rate) / 0.01)
     assert found == pytest.approx(rates, abs=1e-6)
     assert type(optimizer).__name__.lower() == name
+
+
+def test_an_epoch_that_does_not_count_leaves_the_best_network_of_before(cache, tiny, tmp_path, monkeypatch):
+    config, seed = load_config(tiny, [*SHORT, "training.epochs=3"]), tmp_path / "seed-0"
+    kept = []
+
+    def killed(path, content):
+        if len(content["history"]) == 2:
+            raise KeyboardInterrupt
+        write_json(path, content)
+        kept.append((seed / "best.keras").read_bytes())
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    for where, how in (("heartzoo.checkpoints.write_json", killed), ("heartzoo.training.save_epoch", stopped)):
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(where, how)
+            train(config, tmp_path, resume=bool(kept))
+        assert len(read_history(seed)) == 1
+        assert ((seed / "best.keras").read_bytes() == kept[0]) == (how is stopped)
+    train(config, tmp_path, resume=True)
+    assert len(read_history(seed)) == 3 and not list(seed.glob("before.*"))
 
 
 def test_a_plateau_s_rate_is_that_of_the_history_after_a_resume_too(cache, tiny, tmp_path, monkeypatch):
