@@ -27,7 +27,7 @@ from heartzoo.errors import UserError
 from heartzoo.evaluation import refuse_known_people
 from heartzoo.files import lock, read_json, write_bytes, write_json
 from heartzoo.training import build_model, train_seed
-from heartzoo.zoo import find
+from heartzoo.zoo import named
 
 RECORDS = "records.json"
 
@@ -218,7 +218,7 @@ def find_teachers(name: str, config: Config) -> list[Path]:
         return [float_network(seed_folder, teacher) for seed_folder in folders]
     if folder.exists():
         raise UserError(f"teacher {name} is no run", "name a run's folder, its seed-<n>, or a model of the zoo")
-    entry = find(name)
+    entry = named(name)
     _check_teacher(name, entry.config, config, lambda: entry.configuration["splits"]["train"])
     return [entry.path("model.keras")]
 

@@ -34,7 +34,9 @@ def text(name: str) -> str:
 def test_every_published_card_follows_from_its_files(label):
     entry = zoo.find(label)
     others = {name: facts for name, facts in entry.files.items() if name != CARD}
-    assert text(label) == card(entry.configuration, entry.metrics, others), "run `python -m heartzoo.cards`"
+    found = card(entry.configuration, entry.metrics, others, entry.withdrawn)
+    assert ("**Withdrawn**" in found) == (entry.withdrawn is not None)
+    assert text(label) == found, "run `python -m heartzoo.cards`"
 
 
 @pytest.mark.parametrize("name", KINDS)

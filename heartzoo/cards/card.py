@@ -34,13 +34,19 @@ from heartzoo.zoo.index import headline
 DISCLAIMER = "**Not a medical device.** For research and education; not for diagnosis, monitoring or treatment."
 
 
-def card(configuration: dict[str, Any], metrics: Metrics, files: Mapping[str, Mapping[str, Any]]) -> str:
+def card(
+    configuration: dict[str, Any],
+    metrics: Metrics,
+    files: Mapping[str, Mapping[str, Any]],
+    withdrawn: str | None = None,
+) -> str:
     """The card of one version.
 
     Args:
         configuration: the content of ``configuration.json``.
         metrics: the content of ``metrics.json``.
         files: the version's files but for the card: name -> ``{"bytes": size, "sha256": hash}``.
+        withdrawn: why nobody should use it any more, if that is so.
 
     Returns:
         Markdown with front matter for model hubs.
@@ -70,7 +76,9 @@ def card(configuration: dict[str, Any], metrics: Metrics, files: Mapping[str, Ma
         "Files": _files(files),
         "Licence, data and citation": licence(configuration),
     }
-    parts = [front_matter(configuration, metrics), f"# {name} {version}", _summary(configuration)]
+    parts = [front_matter(configuration, metrics), f"# {name} {version}"]
+    parts += [f"**Withdrawn**: {withdrawn}"] if withdrawn else []
+    parts.append(_summary(configuration))
     parts += [f"## {title}\n\n{text}" for title, text in sections.items() if text]
     return "\n\n".join(parts) + "\n"
 

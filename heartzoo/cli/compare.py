@@ -36,9 +36,9 @@ def compare(
     from heartzoo.metrics import paired_difference
     from heartzoo.tables.terminal import show
     from heartzoo.tasks import TASKS
-    from heartzoo.zoo import find
+    from heartzoo.zoo import named
 
-    entries = find(first, zoo), find(second, zoo)
+    entries = named(first, zoo), named(second, zoo)
     one, other = (_result(entry, split or entries[0].metrics.first.split) for entry in entries)
     _refuse_unlike(entries, one, other)
     mine, its = _by_patient(one), _by_patient(other)

@@ -129,9 +129,9 @@ def _subject(
             raise UserError(f"no model file {path}", "name a .tflite or .keras file, or a model of the zoo")
         checked, seed = _configuration_beside(path, config)
         return path.name, _load(path, checked, seed, runtime, jobs), None
-    from heartzoo.zoo import find
+    from heartzoo.zoo import named
 
-    entry = find(target, zoo)
+    entry = named(target, zoo)
     path = entry.path("model.keras" if runtime == "keras" else "model.tflite")
     seed = entry.configuration["training"]["shipped_seed"]
     confidence = entry.configuration.get("confidence", {}) if path.suffix == ".tflite" else {}

@@ -69,9 +69,9 @@ def info(
     """What a model is, takes and costs, and how it does on unseen patients."""
     from heartzoo.cards.about import risks
     from heartzoo.tables.terminal import report_table, show
-    from heartzoo.zoo import find
+    from heartzoo.zoo import named
 
-    entry = find(name, zoo)
+    entry = named(name, zoo)
     configuration, metrics = entry.configuration, entry.metrics
     print(f"{entry.name}@{entry.version}: {configuration['summary']}\n{configuration['notice']}")
     print(f"task {metrics.task}: {', '.join(metrics.classes)}\n")
@@ -105,9 +105,9 @@ def cost(
     from heartzoo.cost import operator_costs
     from heartzoo.interpreters import smallest_arena_bytes
     from heartzoo.tables.terminal import show
-    from heartzoo.zoo import find
+    from heartzoo.zoo import named
 
-    path = Path(target) if target.endswith(".tflite") or "/" in target else find(target, zoo).path("model.tflite")
+    path = Path(target) if target.endswith(".tflite") or "/" in target else named(target, zoo).path("model.tflite")
     if not path.is_file():
         raise UserError(f"no model file {path}", "name a .tflite file, or a model of the zoo")
     content = path.read_bytes()

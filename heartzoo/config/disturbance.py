@@ -91,4 +91,4 @@ class Disturbance(Section):
             return f"from {self.from_fs:g} Hz"
         if self.jitter_ms:
             return f"up to {self.jitter_ms:g} ms"
-        return self.rhythm or ("a tenth" if self.fusion else "the first")
+        return self.rhythm or ("a tenth" if self.fusion else "the first beside it")

@@ -129,7 +129,7 @@ def entries(zoo: Path | str | None = None) -> list[IndexEntry]:
 
 
 def find(name: str, zoo: Path | str | None = None) -> Entry:
-    """Look up ``NAME`` (its newest version that is not withdrawn) or ``NAME@VERSION``; of a withdrawn one it says so.
+    """Look up ``NAME`` (its newest version that is not withdrawn) or ``NAME@VERSION``.
 
     Args:
         name: the model, perhaps with its version.
@@ -139,13 +139,19 @@ def find(name: str, zoo: Path | str | None = None) -> Entry:
         UserError: no such model or version; the nearest is named. All versions are withdrawn.
     """
     found = choose(name, entries(zoo))
-    if found.withdrawn is not None:
-        print(f"heartzoo: {found.label} is withdrawn: {found.withdrawn}", file=sys.stderr)
     folder = Path(zoo) if zoo else zoo_folder()
     if found not in read_index(folder):
         folder = downloads()
     files = {file: facts.model_dump() for file, facts in found.files.items()}
     return Entry(found.name, found.version, folder / found.name / found.version, files, found.withdrawn)
+
+
+def named(name: str, zoo: Path | str | None = None) -> Entry:
+    """As :func:`find`, for what a user named: of a withdrawn version it says so on standard error."""
+    entry = find(name, zoo)
+    if entry.withdrawn is not None:
+        print(f"heartzoo: {entry.name}@{entry.version} is withdrawn: {entry.withdrawn}", file=sys.stderr)
+    return entry
 
 
 def choose(name: str, listed: list[IndexEntry]) -> IndexEntry:
@@ -187,7 +193,7 @@ def info(name: str, zoo: Path | str | None = None) -> dict[str, Any]:
     Raises:
         UserError: no such model or version, or a file of it is damaged.
     """
-    entry = find(name, zoo)
+    entry = named(name, zoo)
     return {
         "name": entry.name,
         "version": entry.version,
@@ -214,7 +220,7 @@ def load(name: str, zoo: Path | str | None = None) -> keras.Model:
     """
     from heartzoo.stderr import captured_stderr
 
-    path = find(name, zoo).path("model.keras")
+    path = named(name, zoo).path("model.keras")
     with captured_stderr():  # TensorFlow's start-up messages tell a user nothing
         from heartzoo.checkpoints import load_model
 
@@ -331,7 +337,7 @@ def load_tflite(name: str, runtime: Runtime | None = None, zoo: Path | str | Non
     from heartzoo.runtime import TfliteModel
     from heartzoo.tasks import get_task
 
-    entry = find(name, zoo)
+    entry = named(name, zoo)
     config = entry.config
     tflite = TfliteModel(entry.path("model.tflite").read_bytes(), runtime)
     return PublishedModel(entry, config, get_task(config.task).classes, tflite)

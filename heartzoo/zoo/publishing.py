@@ -207,7 +207,7 @@ def rewrite_cards(zoo: Path) -> list[str]:
         for listed in track(known, len(known), "cards"):
             entry = find(listed.label, zoo)
             others = {name: facts.model_dump() for name, facts in _immutable(listed).items()}
-            content = card(entry.configuration, entry.metrics, others).encode()
+            content = card(entry.configuration, entry.metrics, others, listed.withdrawn).encode()
             facts = zoo_index.facts(content)
             path = entry.folder / CARD
             if not path.is_file() or path.read_bytes() != content:

@@ -257,6 +257,8 @@ def test_a_withdrawn_version_stays_listed_and_nobody_gets_it_unasked(copy, serve
     assert zoo.find("tiny", copy).version == "1.0.0" == download("tiny", zoo=server.url).name
     download("tiny@1.1.0", ["model.h"], zoo=server.url)
     assert "tiny@1.1.0 is withdrawn: trained on its own test patients" in capsys.readouterr().err
+    assert zoo.named("tiny@1.1.0", copy).version == "1.1.0"
+    assert capsys.readouterr().err == "heartzoo: tiny@1.1.0 is withdrawn: trained on its own test patients\n"
     publishing.publish(copy, "tiny", "1.2.0", files)
     assert zoo.find("tiny@1.1.0", copy).withdrawn == "trained on its own test patients"
     for version in ("1.0.0", "1.2.0"):
