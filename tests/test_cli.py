@@ -414,12 +414,13 @@ def test_what_a_model_cannot_do_is_refused_before_a_test_split_is_opened(cli, tm
 def test_compare_tells_two_models_apart_on_the_same_patients(cli):
     code, text, errors = cli("compare", "arr-5-rr-sm", "arr-5-res-sm", "--zoo", PUBLISHED)
     assert code == 0, errors
-    row = next(line for line in text.splitlines() if "macro_f1_nsv" in line)
+    row = next(line for line in text.splitlines() if "macro_f1_nsv " in line)
+    assert text.count("macro_f1_nsvf") == 1
     one, other, difference, low, high = map(float, re.findall(r"[+-]?\d\.\d{3}", row))
     assert difference == pytest.approx(one - other, abs=0.0011) and low < difference < high
     assert text.count("trainings of its recipe") == 2
     _, text, _ = cli("compare", "arr-5-rr-sm", "arr-5-rr-sm", "--zoo", PUBLISHED)
-    row = next(line for line in text.splitlines() if "macro_f1_nsv" in line)
+    row = next(line for line in text.splitlines() if "macro_f1_nsv " in line)
     assert "+0.000 (+0.000 to +0.000)" in row
 
 

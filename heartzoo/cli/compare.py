@@ -81,13 +81,14 @@ def _by_patient(result: Evaluation) -> np.ndarray:
 
 
 def _figures(headline: str, classes: list[str]) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
-    """What is compared: the headline and the F1 of each class, of matrices of shape (..., k, k)."""
-    from heartzoo.metrics import class_scores, macro_f1, macro_f1_nsv
+    """What is compared: the macro-F1 figures and the F1 of each class, of matrices of shape (..., k, k)."""
+    from heartzoo.metrics import class_scores, macro_f1, macro_f1_nsv, macro_f1_nsvf
 
     def f1(number: int) -> Callable[[np.ndarray], np.ndarray]:
         return lambda matrices: class_scores(matrices).f1[..., number]
 
-    found = {headline: macro_f1_nsv if headline == "macro_f1_nsv" else macro_f1}
+    five = {"macro_f1_nsv": macro_f1_nsv, "macro_f1_nsvf": macro_f1_nsvf}
+    found = five if headline in five else {headline: macro_f1}
     return found | {f"F1 {name}": f1(number) for number, name in enumerate(classes)}
 
 
