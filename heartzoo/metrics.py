@@ -200,6 +200,12 @@ def bootstrap_ci95(matrices: np.ndarray, seed: int = 0) -> tuple[float, float]:
     return low, high
 
 
+def class_f1_ci95(matrices: np.ndarray, seed: int = 0) -> np.ndarray:
+    """As :func:`bootstrap_ci95`, of the F1 of each scored class: shape (p, r, k) to (r, 2)."""
+    found: np.ndarray = np.percentile(class_scores(_resampled(matrices, seed)).f1, [2.5, 97.5], axis=0).T
+    return found
+
+
 def _resampled(matrices: np.ndarray, seed: int) -> np.ndarray:
     """Sums over patients drawn with replacement, shape (RESAMPLES, r, k); of one seed the same patients each time."""
     patients = len(matrices)

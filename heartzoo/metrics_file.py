@@ -29,7 +29,13 @@ from heartzoo.config.disturbance import Disturbance
 from heartzoo.data.splits import TRACKS
 from heartzoo.errors import UserError
 from heartzoo.files import write_bytes
-from heartzoo.metrics import class_scores, false_alarms_per_hour, pooled_figures, record_figures
+from heartzoo.metrics import (
+    class_scores,
+    false_alarms_per_hour,
+    patient_matrices,
+    pooled_figures,
+    record_figures,
+)
 
 SCHEMA_VERSION = 1
 SCHEMA_PATH = Path(__file__).with_name("metrics.schema.json")
@@ -190,6 +196,12 @@ class Evaluation(Condition):
     by_record: Annotated[dict[Name, RecordFigures], Field(min_length=1)]
     false_alarms_per_hour: dict[Name, Finite] | None = None
     confidence: Confidence | None = None
+
+    @property
+    def patient_matrices(self) -> np.ndarray:
+        """A confusion matrix for each patient, in the sorted order of their ids, shape (p, k, k)."""
+        records = list(self.by_record.values())
+        return patient_matrices(np.array([r.confusion_matrix for r in records]), [r.patient for r in records])
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:

@@ -197,6 +197,13 @@ def test_a_difference_on_the_same_patients_is_surer_than_either_figure():
     assert metrics.paired_difference(worse, first, metrics.macro_f1) == pytest.approx((-difference, -high, -low))
 
 
+def test_the_interval_of_a_class_agrees_with_that_of_macro_f1_where_classes_are_alike():
+    matrices = patients_like(np.random.default_rng(10), 25)
+    alike = matrices + matrices[:, ::-1, ::-1]
+    low, high = metrics.bootstrap_ci95(alike, 3)
+    np.testing.assert_allclose(metrics.class_f1_ci95(alike, 3), [[low, high]] * 2)
+
+
 def test_the_interval_is_reproducible_and_depends_on_the_seed():
     matrices = patients_like(np.random.default_rng(4), 12)
     assert metrics.bootstrap_ci95(matrices, 5) == metrics.bootstrap_ci95(matrices, 5)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from heartzoo.metrics import FIVE_CLASS_ROWS, false_alarms_per_hour, pooled_figures
+from heartzoo.metrics import FIVE_CLASS_ROWS, class_f1_ci95, false_alarms_per_hour, pooled_figures
 from heartzoo.metrics_file import (
     ClassFigures,
     Confidence,
@@ -35,13 +35,16 @@ ROBUSTNESS_NOTE = (
 
 
 def class_table(e: Evaluation, unit: str) -> str:
-    """Figures and counts of each class."""
-    head = f"| class | Se | +P | F1 | {unit} | " + " | ".join(f"called {name}" for name in _escaped(e)) + " |"
+    """Figures and counts of each class; F1 with its interval over patients."""
+    head = f"| class | Se | +P | F1 (95 %) | {unit} | " + " | ".join(f"called {name}" for name in _escaped(e)) + " |"
+    intervals = class_f1_ci95(e.patient_matrices).tolist()
     rows = [
-        f"| {name} | {c.se:.4f} | {c.ppv:.4f} | {c.f1:.4f} | {c.support:,} | "
+        f"| {name} | {c.se:.4f} | {c.ppv:.4f} | {c.f1:.4f} ({low:.3f}-{high:.3f}) | {c.support:,} | "
         + " | ".join(f"{n:,}" for n in row)
         + " |"
-        for name, c, row in zip(_escaped(e), e.per_class.values(), e.confusion_matrix, strict=True)
+        for name, c, row, (low, high) in zip(
+            _escaped(e), e.per_class.values(), e.confusion_matrix, intervals, strict=True
+        )
     ]
     return "\n".join([head, "| --- " * (5 + len(rows)) + "|", *rows])
 

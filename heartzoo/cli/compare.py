@@ -41,7 +41,7 @@ def compare(
     entries = named(first, zoo), named(second, zoo)
     one, other = (_result(entry, split or entries[0].metrics.first.split) for entry in entries)
     _refuse_unlike(entries, one, other)
-    mine, its = _by_patient(one), _by_patient(other)
+    mine, its = one.patient_matrices, other.patient_matrices
     headline = TASKS[entries[0].metrics.task].headline(one.track)
     labels = [f"{entry.name}@{entry.version}" for entry in entries]
     title = f"{one.split}, {len(mine)} patients"
@@ -68,16 +68,6 @@ def _result(entry: Entry, split: str) -> Evaluation:
             f"{entry.name}@{entry.version} has no figures on {split}", f"take --split {' or --split '.join(found)}"
         )
     return found[split]
-
-
-def _by_patient(result: Evaluation) -> np.ndarray:
-    """A matrix for each patient, shape (p, k, k)."""
-    import numpy as np
-
-    from heartzoo.metrics import patient_matrices
-
-    records = [result.by_record[name] for name in sorted(result.by_record)]
-    return patient_matrices(np.array([r.confusion_matrix for r in records]), [r.patient for r in records])
 
 
 def _figures(headline: str, classes: list[str]) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
