@@ -21,6 +21,7 @@ from heartzoo.data.batches import Inputs
 from heartzoo.data.databases import get_database
 from heartzoo.data.download import present, split_records
 from heartzoo.data.splits import get_split
+from heartzoo.data.store import changeable
 from heartzoo.data.training_set import TrainingSet
 from heartzoo.evaluation import (
     Subject,
@@ -276,10 +277,11 @@ def _once(path: Path, kind: type[R], measure: Callable[[], R], root: Path, opene
 def _asked(config: Config, split: str) -> str:
     """For the name of a file, what tells apart results of one model: code, shifted logits, records."""
     wanted = get_split(split)
-    records = set(split_records(wanted))
+    database, records = get_database(wanted.database), set(split_records(wanted))
     if config.export.present_only:
-        records &= set(present(get_database(wanted.database)))
-    return hashlib.sha256(f"{_code()} {config.prevalence} {sorted(records)}".encode()).hexdigest()[:16]
+        records &= set(present(database))
+    told = f"{_code()} {config.prevalence} {sorted(records)} {changeable(database, sorted(records))}"
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 @cache

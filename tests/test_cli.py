@@ -548,6 +548,7 @@ def test_a_model_is_adapted_to_each_patient_where_its_export_says_how(cli, tiny_
         "evaluate", "tiny", "--zoo", tmp_path / "zoo", "--jobs", 1, "--personalised", "--out", "reports"
     )
     assert code == 0 and "with labels" in text, errors
+    assert "personalisation, int8 by tflm: the published figures, exactly" in text
     report = json.loads(next(Path("reports").glob("*.json")).read_text())
     published = json.loads((tmp_path / "zoo" / "tiny" / "1.0.0" / "metrics.json").read_text())
     assert report["personalisation"] == published["personalisation"]

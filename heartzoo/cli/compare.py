@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from heartzoo.cli.zoo import ModelName
 from heartzoo.errors import UserError
 
 if TYPE_CHECKING:
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
     from heartzoo.metrics_file import Evaluation
     from heartzoo.zoo import Entry
-
-ModelName = Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="a model of the zoo")]
 
 
 def add_commands(app: typer.Typer) -> None:

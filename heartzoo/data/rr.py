@@ -60,7 +60,7 @@ def intervals(samples: np.ndarray, fs: float) -> Intervals:
     """Intervals before and after each beat.
 
     Args:
-        samples: beat positions, ascending, shape (beats,), at least one.
+        samples: beat positions, ascending, shape (beats,); of none as of a lone one.
         fs: their sampling rate in Hz.
     """
     between = np.clip(np.diff(samples) / fs, SHORTEST_S, LONGEST_S)
@@ -213,7 +213,7 @@ def rr_features(samples: np.ndarray, fs: float, names: Sequence[str]) -> np.ndar
     Returns:
         float32, shape (beats, len(names)), within -1 ... 1, never NaN.
     """
-    return _features(intervals(samples, fs), names)
+    return _features(intervals(samples, fs), names)[: len(samples)]
 
 
 def _features(around: Intervals, names: Sequence[str]) -> np.ndarray:

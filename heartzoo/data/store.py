@@ -177,7 +177,7 @@ def prepare(
         "drowns": drowns,
         "disturbance": disturbance and disturbance.model_dump(mode="json"),
         "noise_half": noise_half if drowns or (disturbance and disturbance.noise) else None,
-        "files": _changeable(database, names),
+        "files": changeable(database, names),
     }
     key = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]
     path = out or cache_dir() / "prepared" / f"{database.name}-{key}.h5"
@@ -195,7 +195,7 @@ def code() -> str:
     return hashlib.sha256(b"".join(sources)).hexdigest()[:16]
 
 
-def _changeable(database: Database, names: Sequence[str]) -> dict[str, list[int]]:
+def changeable(database: Database, names: Sequence[str]) -> dict[str, list[int]]:
     """Size and time of the user's own files, which may become others; those that were downloaded have a known hash."""
     if database.source != "user":
         return {}

@@ -131,6 +131,10 @@ def test_a_regular_rhythm_is_all_steady_and_never_late() -> None:
     np.testing.assert_allclose(found, np.broadcast_to(REGULAR, found.shape), atol=1e-6)
 
 
+def test_no_beats_have_no_features() -> None:
+    assert rr_features(np.zeros(0, np.int64), 360.0, list(FEATURES)).shape == (0, len(FEATURES))
+
+
 @pytest.mark.parametrize("samples", [[1000], [1000, 1200]], ids=["a lone beat", "two beats"])
 def test_at_most_one_interval_is_a_regular_rhythm(samples: list[int]) -> None:
     np.testing.assert_array_equal(rr_features(np.array(samples), FS, NAMES), [REGULAR] * len(samples))

@@ -15,6 +15,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from heartzoo import metrics_file
 from heartzoo.cards import card
+from heartzoo.classification.stream import Stream
 from heartzoo.errors import UserError
 from heartzoo.firmware import measurement, preprocessing_cost, write_firmware
 from heartzoo.firmware.measurement import COMPILER, CORES, EMULATOR, can_compile, can_emulate, run_on_board, sizes
@@ -134,6 +135,7 @@ def test_the_readme_states_costs_delay_and_use(folder):
         "360 Hz",
         f"{(find('arr-5-rr-sm').folder / 'model.tflite').stat().st_size:,}",
         "after the R peak",
+        f"at most {Stream('arr-5-rr-sm', 360).longest_delay_s:.1f} s after its R peak",
         "heartzoo_classify(",
         "FULLY_CONNECTED",
     ):

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -308,3 +309,14 @@ def test_the_ablation_page_is_current():
     page = (ROOT / "docs" / "compression.md").read_text(encoding="utf-8")
     text = page.partition("<!-- ablation: begin -->")[2].partition("<!-- ablation: end -->")[0]
     assert text.strip() == every_ablation(ZOO), "run `python -m heartzoo.tables.ablation docs/compression.md`"
+
+
+@pytest.mark.parametrize("name", ["arr-5-rr-sm", "beat-3-res-sm", "beat-3-eff-sm", "res-187-ds1"])
+@pytest.mark.parametrize("beats", [0, 1, 2, 9])
+def test_a_record_of_hardly_any_beats_is_labelled(name, beats, cache):
+    record = open_record("synthetic", "syn24")
+    few = replace(record, samples=record.samples[3 : 3 + beats], symbols=record.symbols[3 : 3 + beats])
+    model = zoo.load_tflite(name)
+    examples = cut_beats(few, model.config.input)
+    assert len(examples.frames) == len(examples.rr) == len(model.label_beats(few))
+    assert len(examples.frames) == beats or name != "arr-5-rr-sm"
