@@ -155,3 +155,13 @@ def test_a_person_on_both_sides_is_named():
 def test_a_model_of_the_random_split_is_not_offered_for_wearables():
     use = text("res-187").partition("## Intended use")[2].partition("## ")[0]
     assert "comparison with the literature alone" in use and "unseen patients" not in use
+
+
+def test_the_card_tells_how_much_of_each_class_the_threshold_keeps():
+    first = zoo.find("arr-5-rr-sm").metrics.first
+    point = first.confidence.at_threshold
+    kept, whole = (sum(figures.confusion_matrix[1]) for figures in (point, first))
+    rows = [line for line in text("arr-5-rr-sm").splitlines() if f"| {point.threshold:.4f} (chosen" in line]
+    columns = ["below", "coverage", "risk", "macro_f1_nsv", *first.per_class]
+    cells = dict(zip(columns, rows[0].strip("| ").split(" | "), strict=True))
+    assert cells["S"] == f"{kept / whole:.3f}" and float(cells["S"]) < float(cells["N"])

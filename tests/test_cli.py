@@ -411,6 +411,17 @@ def test_what_a_model_cannot_do_is_refused_before_a_test_split_is_opened(cli, tm
     assert not (zoo / "openings.jsonl").exists() and not Path("reports").exists()
 
 
+def test_evaluate_tells_where_other_records_than_published_are_scored(cli, tiny_zoo, monkeypatch):
+    metrics = find("tiny", tiny_zoo).metrics
+    fewer = [e.model_copy(update={"records": e.records[:-1]}) for e in metrics.evaluations]
+    monkeypatch.setattr("heartzoo.zoo.Entry.metrics", metrics.model_copy(update={"evaluations": fewer}))
+    monkeypatch.setattr("heartzoo.data.download.present", lambda database: database.records[:-1])
+    code, text, errors = cli("evaluate", "tiny", "--zoo", tiny_zoo, "--jobs", 1, "--format", "svg", "--out", "reports")
+    assert code == 0, errors
+    assert "the published figures are of 7 of its 8 records; --present-only scores those at hand" in text
+    assert "of 8 records; the published figures are of 7, not the same" in text and "exactly" not in text
+
+
 def test_compare_tells_two_models_apart_on_the_same_patients(cli):
     code, text, errors = cli("compare", "arr-5-rr-sm", "arr-5-res-sm", "--zoo", PUBLISHED)
     assert code == 0, errors
