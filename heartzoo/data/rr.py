@@ -4,7 +4,10 @@ Notation. ``t[k]`` is the time of beat k in seconds, over all beats of the recor
 ``pre[k] = t[k] - t[k-1]`` and ``post[k] = t[k+1] - t[k]``, each limited to 0.2 ... 3 s. The first beat has no ``pre``:
 its ``post`` stands in; the last beat has no ``post``: its ``pre`` stands in; a record of one beat has 0.8 s for both.
 ``H(m)`` is the last m intervals up to and including ``pre[k]``, fewer at the record's start (the first beat uses the
-second's), ``H(all)`` every one so far. Every feature is limited to -1 ... 1. One that starts with log2 is the logarithm
+second's), ``H(all)`` every one so far. The mean of those remembers a slow night for hours: models that take
+``pre_mean`` or ``post_mean`` are for recordings of half an hour, as they were trained and scored on. The usual interval
+u of ``pre_usual`` and ``post_usual`` forgets within a quarter of an hour, but follows no tachycardia at once. Every
+feature is limited to -1 ... 1. One that starts with log2 is the logarithm
 of a ratio: a beat twice as late as its reference gives 1, one twice as early -1.
 
 :class:`heartzoo.data.rr_tracker.RRTracker` computes the same from one interval at a time.
@@ -22,6 +25,8 @@ SINGLE_BEAT_S = 0.8
 # The rhythm context: what tells atrial fibrillation, which repeats nothing, from frequent ectopic beats.
 CONTEXT = 64
 LONGEST_HISTORY = 128
+# Of the usual interval: after so many it is no plain mean any more, and one moves it by no more than that share.
+USUAL_BEATS, USUAL_STEP = 512, 0.1
 # Ratios that no two counts of samples have, so that rounding never decides.
 STEADY, NEAR = 1.0502, 1.0602
 ENTROPY_EDGES = np.exp(0.05 * (np.arange(30) - 14.5))
@@ -32,13 +37,15 @@ MOST_BITS = 5.0
 class Intervals:
     """Intervals around each beat of a record, in seconds, shape (beats,).
 
-    Where they begin in the middle of a record, ``sum_before`` and ``count_before`` are of the intervals left out.
+    Where they begin in the middle of a record, ``sum_before``, ``count_before`` and ``usual_before`` are of the
+    intervals left out.
     """
 
     pre: np.ndarray
     post: np.ndarray
     sum_before: float = 0.0
     count_before: int = 0
+    usual_before: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -111,6 +118,30 @@ def _mean_so_far(i: Intervals) -> np.ndarray:
     return _of_beats(total / (i.count_before + np.arange(1, len(known) + 1)), len(i.pre))
 
 
+def next_usual(usual: float, interval: float, total: float, count: int) -> float:
+    """The usual interval after one more.
+
+    Args:
+        usual: before it, s.
+        interval: s, of 0.2 ... 3.
+        total: of all intervals so far, this one too, s.
+        count: how many they are.
+    """
+    if count <= USUAL_BEATS:
+        return total / count
+    most = USUAL_STEP * usual
+    return usual + min(max(interval - usual, -most), most) / USUAL_BEATS
+
+
+def _usual(i: Intervals) -> np.ndarray:
+    found, total, usual = [], i.sum_before, i.usual_before
+    for count, interval in enumerate(_known(i.pre).tolist(), i.count_before + 1):
+        total += interval
+        usual = next_usual(usual, interval, total, count)
+        found.append(usual)
+    return _of_beats(np.array(found), len(i.pre))
+
+
 def _previous(pre: np.ndarray) -> np.ndarray:
     return np.concatenate([pre[:1], pre[:-1]])
 
@@ -161,6 +192,11 @@ def _log_ratio(formula: str, delay_beats: int, ratio: Callable[[Intervals], np.n
     return Feature(f"log2({formula})", delay_beats, lambda intervals: np.log2(ratio(intervals)))
 
 
+_USUAL = (
+    f"u = mean of H(all) where that holds at most {USUAL_BEATS} intervals; each further interval p then makes it "
+    f"u + d / {USUAL_BEATS}, d = p - u limited to -u / {1 / USUAL_STEP:g} ... u / {1 / USUAL_STEP:g}"
+)
+
 FEATURES: dict[str, Feature] = {
     "pre_median": _log_ratio("pre / median of H(64)", 0, lambda i: i.pre / _quantile(i.pre, 64, 0.5)),
     "post_median": _log_ratio("post / median of H(64)", 1, lambda i: i.post / _quantile(i.pre, 64, 0.5)),
@@ -199,6 +235,8 @@ FEATURES: dict[str, Feature] = {
         0,
         lambda i: _entropy(i.pre),
     ),
+    "pre_usual": Feature(f"log2(pre / u), {_USUAL}", 0, lambda i: np.log2(i.pre / _usual(i))),
+    "post_usual": Feature(f"log2(post / u), {_USUAL}", 1, lambda i: np.log2(i.post / _usual(i))),
 }
 
 
@@ -231,7 +269,7 @@ class RunningRhythm:
     def __init__(self, fs: float) -> None:
         self._fs = fs
         self._before = np.zeros(0, np.int64)
-        self._sum, self._count = 0.0, 0
+        self._sum, self._count, self._usual = 0.0, 0, 0.0
 
     def features(self, samples: np.ndarray, following: int | None, names: Sequence[Sequence[str]]) -> list[np.ndarray]:
         """Features of the next beats.
@@ -247,7 +285,7 @@ class RunningRhythm:
         """
         known = np.concatenate([self._before, samples])
         around = intervals(known if following is None else np.append(known, following), self._fs)
-        here = Intervals(around.pre[: len(known)], around.post[: len(known)], self._sum, self._count)
+        here = Intervals(around.pre[: len(known)], around.post[: len(known)], self._sum, self._count, self._usual)
         found = [_features(here, some)[len(self._before) :] for some in names]
         self._forget(known)
         return found
@@ -257,4 +295,5 @@ class RunningRhythm:
         dropped = intervals(known, self._fs).pre[1 : max(len(known) - LONGEST_HISTORY, 1)]
         for interval in dropped.tolist():
             self._sum, self._count = self._sum + interval, self._count + 1
+            self._usual = next_usual(self._usual, interval, self._sum, self._count)
         self._before = known[-LONGEST_HISTORY - 1 :]

@@ -1,7 +1,7 @@
 """R-R features one interval at a time: the form that runs beside a detector, and that firmware ports.
 
-Plain arithmetic over the last 128 intervals and a running sum; :mod:`heartzoo.data.rr` defines the features and
-computes the same over arrays.
+Plain arithmetic over the last 128 intervals, a running sum and a running mean; :mod:`heartzoo.data.rr` defines the
+features and computes the same over arrays.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from heartzoo.data.rr import (
     SHORTEST_S,
     SINGLE_BEAT_S,
     STEADY,
+    next_usual,
 )
 from heartzoo.errors import UserError, look_up
 
@@ -45,13 +46,14 @@ class Rhythm:
 
 @dataclass(frozen=True)
 class _Beat:
-    """What is known when a beat's features are asked for: its intervals, H(128) and the mean of all so far."""
+    """What is known when a beat's features are asked for: its intervals, H(128), the mean of all so far, the usual."""
 
     pre: float
     post: float
     previous: float
     history: Sequence[float]
     mean: float
+    usual: float
 
 
 class RRTracker:
@@ -71,7 +73,7 @@ class RRTracker:
             look_up(FEATURES, name, "R-R feature")
         self._values = [_VALUES[name] for name in names]
         self._history: deque[float] = deque(maxlen=LONGEST_HISTORY)
-        self._sum, self._count = 0.0, 0
+        self._sum, self._count, self._usual = 0.0, 0, 0.0
         self._pre = self._previous = SINGLE_BEAT_S
         self._assumed: tuple[str, ...] = ()
 
@@ -103,16 +105,17 @@ class RRTracker:
         """The rhythm around the latest beat, should no other follow. The tracker goes on as if not asked."""
         if self._count:
             return self._rhythm(self._pre, (*self._assumed, "the last beat's next interval is that before it"))
-        lone = _Beat(SINGLE_BEAT_S, SINGLE_BEAT_S, SINGLE_BEAT_S, [SINGLE_BEAT_S], SINGLE_BEAT_S)
+        lone = _Beat(SINGLE_BEAT_S, SINGLE_BEAT_S, SINGLE_BEAT_S, [SINGLE_BEAT_S], SINGLE_BEAT_S, SINGLE_BEAT_S)
         return self._about(lone, (f"a lone beat has {SINGLE_BEAT_S:g} s on both sides",))
 
     def _append(self, interval: float) -> None:
         self._history.append(interval)
         self._sum += interval
         self._count += 1
+        self._usual = next_usual(self._usual, interval, self._sum, self._count)
 
     def _rhythm(self, post: float, assumed: tuple[str, ...]) -> Rhythm:
-        beat = _Beat(self._pre, post, self._previous, self._history, self._sum / self._count)
+        beat = _Beat(self._pre, post, self._previous, self._history, self._sum / self._count, self._usual)
         return self._about(beat, assumed)
 
     def _about(self, beat: _Beat, assumed: tuple[str, ...]) -> Rhythm:
@@ -173,4 +176,6 @@ _VALUES: dict[str, Callable[[_Beat], float]] = {
     "steadiness": _steadiness,
     "recurrence": _recurrence,
     "entropy": _entropy,
+    "pre_usual": lambda beat: math.log2(beat.pre / beat.usual),
+    "post_usual": lambda beat: math.log2(beat.post / beat.usual),
 }

@@ -45,6 +45,10 @@ def history(beat: Beat, m: int) -> list[float]:
 
 
 SLOW = "log2(pre / 90 % quantile of H(128), linear interpolation)"
+USUAL = (
+    "log2(pre / u), u = mean of H(all) where that holds at most 512 intervals; each further interval p then makes it "
+    "u + d / 512, d = p - u limited to -u / 10 ... u / 10"
+)
 FORMULAS: dict[str, Callable[[Beat], float]] = {
     "log2(pre / median of H(64))": lambda b: b["pre"] / np.median(history(b, 64)),
     "log2(post / median of H(64))": lambda b: b["post"] / np.median(history(b, 64)),
@@ -56,6 +60,8 @@ FORMULAS: dict[str, Callable[[Beat], float]] = {
     SLOW.replace("pre", "post"): lambda b: b["post"] / np.quantile(history(b, 128), 0.9),
     "log2(pre / mean of H(all))": lambda b: b["pre"] / np.mean(b["known"]),
     "log2(post / mean of H(all))": lambda b: b["post"] / np.mean(b["known"]),
+    USUAL: lambda b: b["pre"] / usual(b["known"]),
+    USUAL.replace("pre", "post"): lambda b: b["post"] / usual(b["known"]),
     "share of the pairs of neighbouring intervals of H(64) whose longer one is less than 1.0502 times the shorter; 1 "
     "where H holds one interval": lambda b: steadiness(history(b, 64)),
     "points (r[j-1], r[j]) of neighbouring intervals r of H(64): share, of all pairs of two of these points, of those "
@@ -66,6 +72,13 @@ FORMULAS: dict[str, Callable[[Beat], float]] = {
         entropy(history(b, 64)) / 5
     ),
 }
+
+
+def usual(intervals: list[float]) -> float:
+    u = float(np.mean(intervals[:512]))
+    for p in intervals[512:]:
+        u += float(np.clip(p - u, -u / 10, u / 10)) / 512
+    return u
 
 
 def steadiness(intervals: list[float]) -> float:

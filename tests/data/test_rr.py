@@ -55,10 +55,19 @@ def reference(samples: list[int], fs: float) -> list[list[float]]:
             "post_mean": post / (sum(so_far) / len(so_far)),
             "pre_slow": pre / quantile(so_far[-128:], 0.9),
             "post_slow": post / quantile(so_far[-128:], 0.9),
+            "pre_usual": pre / usual(so_far),
+            "post_usual": post / usual(so_far),
         }
         values = {name: math.log2(ratio) for name, ratio in ratios.items()} | context(so_far[-64:])
         rows.append([min(max(values[name], -1.0), 1.0) for name in NAMES])
     return rows
+
+
+def usual(so_far: list[float]) -> float:
+    u = sum(so_far[:512]) / len(so_far[:512])
+    for p in so_far[512:]:
+        u += min(max(p - u, -u / 10), u / 10) / 512
+    return u
 
 
 def context(recent: list[float]) -> dict[str, float]:
@@ -162,6 +171,17 @@ def test_twice_as_late_is_one_and_twice_as_early_minus_one() -> None:
     late, early = np.append(regular, regular[-1] + 720), np.append(regular, regular[-1] + 180)
     assert rr_features(late, FS, ["pre_median"])[-1, 0] == 1.0
     assert rr_features(early, FS, ["pre_median"])[-1, 0] == -1.0
+
+
+def test_the_usual_interval_forgets_a_slow_night_but_not_for_a_tachycardia() -> None:
+    """What calls every beat of a morning early, the mean of all since the evening, is for half an hour only."""
+    night, morning = np.full(10_000, 1.2), np.linspace(1.2, 0.8, 700)
+    day, tachycardia = np.full(1500, 0.8), np.full(200, 0.4)
+    beats = np.cumsum(np.round(FS * np.concatenate([night, morning, day, tachycardia]))).astype(np.int64)
+    pre_mean, pre_usual = rr_features(beats, FS, ["pre_mean", "pre_usual"]).T
+    assert pre_mean[-201] < -0.5
+    assert pre_usual[-600] > -0.13 and pre_usual[-201] > -0.06
+    assert pre_usual[-200:].max() < -0.9
 
 
 def test_columns_come_in_the_order_asked_for() -> None:

@@ -77,7 +77,7 @@ CONTRACTS = {
     ),
     "template alone": InputConfig(cut="centred", frame=65, template_features=["p_match_usual", "t_match_unusual"]),
     "intervals so far": InputConfig(frame=64, fs=125.0, rr_features=["pre_quantile70", "previous_pre", "steadiness"]),
-    "intervals alone": InputConfig(cut="features", frame=16, rr_features=[*FEATURES, *RR_NAMES[:3]]),
+    "intervals alone": InputConfig(cut="features", frame=18, rr_features=[*FEATURES, *RR_NAMES[:3]]),
     "template features alone": InputConfig(
         cut="features", frame=len(TEMPLATE_FEATURES), template_features=list(TEMPLATE_FEATURES)
     ),
@@ -208,6 +208,24 @@ def test_rr_features(build, hz, intervals, steadiness):
         post = library.heartzoo_interval(value)
         found = [library.heartzoo_rr_feature(state, number, post) for number in range(len(FEATURES))]
         assert found == pytest.approx(rhythm.features, abs=1e-5)
+
+
+def test_the_usual_interval_over_hours(build):
+    library, state, names = build(RR_MODEL, 250).library, (ctypes.c_uint64 * 256)(), ["pre_usual", "post_usual"]
+    numbers, tracker = [list(FEATURES).index(name) for name in names], RRTracker(names)
+    library.heartzoo_rr_feature.restype = ctypes.c_float
+    library.heartzoo_rr_start(state)
+    rng = np.random.default_rng(0)
+    slowly = 220 + 80 * np.sin(np.arange(20_000) / 3000)
+    intervals = np.where(rng.random(20_000) < 0.05, rng.integers(1, 1000, 20_000), slowly + rng.normal(0, 5, 20_000))
+    before = None
+    for value in intervals.astype(int).tolist():
+        rhythm, post = tracker.push(value / 250), library.heartzoo_interval(value)
+        if before is not None:
+            library.heartzoo_rr_add(state, before)
+            found = [library.heartzoo_rr_feature(state, number, post) for number in numbers]
+            assert found == pytest.approx(rhythm.features, abs=1e-4)
+        before = post
 
 
 @settings(max_examples=60)

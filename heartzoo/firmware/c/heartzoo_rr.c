@@ -6,6 +6,8 @@
 
 #define CONTEXT 64
 #define ENTROPY_BINS 31
+#define USUAL_BEATS 512
+#define USUAL_STEP 0.1f
 
 void heartzoo_rr_start(heartzoo_rr *rr) { memset(rr, 0, sizeof *rr); }
 
@@ -68,6 +70,12 @@ void heartzoo_rr_add(heartzoo_rr *rr, uint16_t pre) {
   rr->recent[rr->count % HEARTZOO_HISTORY] = pre;
   rr->count++;
   rr->sum += pre;
+  if (rr->count <= USUAL_BEATS) {
+    rr->usual = (float)rr->sum / (float)rr->count;
+  } else {
+    const float most = USUAL_STEP * rr->usual;
+    rr->usual += fmaxf(-most, fminf(most, (float)pre - rr->usual)) / USUAL_BEATS;
+  }
   rr->median = quantile(rr, CONTEXT, 5);
 #if HEARTZOO_HISTORY > CONTEXT
   rr->longer = quantile(rr, HEARTZOO_HISTORY, 7);
@@ -142,6 +150,8 @@ static float value(const heartzoo_rr *rr, int feature, uint16_t post) {
     case HEARTZOO_PREVIOUS_PRE: return log2f((float)rr->previous / before);
     case HEARTZOO_PRE_MEAN: return log2f(before / mean_so_far(rr));
     case HEARTZOO_POST_MEAN: return log2f(after / mean_so_far(rr));
+    case HEARTZOO_PRE_USUAL: return log2f(before / rr->usual);
+    case HEARTZOO_POST_USUAL: return log2f(after / rr->usual);
 #if HEARTZOO_HISTORY > CONTEXT
     case HEARTZOO_PRE_QUANTILE70: return log2f(before / rr->longer);
     case HEARTZOO_PRE_SLOW: return log2f(before / rr->slow);

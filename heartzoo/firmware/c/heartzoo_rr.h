@@ -14,6 +14,7 @@ typedef struct {
   uint16_t pre, previous;            /* the interval before the beat and the one before that */
   uint32_t count;                    /* intervals so far */
   uint64_t sum;                      /* of all intervals so far */
+  float usual;                       /* their mean, as long as they are few; then it follows slowly */
   float median;                      /* of the last 64 */
   float longer, slow;                /* 70 % and 90 % quantiles of the last 128 */
 } heartzoo_rr;
