@@ -10,7 +10,7 @@ import numpy as np
 from heartzoo.config.export import HIGHEST_HZ, LOWEST_HZ
 from heartzoo.data.beats import Examples
 from heartzoo.data.front_end import FrontEnd
-from heartzoo.data.quality import Gaps, Quality, Stretch
+from heartzoo.data.quality import OFFSET_MV, Gaps, Quality, Stretch
 from heartzoo.errors import UserError
 from heartzoo.prevalence import RunningPrevalence
 from heartzoo.zoo import PublishedModel, load_tflite
@@ -75,6 +75,7 @@ class Stream:
         require_fs(fs)
         self._fs = float(fs)
         self._gaps, self._quality = Gaps(), Quality(fs)
+        self._level: float | None = None
         self._front_end = FrontEnd(contract, self._fs, r_peaks)
         self._prevalence = RunningPrevalence(self.model.config)
         confidence = self.model.entry.configuration.get("confidence", {})
@@ -112,7 +113,13 @@ class Stream:
 
     def _push(self, x: np.ndarray) -> list[Beat]:
         self._quality.push(x)
-        return self._labelled(self._front_end.push(self._gaps.push(x)))
+        return self._labelled(self._front_end.push(self._less_level(self._gaps.push(x))))
+
+    def _less_level(self, x: np.ndarray) -> np.ndarray:
+        """Less the signal's first value, where that is an electrode's offset."""
+        if self._level is None and len(x):
+            self._level = float(x[0]) if abs(x[0]) > OFFSET_MV else 0.0
+        return x - (self._level or 0.0)
 
     def finish(self) -> list[Beat]:
         """The beats that are left when the signal ends. Nothing may be pushed after that."""

@@ -21,6 +21,7 @@ from heartzoo.data.signal import Butterworth
 MISSING_SHARE = 0.1
 FLAT_MV, NOISE_MV, NOISE_HZ, LARGEST_MV = 0.01, 0.05, 30.0, 10.0
 SATURATED_S, SATURATED_MV = 0.04, 1.0
+OFFSET_MV = 5.0  # a first value beyond this is an electrode's offset, of which resampling lets through a ripple
 MOST_MV = 1e6  # beyond 1,000 V nothing was measured: a damaged value, missing as NaN is
 MARKS = ("", "lead off", "flat line", "saturated", "noise")
 

@@ -19,6 +19,8 @@ from heartzoo.interpreters import smallest_arena_bytes
 from heartzoo.metrics_file import Preprocessing
 from heartzoo.zoo import PublishedModel, load_tflite
 
+LICENCE = b"/* SPDX-License-Identifier: Apache-2.0 */\n"
+
 __all__ = ["preprocessing_cost", "write_firmware"]
 
 
@@ -121,7 +123,12 @@ def _files(settings: Settings, model: PublishedModel, arena: int) -> dict[str, b
         "heartzoo_classifier.cc": classifier_source(settings),
         "test/golden.h": golden_header(vectors),
     }
-    return sources() | config_files(settings) | {path: text.encode("ascii") for path, text in texts.items()}
+    files = sources() | config_files(settings) | {path: text.encode("ascii") for path, text in texts.items()}
+    return {path: LICENCE + content if _is_code(path, content) else content for path, content in files.items()}
+
+
+def _is_code(path: str, content: bytes) -> bool:
+    return path.endswith((".c", ".h", ".cc")) and b"SPDX-License-Identifier" not in content
 
 
 def _measured(files: dict[str, bytes]) -> Measured | None:

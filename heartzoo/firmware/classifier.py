@@ -30,14 +30,15 @@ typedef struct {{
 
 typedef void (*heartzoo_on_label)(const heartzoo_label *label, void *context);
 
-/* Make the network ready; once, before everything else. 0, or -1 where TFLite Micro refuses it. */
+/* Make the network ready, before everything else. 0, or -1 where TFLite Micro refuses it. There is one network and one
+ * arena, for all leads: one caller at a time. */
 int heartzoo_classifier_start(void);
 
 /* The network's output for one beat. 0, or -1 where TFLite Micro fails. */
 int heartzoo_classifier_run(const heartzoo_beat *beat, heartzoo_value logits[HEARTZOO_CLASSES]);
 
 /* Take samples of a recording, in mV, any number at a time; `on_label` is called for each beat that they decide.
- * 0, or -1 where TFLite Micro fails. */
+ * 0, or -1 where TFLite Micro failed: all samples are taken nevertheless, a beat that it failed on gets no label. */
 int heartzoo_classify(heartzoo_state *state, const float *millivolts, size_t count, heartzoo_on_label on_label,
                       void *context);
 
@@ -68,24 +69,30 @@ alignas(16) uint8_t arena[HEARTZOO_ARENA_BYTES];
 tflite::MicroInterpreter *interpreter = nullptr;
 
 int give_labels(heartzoo_state *state, heartzoo_on_label on_label, void *context) {{
+  int failed = 0;
   while (const heartzoo_beat *beat = heartzoo_next(state)) {{
     heartzoo_value logits[HEARTZOO_CLASSES];
-    if (heartzoo_classifier_run(beat, logits) != 0) return -1;
+    if (heartzoo_classifier_run(beat, logits) != 0) {{
+      failed = -1;
+      continue;
+    }}
     const heartzoo_label label = {{beat->sample, heartzoo_decide(&state->prevalence, logits)}};
     on_label(&label, context);
   }}
-  return 0;
+  return failed;
 }}
 
 }}  // namespace
 
 int heartzoo_classifier_start(void) {{
+  if (interpreter != nullptr) return 0;
   const tflite::Model *model = tflite::GetModel({symbol}_model);
   if (model->version() != TFLITE_SCHEMA_VERSION) return -1;
   static tflite::MicroMutableOpResolver<{operators}> resolver;
 {registrations}
   static tflite::MicroInterpreter instance(model, resolver, arena, sizeof arena);
   if (instance.AllocateTensors() != kTfLiteOk) return -1;
+  if (instance.input({signal_index})->bytes != sizeof(heartzoo_beat::signal)) return -1;  // model.h of another model
   interpreter = &instance;
   return 0;
 }}
@@ -100,11 +107,12 @@ int heartzoo_classifier_run(const heartzoo_beat *beat, heartzoo_value logits[HEA
 
 int heartzoo_classify(heartzoo_state *state, const float *millivolts, size_t count, heartzoo_on_label on_label,
                       void *context) {{
+  int failed = 0;
   for (size_t i = 0; i < count; i++) {{
     heartzoo_push(state, millivolts[i]);
-    if (give_labels(state, on_label, context) != 0) return -1;
+    if (give_labels(state, on_label, context) != 0) failed = -1;
   }}
-  return 0;
+  return failed;
 }}
 
 int heartzoo_classify_end(heartzoo_state *state, heartzoo_on_label on_label, void *context) {{

@@ -10,7 +10,7 @@ from heartzoo.cheader import float_literal, wrapped_array
 from heartzoo.contract import delay
 from heartzoo.data import detection, template
 from heartzoo.data.detection import BAND_HZ, LEARNING_S, LOOK_AHEAD_S, REFRACTORY_S
-from heartzoo.data.quality import MOST_MV
+from heartzoo.data.quality import MOST_MV, OFFSET_MV
 from heartzoo.data.rr import ENTROPY_EDGES, FEATURES
 from heartzoo.data.signal import RESAMPLING_REACH
 from heartzoo.errors import UserError
@@ -59,8 +59,11 @@ def _macros(settings: Settings) -> dict[str, object]:
     half = RESAMPLING_REACH * max(up, down)
     rr, of_template = contract.rr_features, contract.template_features
     found: dict[str, object] = {
+        "HEARTZOO_MODEL": f'"{settings.name}"',
+        "HEARTZOO_VERSION": f'"{settings.version}"',
         "HEARTZOO_RECORDING_HZ": f"{settings.recording_hz}u",
         "HEARTZOO_MOST_MV": float_literal(MOST_MV),
+        "HEARTZOO_OFFSET_MV": float_literal(OFFSET_MV),
         "HEARTZOO_HZ": float_literal(contract.fs),
         "HEARTZOO_RESAMPLES": int(ratio != 1),
         "HEARTZOO_UP": up,
@@ -81,9 +84,11 @@ def _macros(settings: Settings) -> dict[str, object]:
         "HEARTZOO_SECOND_INPUT": int(bool(contract.beat_features)),
         "HEARTZOO_FOLLOWING_BEATS": delay(contract)["following_beats"],
         "HEARTZOO_HISTORY": _history(settings),
+        "HEARTZOO_NEEDED_BEFORE": _needed(settings)[0],
         "HEARTZOO_NEEDED_AFTER": _needed(settings)[1],
         "HEARTZOO_SIGNAL": _signal_samples(settings),
         "HEARTZOO_PENDING": _pending(settings),
+        "HEARTZOO_LATEST_PEAK_MS": latest_peak_ms(settings),
     }
     found |= {f"HEARTZOO_{name.upper()}": number for number, name in enumerate(FEATURES)}
     found |= _detector_macros(settings)
@@ -135,6 +140,12 @@ def _signal_samples(settings: Settings) -> int:
     before, after = _needed(settings)
     late = math.ceil(LOOK_AHEAD_S * settings.contract.fs) if settings.detects else 0
     return before + max(after, late) + at_once
+
+
+def latest_peak_ms(settings: Settings) -> int:
+    """How long after an R peak it may still be given: as long as the signal before it is kept."""
+    kept = _signal_samples(settings) - _needed(settings)[0] - SLACK
+    return math.floor(1000 * kept / settings.contract.fs)
 
 
 def _detector_macros(settings: Settings) -> dict[str, object]:

@@ -9,6 +9,7 @@ from typing import Any
 from heartzoo.contract import NOTICE
 from heartzoo.data.detection import LOOK_AHEAD_S
 from heartzoo.data.front_end import FrontEnd
+from heartzoo.firmware.configuration import latest_peak_ms
 from heartzoo.firmware.measurement import BoardRun, Sizes
 from heartzoo.firmware.settings import Settings
 from heartzoo.interpreters import RUNTIMES, default_runtime
@@ -39,9 +40,11 @@ static void on_label(const heartzoo_label *label, void *context) {{
   /* label->sample, heartzoo_class_names[label->decision.label], label->decision.confidence, label->decision.sure */
 }}
 
-heartzoo_classifier_start();
+if (heartzoo_classifier_start() != 0) halt();  /* too small an arena? */
 heartzoo_start(&state);
-for (;;) heartzoo_classify(&state, millivolts, count, on_label, NULL);  /* as the samples come, any number at a time */
+for (;;) {{  /* as the samples come, any number at a time; in a task, not in the interrupt that samples */
+  if (heartzoo_classify(&state, millivolts, count, on_label, NULL) != 0) report();  /* a beat has got no label */
+}}
 ```
 
 Without TFLite Micro, leave `heartzoo_classifier.cc` out: `heartzoo_push()` and `heartzoo_next()` of `heartzoo.h` give
@@ -51,15 +54,16 @@ outputs, once for each {unit}.
 - `sure` is 0 where the confidence is below the model's threshold ({threshold}): who can abstain does so.
 - A sample is 1 mV for 1.0f; NaN, where one is missing, is taken as the sample before it. Give NaN while a lead is off
   and while the converter is at its rail: {rail}.
-- Positions count to 2^31 samples, which is {days} days: call `heartzoo_start()` anew before.
-- Everything is in float; nothing allocates; one `heartzoo_state` for each lead. Call `heartzoo_next()` until it gives
-  NULL after every sample, as `heartzoo_classify()` does.
+- An offset of the electrodes is subtracted; the converter's rail is the limit.
+- Positions are right for {days} days: call `heartzoo_finish()`, take the last beats and call `heartzoo_start()` before.
+{hours}- Everything is in float; nothing allocates; one `heartzoo_state` for each lead. Call `heartzoo_next()` until it
+  gives NULL after every sample, as `heartzoo_classify()` does.
 {given}
 ## Build
 
 Compile all `.c` files (C99, no dependency but `<math.h>`, `<stdint.h>`, `<string.h>`) and `heartzoo_classifier.cc`
 (C++17, with TFLite Micro's folder in the include path; it registers {operators}).
-Do not switch `-ffast-math` on.
+`-ffast-math` does not compile: it knows no NaN.
 
 `test/classifier_test.cc`, built with all that, takes the golden recording from samples to labels. Run it once on your
 board: older versions of TFLite Micro take a fully connected layer with a scale for each channel for one with a single
@@ -91,6 +95,11 @@ RAIL_BEATS = """\
 the steps there and back look like large beats, and what is learned of the
   patient from them makes labels wrong for minutes"""
 
+HOURS = """\
+- Intervals are compared with the mean of all since `heartzoo_start()`: after an hour or more at another heart rate,
+  call it anew. Models with the features `pre_usual` and `post_usual` instead need not.
+"""
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -113,7 +122,8 @@ def readme(settings: Settings, delay: dict[str, Any], arena: int, model_bytes: i
     of_beats = settings.contract.cut != "rhythm"
     given = (
         "- To take R peaks of another detector, compile everything with `-DHEARTZOO_DETECTS=0` and call\n"
-        "  `heartzoo_add_peak()`. `make clean test CFLAGS=-DHEARTZOO_DETECTS=0` gives the golden recording's.\n"
+        f"  `heartzoo_add_peak()` within {latest_peak_ms(settings) / 1000:.1f} s of each. "
+        "`make clean test CFLAGS=-DHEARTZOO_DETECTS=0` gives the\n  golden recording's.\n"
         if settings.detects
         else ""
     )
@@ -130,7 +140,8 @@ def readme(settings: Settings, delay: dict[str, Any], arena: int, model_bytes: i
         delay=_delay(settings, delay),
         threshold=f"{settings.threshold:.3f}" if settings.threshold else "it has none, so always 1",
         given=given,
-        days=2**31 // (settings.recording_hz * 86_400),
+        days=int(min(2**31 / settings.contract.fs, 2**32 / settings.recording_hz) // 86_400),
+        hours=HOURS if {"pre_mean", "post_mean"} & {*settings.contract.rr_features} else "",
         operators=", ".join(sorted(settings.facts.operators)),
         runtime=_runtime(),
     )

@@ -35,28 +35,26 @@ static void take(heartzoo_state *state, float sample) {
 #endif
 }
 
-static void push(heartzoo_state *state, float millivolts) {
+/* A sample of the recording, less its level. */
+static void push(heartzoo_state *state, float sample) {
   state->samples++;
-  state->latest = millivolts;
+  state->latest = sample;
 #if HEARTZOO_RESAMPLES
-  float sample;
-  heartzoo_resampler_push(&state->resampler, millivolts);
+  heartzoo_resampler_push(&state->resampler, sample);
   while (heartzoo_resampler_take(&state->resampler, &sample)) take(state, sample);
 #else
-  take(state, millivolts);
+  take(state, sample);
 #endif
 }
 
 void heartzoo_push(heartzoo_state *state, float millivolts) {
   if (!(fabsf(millivolts) <= HEARTZOO_MOST_MV)) { /* or NaN */
-    if (!state->samples) {
-      state->missing++; /* until a first value is known */
-      return;
-    }
-    millivolts = state->latest;
+    push(state, state->latest);
+    return;
   }
-  for (; state->missing; state->missing--) push(state, millivolts);
-  push(state, millivolts);
+  if (!state->known && (state->samples || fabsf(millivolts) > HEARTZOO_OFFSET_MV)) state->level = millivolts;
+  state->known = 1;
+  push(state, millivolts - state->level);
 }
 
 void heartzoo_finish(heartzoo_state *state) {
@@ -95,8 +93,27 @@ static void standardise(heartzoo_state *state, int32_t start) {
 #endif
 
 #if HEARTZOO_OF_BEATS
+#if HEARTZOO_HISTORY || !HEARTZOO_DETECTS
+/* No further R peak can come before this sample of the recording. */
+static uint32_t settled(const heartzoo_state *state) {
+#if HEARTZOO_DETECTS
+  return heartzoo_detector_settled(&state->detector, &state->signal);
+#else
+  const uint32_t count = state->signal.count;
+  return count > HEARTZOO_SIGNAL ? heartzoo_recorded_position(count - HEARTZOO_SIGNAL + HEARTZOO_NEEDED_BEFORE) : 0;
+#endif
+}
+#endif
+
 #if !HEARTZOO_DETECTS
-void heartzoo_add_peak(heartzoo_state *state, uint32_t sample) { heartzoo_peaks_add(&state->peaks, sample); }
+int heartzoo_add_peak(heartzoo_state *state, uint32_t sample) {
+  const int pending = state->peaks.count;
+  const uint32_t before = pending ? heartzoo_peaks_at(&state->peaks, pending - 1) : state->before;
+  if ((pending || state->given) && sample <= before) return -1;
+  if (sample >= state->samples || sample < settled(state) || pending == HEARTZOO_PENDING) return -1;
+  heartzoo_peaks_add(&state->peaks, sample);
+  return 0;
+}
 #endif
 
 /* Where a beat that was not given yet has its R peak; no rounding puts it past the recording's end. */
@@ -165,12 +182,7 @@ static int cut(heartzoo_state *state) {
 
 /* Whether the interval after the beat is known. */
 static int is_followed(const heartzoo_state *state) {
-  if (state->peaks.count > 1 || state->ended) return 1;
-#if HEARTZOO_DETECTS
-  return heartzoo_detector_settled(&state->detector, &state->signal) >= state->beat.sample + LONGEST_INTERVAL;
-#else
-  return 0;
-#endif
+  return state->peaks.count > 1 || state->ended || settled(state) >= state->beat.sample + LONGEST_INTERVAL;
 }
 
 /* That interval; where the recording ends before another beat, the one before it. */

@@ -10,7 +10,10 @@
  *   }
  *   heartzoo_finish(&state);   only where a recording ends; then heartzoo_next() until it gives NULL
  *
- * No allocation, no global state. What differs from model to model is in heartzoo_config.h.
+ * No allocation, no global state: one heartzoo_state for each lead, used by one caller at a time. No pointer may be NULL.
+ * Nearly all samples cost little, a beat costs much: push and ask in a task, not in the interrupt that samples.
+ * Positions are right up to sample 2^31 at the model's rate and 2^32 of the recording: finish and start anew before.
+ * What differs from model to model is in heartzoo_config.h.
  *
  * NOT A MEDICAL DEVICE: for research and education only.
  */
@@ -18,6 +21,10 @@
 #define HEARTZOO_H
 
 #include <stdint.h>
+
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
+#error "compile without -ffast-math, -Ofast and -ffinite-math-only: a missing sample is NaN, which these do not know"
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -43,10 +50,10 @@ typedef struct {
 } heartzoo_beat;
 
 typedef struct {
-  uint32_t missing; /* samples before the first that was known */
   uint32_t samples; /* taken so far */
-  float latest;     /* of them, mV */
-  uint8_t ended;
+  float level;      /* the first that was known, mV, where it is an offset or values before it were missing; or 0 */
+  float latest;     /* sample, less that */
+  uint8_t known, ended;
 #if HEARTZOO_RESAMPLES
   heartzoo_resampler resampler;
 #endif
@@ -77,19 +84,23 @@ typedef struct {
 
 void heartzoo_start(heartzoo_state *state);
 
-/* Take one sample of the recording, in mV. NaN, infinity or 1,000 V and more is taken as the sample before it.
+/* Take one sample of the recording, in mV; not after heartzoo_finish(). NaN, infinity or 1,000 V and more is taken as
+ * the sample before it, at the start as the first that is known.
  * Give NaN while a lead is off or the converter is at its rail: steps to the rail and back look like beats. */
 void heartzoo_push(heartzoo_state *state, float millivolts);
 
 #if HEARTZOO_OF_BEATS && !HEARTZOO_DETECTS
-/* Add an R peak that another detector found, at a sample of the recording, after all peaks before it. */
-void heartzoo_add_peak(heartzoo_state *state, uint32_t sample);
+/* Add an R peak that another detector found, at a sample of the recording that was pushed. 0, or -1 where it is not
+ * taken: it is not after the peak before it, its sample was not pushed yet or is so old that its signal is not kept any
+ * more, or HEARTZOO_PENDING peaks wait already. Give each within HEARTZOO_LATEST_PEAK_MS. */
+int heartzoo_add_peak(heartzoo_state *state, uint32_t sample);
 #endif
 
 /* The recording is over: what is left can be decided. */
 void heartzoo_finish(heartzoo_state *state);
 
-/* The next beat that can be decided, or NULL. It stays until the next call with this state. */
+/* The next beat that can be decided, or NULL. It stays until the next call with this state. Ask after every sample until
+ * it gives NULL: who asks too rarely loses beats. */
 const heartzoo_beat *heartzoo_next(heartzoo_state *state);
 
 #ifdef __cplusplus

@@ -9,13 +9,17 @@ struct TfLiteTensor {
   union {
     char *raw;
   } data;
+  size_t bytes;
 };
 namespace tflite {
 class MicroInterpreter {
  public:
   template <unsigned int operators>
   MicroInterpreter(const Model *, const MicroMutableOpResolver<operators> &, uint8_t *arena, size_t) {
-    for (TfLiteTensor &tensor : tensors_) tensor.data.raw = reinterpret_cast<char *>(arena);
+    for (TfLiteTensor &tensor : tensors_) {
+      tensor.data.raw = reinterpret_cast<char *>(arena);
+      tensor.bytes = sizeof(heartzoo_beat::signal);
+    }
   }
   TfLiteStatus AllocateTensors() { return kTfLiteOk; }
   TfLiteStatus Invoke() { return kTfLiteOk; }
