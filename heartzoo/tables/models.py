@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from heartzoo.files import fill_page
@@ -28,22 +29,33 @@ def manner(evaluation: Evaluation | Headline) -> str:
 def models_table(zoo: Path) -> str:
     """The table of a zoo's newest versions, in Markdown."""
     lines = [
-        "| model | task | track, test split | macro-F1 int8 (95 %) | over seeds | float | parameters | MACs "
-        "| .tflite | arena |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| model | task | track, test split | macro-F1 int8 (95 %) | over seeds | svdb-test | float | parameters "
+        "| MACs | .tflite | arena |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, entry in newest(read_index(zoo)).items():
         figure, cost = entry.headline, entry.cost
         over = " (N/S/V)" if figure.metric == "macro_f1_nsv" else ""
-        seeds = find(entry.label, zoo).metrics.over_seeds(figure.split, figure.precision, figure.metric)
+        metrics = find(entry.label, zoo).metrics
+        seeds = metrics.over_seeds(figure.split, figure.precision, figure.metric)
         lines.append(
             f"| [{name}](zoo/{name}/{entry.version}/README.md) {entry.version} | {entry.task} | {entry.track}, "
             f"{figure.split} | {figure.value:.3f} ({figure.low:.3f}-{figure.high:.3f}){over}{manner(figure)} | "
             f"{f'{seeds.mean:.3f} ± {seeds.spread:.3f} ({len(seeds.each)})' if seeds else '-'} | "
-            f"{figure.float32:.3f} | "
+            f"{_of_svdb(metrics.evaluations, figure)} | {figure.float32:.3f} | "
             f"{cost.parameters:,} | {cost.macs:,} | {cost.tflite_bytes:,} B | {size(cost.arena_bytes)} |"
         )
     return "\n".join(lines)
+
+
+def _of_svdb(evaluations: Sequence[Evaluation], headline: Headline) -> str:
+    """The same figure on svdb-test, another database's patients; nothing where it was not scored."""
+    same = [
+        e
+        for e in evaluations
+        if (e.split, e.precision, e.runtime) == ("svdb-test", headline.precision, headline.runtime)
+    ]
+    return f"{getattr(same[0], headline.metric):.3f}" if same else "-"
 
 
 def size(count: int | None) -> str:
