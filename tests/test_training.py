@@ -143,9 +143,16 @@ def test_a_damaged_run_is_told(file, content, told, cache, tiny, tiny_run, tmp_p
         train(load_config(run / "config.yaml"), run, resume=True)
 
 
-@pytest.mark.parametrize("override", ["model.sizes.depths=[1]", "model.architecture=resnett", "training.folds=40"])
-def test_a_mistake_leaves_no_run_behind(override, cache, tiny, tmp_path):
-    with pytest.raises(UserError):
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("model.sizes.depths=[1]", "resnet cannot be built with .*; mend model.sizes"),
+        ("model.architecture=resnett", "unknown architecture 'resnett'; did you mean 'resnet'"),
+        ("training.folds=40", "training.folds = 40, but the training data hold 24 patients"),
+    ],
+)
+def test_a_mistake_leaves_no_run_behind(override, told, cache, tiny, tmp_path):
+    with pytest.raises(UserError, match=told):
         train(load_config(tiny, [override]), tmp_path / "run")
     # else the mended configuration would be refused as another one's
     assert not [path for path in (tmp_path / "run").glob("*") if path.suffix != ".lock"]
