@@ -11,6 +11,7 @@ from heartzoo.confidence import (
     COVERAGES,
     Decisions,
     choose_threshold,
+    coverage_point,
     expected_calibration_error,
     fit_temperature,
     probabilities,
@@ -75,3 +76,22 @@ def test_the_threshold_keeps_enough_and_helps() -> None:
         assert threshold > 0.3 and (decisions.confidence >= threshold).mean() == pytest.approx(least, abs=0.01)
     perfect = Decisions(labels, labels, decisions.confidence)
     assert choose_threshold(perfect, CLASSES, "macro_f1", 0.5) == 0.0
+
+
+def test_a_threshold_that_keeps_too_few_is_not_chosen() -> None:
+    """Of ten decisions the three least sure are wrong; the threshold that leaves out just these keeps seven."""
+    labels, confidence = np.zeros(10, int), np.linspace(0.1, 1.0, 10)
+    decisions = Decisions(labels, (np.arange(10) < 3).astype(int), confidence)
+    for least, kept in ((0.75, 8), (0.7, 7)):
+        threshold = choose_threshold(decisions, CLASSES, "accuracy", least)
+        assert (confidence >= threshold).sum() == kept
+
+
+def test_a_decision_as_sure_as_the_threshold_is_kept() -> None:
+    decisions = Decisions(np.zeros(3, int), np.zeros(3, int), np.array([0.5, 0.7, 0.9]))
+    assert coverage_point(decisions, 0.7, CLASSES)["coverage"] == pytest.approx(2 / 3)
+
+
+def test_a_confidence_on_an_edge_is_in_the_bin_below() -> None:
+    (found,) = reliability(Decisions(np.zeros(1, int), np.zeros(1, int), np.array([0.4])))
+    assert (found["low"], found["high"]) == (5 / 15, 6 / 15)

@@ -187,6 +187,18 @@ def test_one_patient_gives_a_point():
     assert low == high == metrics.macro_f1(EXAMPLE)
 
 
+def test_an_evaluation_resamples_patients_not_records():
+    rng = np.random.default_rng(11)
+    patients = np.repeat(np.arange(8), 100)
+    labels = rng.integers(0, 5, 800)
+    predictions = np.where(rng.random(800) < 0.3 + 0.08 * patients, labels, rng.integers(0, 5, 800))
+    records = 2 * patients + np.tile([0, 1], 400)
+    scores = metrics.score(labels, predictions, records, patients, AAMI, 3)
+    cms = np.stack([metrics.confusion_matrix(labels[patients == p], predictions[patients == p], 5) for p in range(8)])
+    assert scores.macro_f1_ci95 == metrics.bootstrap_ci95(cms, 3)
+    assert scores.macro_f1_nsv_ci95 == metrics.bootstrap_ci95(cms[:, :3], 3)
+
+
 def test_a_difference_on_the_same_patients_is_surer_than_either_figure():
     first = patients_like(np.random.default_rng(9), 30)
     worse = first + np.array([[-5, 5], [5, -5]]) * (np.diagonal(first, axis1=1, axis2=2).min(1) >= 5)[:, None, None]

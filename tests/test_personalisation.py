@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heartzoo.personalisation import Logits, Personalisation, adapt, centred, choose, fitted
+from heartzoo.confidence import probabilities
+from heartzoo.personalisation import Logits, Personalisation, adapt, centred, choose, figure_after, fitted
 
 CLASSES = ("NSR", "PAC", "PVC")
 
@@ -66,3 +67,28 @@ def test_no_known_beats_and_stiffness_leave_logits_alone() -> None:
     np.testing.assert_allclose(fitted(values, labels, ~none, 1e9), values, atol=1e-6)
     softer = [np.abs(fitted(values, labels, ~none, stiffness) - values).max() for stiffness in (100.0, 10.0, 1.0)]
     assert softer == sorted(softer) and softer[0] > 0
+
+
+def test_a_choice_looks_at_the_beats_after_the_first_minutes_alone() -> None:
+    logits = patients(0.0)
+    calls = np.where(logits.first, (logits.labels + 1) % 3, logits.labels)
+    figures = figure_after(logits, np.eye(3)[calls], CLASSES)
+    assert (figures["n"], figures["accuracy"]) == (int((~logits.first).sum()), 1.0)
+
+
+def test_the_labelled_map_is_where_nothing_more_is_gained() -> None:
+    rng = np.random.default_rng(3)
+    values, labels, first = rng.normal(size=(60, 3)), rng.integers(0, 3, 60), np.ones(60, bool)
+    homogeneous = np.concatenate([values, np.ones((60, 1))], axis=1)
+    mapped = fitted(values, labels, first, 5.0)
+    change = np.linalg.lstsq(homogeneous, mapped - values)[0]
+    slope = homogeneous.T @ (probabilities(mapped) - np.eye(3)[labels]) + 2 * 5.0 * change
+    assert np.abs(change).max() > 0.1 and np.abs(slope).max() < 0.01
+
+
+def test_usual_logits_are_those_of_the_usual_record_however_long_it_is() -> None:
+    lengths, middles = (100, 10, 10), (0.0, 3.0, 6.0)
+    values = np.repeat(np.array(middles)[:, None] * [1.0, 0.0, -1.0], lengths, axis=0)
+    records = np.repeat(["a", "b", "c"], lengths)
+    logits = Logits(values, np.arange(120) % 3, records, np.arange(120) % 2 == 0)
+    assert choose(logits, CLASSES, "macro_f1").usual == pytest.approx((3.0, 0.0, -3.0))

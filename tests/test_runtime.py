@@ -279,7 +279,7 @@ def test_truncated_models_are_refused(models, name):
 def test_random_bytes_never_crash(seed, head):
     generator = random.Random(seed)
     content = head[:2] + b"\0\0TFL3" + generator.randbytes(generator.randrange(3000))
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match=r"the \.tflite model is truncated or damaged"):
         inspect(content)
 
 

@@ -18,8 +18,8 @@ import keras
 import numpy as np
 import pytest
 
-from heartzoo import recipes, training
-from heartzoo.checkpoints import Plan, best_epoch, finished, load_model, plateaus, read_history, save_epoch
+from heartzoo import prevalence, recipes, training
+from heartzoo.checkpoints import Plan, best_epoch, finished, load_epoch, load_model, plateaus, read_history, save_epoch
 from heartzoo.compression.steps import check_steps
 from heartzoo.config import Config
 from heartzoo.config.file import load_config, parse_config
@@ -143,9 +143,16 @@ def test_a_damaged_run_is_told(file, content, told, cache, tiny, tiny_run, tmp_p
         train(load_config(run / "config.yaml"), run, resume=True)
 
 
-@pytest.mark.parametrize("override", ["model.sizes.depths=[1]", "model.architecture=resnett", "training.folds=40"])
-def test_a_mistake_leaves_no_run_behind(override, cache, tiny, tmp_path):
-    with pytest.raises(UserError):
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("model.sizes.depths=[1]", "resnet cannot be built with .*; mend model.sizes"),
+        ("model.architecture=resnett", "unknown architecture 'resnett'; did you mean 'resnet'"),
+        ("training.folds=40", "training.folds = 40, but the training data hold 24 patients"),
+    ],
+)
+def test_a_mistake_leaves_no_run_behind(override, told, cache, tiny, tmp_path):
+    with pytest.raises(UserError, match=told):
         train(load_config(tiny, [override]), tmp_path / "run")
     # else the mended configuration would be refused as another one's
     assert not [path for path in (tmp_path / "run").glob("*") if path.suffix != ".lock"]
@@ -429,6 +436,33 @@ def test_validation_figures_follow_from_the_logits(cache, tiny):
     figures = validation.score(np.zeros((len(validation.labels), 3)))
     assert figures["val_loss"] == pytest.approx(np.log(3))
     assert figures["val_accuracy"] == pytest.approx((validation.labels == 0).mean())
+
+
+def test_validation_weighs_its_loss_as_training_draws_and_calls_as_a_device_does(cache, tiny):
+    logits = None
+    for override in ("prevalence={}", "prevalence={PAC: {usual: 0.2, assumed: 0.6}}"):
+        data = load_training_set(load_config(tiny, [override]))
+        validation = Validation(data)
+        labels, drawn = validation.labels, data.probabilities(data.validation)
+        if logits is None:
+            logits = np.random.default_rng(0).normal(size=(len(labels), 3))
+        losses = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(labels)), labels]
+        called = prevalence.shifted(data.config, logits, data.recordings(data.validation)).argmax(axis=1)
+        figures = validation.score(logits)
+        assert figures["val_loss"] == pytest.approx(drawn @ losses) != pytest.approx(losses.mean())
+        assert figures["val_accuracy"] == pytest.approx((called == labels).mean())
+        assert (called == logits.argmax(axis=1)).all() == (override == "prevalence={}")
+
+
+def test_a_best_network_that_counts_stays_the_best(tmp_path):
+    network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    optimizer, plan = keras.optimizers.SGD(), Plan(tmp_path, TrainingConfig(epochs=9))
+    optimizer.build(network.trainable_variables)
+    save_epoch(network, optimizer, history("val_loss", [2, 1]), plan)
+    best = (tmp_path / "best.keras").read_bytes()
+    (tmp_path / "before.2.keras").write_bytes(b"what a kill leaves after the second epoch counts")
+    load_epoch(network, optimizer, tmp_path, 2)
+    assert (tmp_path / "best.keras").read_bytes() == best
 
 
 JAX = """\

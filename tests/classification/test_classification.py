@@ -102,6 +102,7 @@ def test_poor_signal_is_in_the_annotations(classification: Classification, tmp_p
     assert marks == [(500, "noise"), (1000, "flat line"), (1250, "clean")]
     rows = list(csv.DictReader((tmp_path / "syn03.csv").read_text().splitlines()))
     assert {row["signal"] for row in rows if 2 <= float(row["time_s"]) < 4} == {"noise"}
+    assert {row["signal"] for row in rows if float(row["time_s"]) > 5} == {""}
 
 
 def test_the_table_holds_every_beat(classification: Classification) -> None:
@@ -131,6 +132,17 @@ def test_patterns_of_ectopic_beats() -> None:
     assert found["ectopic"]["S"] == {"beats": 4, "couplets": 0, "bigeminy": 0, "runs": 1, "longest_run": 3}
     assert found["ectopic_burden"] == pytest.approx(13 / 23)
     assert found["heart_rate"] == {"lowest": 60.0, "mean": 60.0, "highest": 60.0}
+
+
+def test_ectopic_beats_in_turn_are_bigeminy_from_the_third_on() -> None:
+    found = [summarise(beats(labels), [], 9.0, AAMI)["ectopic"]["V"]["bigeminy"] for labels in ("NVNVNN", "NVNVNVNN")]
+    assert found == [0, 1]
+
+
+def test_the_mean_rate_is_that_of_the_mean_interval() -> None:
+    times = np.cumsum([0.0, *[0.5] * 10, *[1.5] * 10])
+    heard = [Beat(round(250 * time), float(time), "N", 0.9, False) for time in times]
+    assert summarise(heard, [], 21.0, AAMI)["heart_rate"] == pytest.approx({"lowest": 40, "mean": 60, "highest": 120})
 
 
 def test_the_longest_interval_is_not_a_lost_signal() -> None:

@@ -46,3 +46,15 @@ def test_the_least_squared_error_is_found():
     assert error(low, high) == pytest.approx(
         min(error(s * whole[0], s * whole[1]) for s in np.linspace(0.3, 1, 36)), rel=0.05
     )
+
+
+def test_a_percentile_range_leaves_out_one_value_of_ten_thousand():
+    low, high = activation_range(np.linspace(-1, 1, 100_001), "percentile")
+    assert (low, high) == pytest.approx((-0.9998, 0.9998), abs=1e-6)
+
+
+def test_the_least_squared_error_may_leave_out_a_third_of_the_range():
+    """Two far values, and many that a step of the whole range loses and one of half of it has exactly."""
+    values = np.concatenate([np.full(99_998, 0.5), [-127.5, 127.5]])
+    low, high = activation_range(values, "mse")
+    assert high == -low == pytest.approx(0.62 * 127.5)

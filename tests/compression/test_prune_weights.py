@@ -25,3 +25,9 @@ def test_masks_take_the_smallest_and_as_many_as_asked(shapes, sparsity, scope, s
     for weight, mask in zip(weights, masks, strict=True):
         if mask.any() and not mask.all():
             assert np.abs(weight[~mask]).max() <= np.abs(weight[mask]).min()
+
+
+def test_a_layer_of_small_weights_is_pruned_no_more_than_others():
+    weights = np.random.default_rng(0).normal(size=(5, 8))
+    small, large = magnitude_masks([weights, 100 * weights], 0.5, "global")
+    assert np.array_equal(small, large) and small.sum() == 20

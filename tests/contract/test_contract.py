@@ -21,7 +21,7 @@ import wfdb
 from heartzoo import zoo
 from heartzoo.config import InputConfig
 from heartzoo.config.file import parse_config
-from heartzoo.contract import delay, preprocessing, retold
+from heartzoo.contract import delay, git_revision, preprocessing, retold
 from heartzoo.contract.example import example
 from heartzoo.data.batches import model_inputs
 from heartzoo.data.beats import cut_beats
@@ -522,3 +522,24 @@ def test_a_decision_waits_for_whatever_comes_last(contract, seconds, beats):
     found = delay(InputConfig(**{"fs": 100.0, **contract}))
     assert (found["seconds"], found["following_beats"]) == (seconds, beats)
     assert ("template" in found["rule"]) == (seconds == (61 + 10) / 100)
+
+
+def test_a_changed_checkout_is_told_and_a_changed_zoo_is_not(tmp_path, monkeypatch):
+    def git(*arguments: str) -> str:
+        person = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+        command = ["git", *person, *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.strip()
+
+    monkeypatch.setattr("heartzoo.contract.ROOT", tmp_path)
+    assert git_revision() is None
+    (tmp_path / "zoo").mkdir()
+    for name in ("pyproject.toml", "zoo/index.json"):
+        (tmp_path / name).write_text("one")
+    git("init")
+    git("add", ".")
+    git("commit", "--no-gpg-sign", "-m", "first")
+    revision = git("rev-parse", "HEAD")
+    (tmp_path / "zoo/index.json").write_text("another")
+    assert git_revision() == revision
+    (tmp_path / "pyproject.toml").write_text("another")
+    assert git_revision() == f"{revision}-dirty"

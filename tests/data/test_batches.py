@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from hypothesis import strategies as st
 from heartzoo.config import Config
 from heartzoo.config.file import parse_config
 from heartzoo.config.training import SamplingConfig
+from heartzoo.data import splits, training_set
 from heartzoo.data.batches import draw_probabilities, input_chunks, model_inputs
 from heartzoo.data.splits import get_split
+from heartzoo.data.store import prepare
 from heartzoo.data.training_set import TrainingSet, load_training_set
 from heartzoo.errors import UserError
 
@@ -179,6 +182,28 @@ def test_only_scored_beats_are_in(training: TrainingSet) -> None:
     np.testing.assert_array_equal(everything[rows], training.labels)
 
 
+def test_no_beat_of_the_test_part_trains(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    split = replace(get_split("synthetic-train"), part="train")
+    monkeypatch.setitem(splits.SPLITS, split.name, split)
+    data = load_training_set(config(), jobs=1)
+    (store,), (rows,) = data.stores, data.rows
+    scored = np.flatnonzero(store.labels(data.task, "A") >= 0)
+    drawn = split.select(store.samples, store.fs, store.symbols)
+    assert drawn[rows].all() and len(rows) == drawn[scored].sum() < len(scored)
+
+
+def test_what_trains_is_disturbed_by_the_first_half_of_the_noise(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    halves = []
+
+    def spied(*arguments: Any, **settings: Any) -> Any:
+        halves.append((settings["disturbance"] is not None, settings["noise_half"]))
+        return prepare(*arguments, **settings)
+
+    monkeypatch.setattr(training_set, "prepare", spied)
+    load_training_set(config(training={"copies": [{"gain": -1.0}]}), jobs=1)
+    assert halves == [(False, "first"), (True, "first")]
+
+
 def test_validation_inputs_are_the_frames_in_order(training: TrainingSet) -> None:
     inputs = training.inputs(training.validation)
     store, rows = training.stores[0], training.rows_of(training.validation)[0]
@@ -199,8 +224,6 @@ def test_pieces_of_any_size_hold_the_same(training: TrainingSet) -> None:
 
 
 def test_a_class_without_a_training_example_is_an_error(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from heartzoo.data import training_set
-
     def lonely(patients: np.ndarray, labels: np.ndarray, count: int) -> list[np.ndarray]:
         """Everybody with a ventricular beat validates."""
         return [np.isin(patients, patients[labels == 2])] * count
@@ -230,6 +253,19 @@ def test_a_batch_depends_on_seed_epoch_and_step_alone(training: TrainingSet) -> 
     np.testing.assert_array_equal(labels, labels_again)
     for seed, epoch, step in ((8, 2, 3), (7, 3, 3), (7, 2, 4)):
         assert (training.batches(seed).batch(epoch, step)[0]["signal"] != inputs["signal"]).any()
+
+
+def test_the_seed_alone_draws_other_examples(training: TrainingSet) -> None:
+    batches = training.batches(7)
+    drawn = [replace(batches, seed=seed).batch(2, 3)[0]["rr"] for seed in (7, 7, 8)]
+    assert np.array_equal(drawn[0], drawn[1]) and not np.array_equal(drawn[0], drawn[2])
+
+
+def test_what_stands_beside_is_of_the_same_examples(training: TrainingSet) -> None:
+    train = ~training.validation
+    inputs, labels = training.batches(7, {"number": np.arange(train.sum())}).batch(0, 0)
+    np.testing.assert_array_equal(training.labels[train][inputs["number"]], labels.argmax(axis=1))
+    np.testing.assert_array_equal(training.inputs(train)["rr"][inputs["number"]], inputs["rr"])
 
 
 def test_batches_have_the_network_s_shape(training: TrainingSet) -> None:

@@ -79,6 +79,13 @@ def test_a_beat_comes_with_the_next_one_or_after_three_seconds() -> None:
     assert came == {250: 3, 350: 4, 450: 7, 1050: 13}
 
 
+def test_a_window_waits_for_all_of_its_r_peaks() -> None:
+    beats = BeatStream(CONTRACTS["r-peak"], 125.0)
+    assert beats.push(np.zeros(3000), np.array([100]), 500).samples.tolist() == []
+    assert beats.push(np.zeros(0), np.array([600]), 1249).samples.tolist() == []
+    assert beats.push(np.zeros(0), np.array([1300]), 1400).samples.tolist() == [100, 600]
+
+
 @pytest.mark.parametrize("name", CONTRACTS)
 def test_memory_is_bounded(name: str) -> None:
     beats = BeatStream(CONTRACTS[name], 100.0)

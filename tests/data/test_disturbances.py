@@ -77,6 +77,8 @@ def test_another_sampling_rate_keeps_times(record: Record) -> None:
     assert found.fs == 128.0 and len(found.signal) == np.ceil(len(record.signal) * 128 / record.fs)
     np.testing.assert_allclose(found.samples / 128.0, record.samples / record.fs, atol=0.5 / 128 + 1e-9)
     assert np.array_equal(found.symbols, record.symbols)
+    second = replace(record, rhythms=((0, "(N"), (round(2 * record.fs), "(AFIB")))
+    assert disturb(second, Disturbance(from_fs=128.0)).rhythms == ((0, "(N"), (256, "(AFIB"))
 
 
 @quick

@@ -51,6 +51,26 @@ def test_each_mark(mark: str, spoilt: np.ndarray) -> None:
     assert 8.0 <= found[-1].end_s <= 9.0  # a high-pass rings on
 
 
+def test_a_tenth_missing_is_a_lead_that_is_off() -> None:
+    for missing, found in ((25, [Stretch(5.0, 6.0, "lead off")]), (24, [])):
+        x = clean()
+        x[5 * FS : 5 * FS + missing] = np.nan
+        assert stretches(x) == found
+
+
+@pytest.mark.parametrize(("samples", "height", "saturated"), [(10, 1.2, True), (9, 1.2, False), (10, 0.8, False)])
+def test_what_keeps_a_far_value_for_40_ms_is_saturated(samples: int, height: float, saturated: bool) -> None:
+    x = 0.2 * np.sin(4 * np.pi * TIME)
+    x[5 * FS + 100 : 5 * FS + 100 + samples] = height
+    assert stretches(x) == ([Stretch(5.0, 6.0, "saturated")] if saturated else [])
+
+
+def test_a_saturated_second_is_not_called_noise() -> None:
+    x = np.random.default_rng(0).normal(0, 0.2, 20 * FS)
+    x.reshape(20, FS)[:, 100:120] = 3.0
+    assert stretches(x) == [Stretch(0.0, 20.0, "saturated")]
+
+
 def test_a_short_gap_is_no_saturation() -> None:
     x = clean() + 2.0
     x[5 * FS] = 4.0  # the first sample of a second, far from the rest

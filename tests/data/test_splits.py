@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from itertools import combinations
 from pathlib import Path
@@ -61,6 +62,18 @@ def test_svdb_is_divided_into_40_and_38() -> None:
     assert (len(set(train)), len(set(test)), len(SVDB.records)) == (40, 38, 78)
     assert set(train) | set(test) == set(SVDB.records)
     assert not set(train) & set(test)
+
+
+def test_the_rhythm_split_trains_on_ds1_and_202() -> None:
+    assert get_split("rhythm-train").records == (*get_split("ds1").records, "202")
+
+
+def test_published_draws_stay_what_they_were() -> None:
+    symbols = np.frombuffer(b"NNNNNNNNVS" * 20, np.uint8)
+    drawn = get_split("random-test").select(np.arange(200), 360.0, symbols)
+    patients = " ".join(get_split("icentia-test").patients).encode()
+    assert hashlib.sha256(drawn.tobytes()).hexdigest()[:16] == "d7c6c008f79a0610"
+    assert hashlib.sha256(patients).hexdigest()[:16] == "a316c70f86bd9141"
 
 
 def test_nobody_trains_and_tests_across_the_tracks() -> None:

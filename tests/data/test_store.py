@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import h5py
@@ -210,6 +211,16 @@ def test_a_copy_of_the_other_lead_holds_the_records_that_have_one(own: Path) -> 
         store.frames(np.arange(len(store))), 2 * first.frames(np.flatnonzero(first.records == "syn00")), atol=0.01
     )
     assert store.provenance["records"][0]["lead"] == "V5"
+
+
+def test_a_noisy_copy_holds_the_half_of_the_noise_asked_for(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = {"first": np.sin(np.arange(5000.0)), "second": np.cos(np.arange(5000.0) / 7)}
+    monkeypatch.setattr(store_module, "recorded_noise", lambda fs, half, names: noise[half][None])
+    disturbance = Disturbance(noise="bw", snr_db=0.0)
+    plain, first, second = small(), *(small(noise_half=half, disturbance=disturbance) for half in noise)
+    assert [store.provenance["noise_half"] for store in (plain, first, second)] == [None, "first", "second"]
+    frames = [store.frames(np.arange(len(plain))) for store in (plain, first, second)]
+    assert all(np.abs(one - other).max() > 0.05 for one, other in combinations(frames, 2))
 
 
 def test_skipping_every_record_is_an_error(own: Path) -> None:

@@ -196,6 +196,12 @@ def test_late_beats_are_regular_also_where_most_are_early() -> None:
         assert template.regular_beats(np.arange(0, 30_000, 240), 300.0, rule).all()
 
 
+def test_the_first_ten_beats_are_regular_and_no_more() -> None:
+    early = np.full((12, 2), -1.0)
+    for rule in ("median", "late"):
+        assert template.are_regular(early, np.arange(12), rule).tolist() == [True] * 10 + [False] * 2
+
+
 @pytest.mark.parametrize("fs", [125.0, 250.0, 360.0])
 def test_the_sampling_rate_changes_little(fs: float) -> None:
     centres = 100 + 80 * np.arange(40)

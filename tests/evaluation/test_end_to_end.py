@@ -6,11 +6,15 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from heartzoo.config.file import load_config
 from heartzoo.data.batches import Inputs
+from heartzoo.data.front_end import FrontEnd
+from heartzoo.data.records import open_record
 from heartzoo.data.splits import get_split
 from heartzoo.errors import UserError
 from heartzoo.evaluation import Subject, end_to_end
@@ -63,6 +67,43 @@ def test_missed_and_extra_beats_count_against_their_classes(subject: Subject, mo
     assert result.per_class["NSR"].se == 0
     assert result.per_class["PVC"].se == pytest.approx(matrix[2, 2] / matrix[2].sum())
     assert result.per_class["PVC"].ppv == pytest.approx(matrix[2, 2] / matrix[:, 2].sum())
+
+
+def beside(tiny: Path, monkeypatch: pytest.MonkeyPatch, late_s: float, **changes: Any) -> EndToEndResult:
+    """The result on one recording, where a beat is found so much later than each that is there."""
+    record = open_record("synthetic", SPLIT.records[0])
+
+    class Late(FrontEnd):
+        def __init__(self, contract: Any, fs: float) -> None:
+            super().__init__(contract, fs, record.samples + round(late_s * fs))
+
+    monkeypatch.setattr(end_to_end, "FrontEnd", Late)
+    monkeypatch.setattr(end_to_end, "read_record", lambda *_: replace(record, rhythms=changes.get("rhythms", ())))
+    one = replace(SPLIT, records=SPLIT.records[:1], skip_s=changes.get("skip_s", 0.0))
+    nobody = Subject(load_config(tiny), "float32", "keras", "0" * 64, 0, lambda chunks, total: iter(()))
+    return end_to_end.evaluate_end_to_end(called(nobody, "NSR"), one)
+
+
+def test_beats_farther_apart_than_150_ms_are_no_pair(tiny: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    near, far = (beside(tiny, monkeypatch, late_s).detection for late_s in (0.14, 0.17))
+    assert near.missed <= 2 and far.found <= 2 < near.found
+
+
+def test_flutter_and_what_is_skipped_count_for_nothing(
+    tiny: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = open_record("synthetic", SPLIT.records[0])
+    samples, fs = record.samples, record.fs
+    whole = beside(tiny, monkeypatch, 0.0).detection
+    assert (whole.found + whole.missed, whole.extra) == (len(samples), 0)
+    start, end = round(20 * fs), round(50 * fs)
+    for label in end_to_end.FLUTTER:
+        rhythms = ((0, "(N"), (start, label), (end, "(N"))
+        part = beside(tiny, monkeypatch, 0.0, rhythms=rhythms).detection
+        assert part.found + part.missed == ((samples < start) | (samples >= end)).sum()
+        assert part.found > 0 and part.extra == 0
+    late = beside(tiny, monkeypatch, 0.0, skip_s=50.0).detection
+    assert (late.found + late.missed, late.extra) == ((samples >= end).sum(), 0)
 
 
 def test_stated_figures_are_checked(subject: Subject) -> None:

@@ -12,6 +12,7 @@ from heartzoo import evaluation
 from heartzoo.config.disturbance import Disturbance
 from heartzoo.config.file import load_config, parse_config
 from heartzoo.data.splits import get_split
+from heartzoo.data.store import prepare
 from heartzoo.errors import UserError
 from heartzoo.evaluation import Subject, disturbances, evaluate
 from heartzoo.personalisation import Personalisation
@@ -139,3 +140,52 @@ def test_a_short_recording_leaves_nothing_to_score_after_adapting(tiny, cache) -
     )
     with pytest.raises(UserError, match="no record of synthetic-test goes on after the 300 s"):
         evaluation.evaluate_personalised(model, get_split("synthetic-test"), Personalisation((0, 0, 0), 0.5, 1.0))
+
+
+@pytest.fixture
+def guessing(tiny, cache) -> Subject:
+    """Logits that are no two alike, right about as often as not."""
+
+    def predict(chunks, total) -> Iterator[np.ndarray]:
+        for chunk in chunks:
+            yield chunk["signal"][:, 0, 30:33, 0]
+
+    return Subject(load_config(tiny, ["prevalence={}"]), "float32", "keras", "3" * 64, 0, predict)
+
+
+def test_what_tests_is_disturbed_by_the_second_half_of_the_noise(guessing, monkeypatch):
+    halves = []
+
+    def spied(*arguments, **settings):
+        halves.append(settings["noise_half"])
+        return prepare(*arguments, **settings)
+
+    monkeypatch.setattr(evaluation, "prepare", spied)
+    evaluate(guessing, get_split("synthetic-test"))
+    evaluation.evaluate_disturbed(guessing, get_split("synthetic-test"), Disturbance(gain=2.0))
+    assert halves == ["second", "second"]
+
+
+def test_only_what_follows_the_first_minutes_scores_an_adapted_model(guessing, monkeypatch):
+    monkeypatch.setattr(evaluation, "FIRST_S", 60.0)
+    split = get_split("synthetic-test")
+    results = evaluation.evaluate_personalised(guessing, split, Personalisation((0, 0, 0), 0.5, 1.0))
+    (rest,) = evaluate(guessing, replace(split, skip_s=60.0))
+    assert 0 < rest.n < evaluate(guessing, split)[0].n
+    assert [result.n for result in results] == [rest.n] * 3
+    assert results[0].confusion_matrix == rest.confusion_matrix
+
+
+def test_the_error_without_a_temperature_is_that_of_temperature_one(guessing):
+    one, hot = (
+        evaluate(replace(guessing, temperature=temperature), get_split("synthetic-test"))[0].confidence
+        for temperature in (1.0, 3.0)
+    )
+    assert hot.ece_uncalibrated == one.ece_uncalibrated == one.ece != hot.ece
+
+
+def test_false_alarms_are_counted_over_the_hours_that_are_scored(guessing):
+    split = get_split("synthetic-test")
+    (whole,), (rest,) = (evaluate(guessing, replace(split, skip_s=skip)) for skip in (0.0, 60.0))
+    for name, record in whole.by_record.items():
+        assert rest.by_record[name].hours == pytest.approx(record.hours - 60 / 3600)

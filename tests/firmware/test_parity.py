@@ -238,6 +238,13 @@ def test_decisions_are_those_of_python(deciding, beats):
         )
 
 
+def test_of_equal_classes_the_first_is_called(deciding):
+    library, _, _ = deciding
+    prevalence = (ctypes.c_float * 5)()
+    library.heartzoo_prevalence_start(prevalence)
+    assert library.heartzoo_decide(prevalence, (ctypes.c_int8 * 5)(100, -100, -100, -100, 100)).label == 0
+
+
 @pytest.mark.data
 @pytest.mark.slow
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ import pytest
 
 import heartzoo
 from heartzoo import metrics_file, zoo
+from heartzoo.cli import zoo_keeping
 from heartzoo.errors import UserError
 from heartzoo.interpreters import default_runtime
 from heartzoo.zoo import index as zoo_index
@@ -192,8 +193,8 @@ def test_a_server_that_lies_is_found_out(faults, told, server, empty):
     with pytest.raises(UserError, match=told):
         download("tiny", ["model.tflite"], zoo=server.url)
     assert not (empty / "zoo" / "tiny" / "1.0.0" / "model.tflite").exists()
-    left = [path for path in (empty / "zoo" / ".partial").iterdir() if not path.name.startswith(".")]
-    assert all(path.stat().st_size <= 100_000 for path in left)
+    left = [path for path in (empty / "zoo").rglob("*") if path.is_file() and path.suffix != ".lock"]
+    assert [path.name.partition("-")[0] for path in left] == ["index"]
 
 
 HOSTILE: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
@@ -297,6 +298,16 @@ def test_an_evaluation_gives_the_published_figures_again(synthetic_cache, tiny_z
         "heartzoo.evaluation.evaluate", lambda *_: [other.model_copy(update={"confusion_matrix": moved})]
     )
     assert "other decisions" in recompute(copy, "tiny").problems[0]
+    with pytest.raises(UserError, match=r"^1 problem in "):
+        zoo_keeping.verify(["tiny"], recompute=True, zoo=copy)
+
+
+def test_an_evaluation_anew_is_an_opening_of_its_test_split(copy, monkeypatch):
+    results, logged = [zoo.find("tiny", copy).metrics.evaluations[0]], []
+    monkeypatch.setattr("heartzoo.evaluation.evaluate", lambda *_: results)
+    monkeypatch.setattr("heartzoo.zoo.openings.log_openings", lambda *arguments: logged.append(arguments))
+    recompute(copy, "tiny")
+    assert logged == [(copy, "tiny@1.0.0", results)]
 
 
 def rewrite(copy: Path, file: str, change: Callable[[dict[str, Any]], Any]) -> None:
@@ -313,6 +324,10 @@ def rewrite(copy: Path, file: str, change: Callable[[dict[str, Any]], Any]) -> N
 DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a missing file": (lambda z: (z / "tiny/1.0.0/model.h").unlink(), "model.h is missing"),
     "a longer file": (lambda z: (z / "tiny/1.0.0/model.h").write_bytes(b"x" * 10), "model.h has 10 bytes"),
+    "another byte": (
+        lambda z: (z / "tiny/1.0.0/model.h").write_bytes((z / "tiny/1.0.0/model.h").read_bytes().swapcase()),
+        "model.h has another SHA-256 than the index says",
+    ),
     "a file too many": (lambda z: (z / "tiny/1.0.0/notes").write_bytes(b""), "notes is not in the index"),
     "a version too many": (lambda z: shutil.copytree(z / "tiny/1.0.0", z / "tiny/9.0.0"), "9.0.0: not in the index"),
     "another figure": (
