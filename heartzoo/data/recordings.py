@@ -13,11 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from heartzoo.data.records import check_size, first_line, read_header, read_marks
+from heartzoo.data.records import PER_MV, check_size, first_line, millivolts, read_header, read_marks
 from heartzoo.data.signal_csv import Layout
 from heartzoo.errors import UserError
 
-PER_MV = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "nv": 1e-6, "v": 1e3}
 PIECE_S = 300.0
 
 
@@ -140,7 +139,7 @@ def _open_wfdb(path: Path, leads: Sequence[str], lead: str | None, fs: float | N
         raise UserError(f"record {path.name} is made of several segments", "classify its segments one by one")
     check_size(path, header)
     _check_fs(path, float(header.fs), fs)
-    scales = [PER_MV.get((unit or "mV").lower()) for unit in header.units]
+    scales = [millivolts(unit) for unit in header.units]
     number = _choose(path, header.sig_name, [scale is not None for scale in scales], leads, lead)
     length, scale = int(header.sig_len or 0), scales[number] or 1.0
 

@@ -18,6 +18,7 @@ from heartzoo.tasks import BEAT_SYMBOLS
 
 # An annotator's mark may lie a sample or so past the last one (svdb 860); further out means a cut recording.
 PAST_END_S = 0.1
+PER_MV = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "nv": 1e-6, "v": 1e3}
 _PERSON = re.compile(r"\s*(-?\d{1,3})\s+([FM])\b")
 
 
@@ -38,7 +39,8 @@ class Record:
         patient: patient id; records of one person share it.
         lead: name of the signal.
         fs: sampling rate in Hz.
-        signal: float64, shape (samples,), in mV (at 200 units per mV where the header gives no gain).
+        signal: float64, shape (samples,), in mV, whatever the header's unit (at 200 units per mV where it gives no
+            gain).
         calibrated: False where the header gives no gain.
         samples: int64, shape (beats,), positions of the beats in the signal.
         symbols: uint8, shape (beats,), their WFDB symbols as ASCII codes.
@@ -87,8 +89,8 @@ def read_record(source: Path, database: Database, name: str, leads: tuple[str, .
 
     Raises:
         MissingLead: the record has none of the leads.
-        UserError: a file is missing, truncated or unreadable; the sampling rate is not positive; the signal has
-            NaN samples; the annotations are absent, hold no beat, or lie past the end.
+        UserError: a file is missing, truncated or unreadable; the sampling rate is not positive; the signal is in no
+            unit of voltage, or has NaN samples; the annotations are absent, hold no beat, or lie past the end.
     """
     path = source / name
     signal, header, lead = read_signal(path, leads or database.leads)
@@ -131,6 +133,12 @@ def read_signal(path: Path, leads: tuple[str, ...]) -> tuple[np.ndarray, Any, st
             "name one with data.leads, or leave such records out with data.missing_lead = skip",
         )
     check_size(path, header)
+    unit = header.units[header.sig_name.index(lead)]
+    if (scale := millivolts(unit)) is None:
+        raise UserError(
+            f"record {path.name}, lead {lead}: expected a signal in V, mV or uV, found the unit {unit}",
+            "mend the header, or name another lead",
+        )
     try:
         record = wfdb.rdrecord(str(path), channels=[header.sig_name.index(lead)])
     except (ValueError, IndexError, KeyError, OSError) as error:  # KeyError: a signal format that wfdb does not know
@@ -144,7 +152,12 @@ def read_signal(path: Path, leads: tuple[str, ...]) -> tuple[np.ndarray, Any, st
             f"record {path.name}, lead {lead}: expected numbers, found {len(bad)} NaN samples, the first at {bad[0]}",
             "repair the recording or leave the record out",
         )
-    return signal, header, lead
+    return signal * scale, header, lead
+
+
+def millivolts(unit: str | None) -> float | None:
+    """What a unit of a WFDB header is in mV; None where it is no voltage. Without a unit a signal is in mV."""
+    return PER_MV.get((unit or "mV").lower())
 
 
 def other_lead(path: Path, leads: tuple[str, ...]) -> str:

@@ -16,6 +16,7 @@ from heartzoo.data import synthetic
 from heartzoo.data.batches import model_inputs
 from heartzoo.data.beats import cut_beats
 from heartzoo.data.databases import get_database
+from heartzoo.data.recordings import open_recording
 from heartzoo.data.records import MissingLead, Record, beat_symbols, open_record, other_lead, read_record
 from heartzoo.errors import UserError
 
@@ -116,6 +117,7 @@ BAD: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
         lambda s: annotate(s, [100, LENGTH + 25], ["N", "N"]),
         (f"at sample {LENGTH + 25}, past the end ({LENGTH} samples)",),
     ),
+    "no voltage": (lambda s: in_header(s, "200.0(0)/mV", "200.0(0)/mmHg"), ("in V, mV or uV", "the unit mmHg", "MLII")),
     "NaN samples": (lambda s: overwrite_sample(s, 77, -32768), ("1 NaN samples, the first at 77", "MLII")),
     "sampling rate 0": (lambda s: in_header(s, "syn00 1 250 ", "syn00 1 0 "), ("above 0 Hz",)),
     "unknown signal format": (lambda s: in_header(s, "syn00.dat 16 ", "syn00.dat 17 "), ("signal file", "17")),
@@ -178,6 +180,16 @@ def test_gain_zero_is_read_as_uncalibrated(source: Path, gain: str) -> None:
     record = read(source)
     assert not record.calibrated
     np.testing.assert_allclose(record.signal, calibrated.signal, atol=1e-9)  # 200 units per mV either way
+
+
+@pytest.mark.parametrize(("unit", "scale"), [("V", 1e3), ("uV", 1e-3), ("mV", 1.0), ("", 1.0)])
+def test_a_signal_is_read_in_mv_whatever_the_unit_of_its_header(source: Path, unit: str, scale: float) -> None:
+    expected = scale * read(source).signal
+    in_header(source, "200.0(0)/mV", f"200.0(0)/{unit}".rstrip("/"))
+    record = read(source)
+    np.testing.assert_array_equal(record.signal, expected)  # in mV bit by bit
+    opened = open_recording(source / "syn00")
+    np.testing.assert_array_equal(np.concatenate(list(opened.pieces())), record.signal)
 
 
 def test_a_flat_record_gives_zeros(source: Path) -> None:
