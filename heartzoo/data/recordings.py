@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from heartzoo.data.records import PER_MV, check_size, first_line, millivolts, read_header, read_marks
+from heartzoo.data.records import PER_MV, check_size, first_line, millivolts, read_annotations, read_header
 from heartzoo.data.signal_csv import Layout
 from heartzoo.errors import UserError
 
@@ -63,7 +63,12 @@ class Recording:
 
 
 def open_recording(
-    path: Path, leads: Sequence[str] = (), lead: str | None = None, fs: float | None = None, unit: str | None = None
+    path: Path,
+    leads: Sequence[str] = (),
+    lead: str | None = None,
+    fs: float | None = None,
+    unit: str | None = None,
+    annotated: bool = True,
 ) -> Recording:
     """Open a recording for reading.
 
@@ -73,10 +78,12 @@ def open_recording(
         lead: the very lead to read.
         fs: sampling rate in Hz, for a CSV or NumPy file, which does not tell it.
         unit: of a CSV or NumPy file: V, mV, uV or nV; default mV.
+        annotated: read the annotated beats of a WFDB record, if it has any.
 
     Raises:
         UserError: no such file, a damaged one, one without a voltage or without samples; no such lead; several columns
-            and none named; a sampling rate missing or not the file's; a unit of a file that tells its own.
+            and none named; a sampling rate missing or not the file's; a unit of a file that tells its own;
+            annotations that are damaged, not in order of time, or past the end.
     """
     kinds = {".edf": _open_edf, ".bdf": _open_edf, ".csv": _open_csv, ".txt": _open_csv, ".npy": _open_numpy}
     if open_file := kinds.get(path.suffix.lower()):
@@ -88,7 +95,7 @@ def open_recording(
     else:
         if unit:
             raise _own_unit(path)
-        recording = _open_wfdb(path, leads, lead, fs)
+        recording = _open_wfdb(path, leads, lead, fs, annotated)
     if recording.samples == 0:
         raise UserError(f"{path} holds no samples", "check the recording")
     return recording
@@ -124,7 +131,7 @@ def _check_fs(path: Path, found: float, given: float | None) -> None:
         raise UserError(f"{path} has {found:g} Hz, found --fs {given:g}", "leave --fs out")
 
 
-def _open_wfdb(path: Path, leads: Sequence[str], lead: str | None, fs: float | None) -> Recording:
+def _open_wfdb(path: Path, leads: Sequence[str], lead: str | None, fs: float | None, annotated: bool) -> Recording:
     import wfdb
 
     if path.suffix in (".hea", ".dat", ".atr"):
@@ -153,21 +160,21 @@ def _open_wfdb(path: Path, leads: Sequence[str], lead: str | None, fs: float | N
                 raise UserError(problem, "check the recording") from error
             yield record.p_signal[:, 0] * scale
 
-    names = tuple(header.sig_name)
-    return Recording(path.name, names[number], names, float(header.fs), length, read, _annotated(path, length))
+    names, rate = tuple(header.sig_name), float(header.fs)
+    beats = _beats(path, length, rate) if annotated and length else None
+    return Recording(path.name, names[number], names, rate, length, read, beats)
 
 
-def _annotated(path: Path, length: int) -> np.ndarray | None:
+def _beats(path: Path, length: int, fs: float) -> np.ndarray | None:
     """The beats of a record's ``.atr`` file; None where it has none."""
     if not path.with_name(f"{path.name}.atr").is_file():
         return None
     try:
-        samples = read_marks(path)[0]
+        return read_annotations(path, length, fs)[0]
     except UserError as error:
         if "holds no beat" in error.problem:
             return None
-        raise
-    return np.asarray(samples[samples < length])
+        raise UserError(error.problem, f"{error.remedy}; --detect finds the R peaks without it") from error
 
 
 def _open_edf(path: Path, leads: Sequence[str], lead: str | None, fs: float | None, unit: str) -> Recording:

@@ -13,6 +13,7 @@ import numpy as np
 
 from heartzoo.data.databases import Database, get_database
 from heartzoo.data.download import ensure, folder
+from heartzoo.data.signal import resample_positions
 from heartzoo.errors import UserError
 from heartzoo.tasks import BEAT_SYMBOLS
 
@@ -90,11 +91,12 @@ def read_record(source: Path, database: Database, name: str, leads: tuple[str, .
     Raises:
         MissingLead: the record has none of the leads.
         UserError: a file is missing, truncated or unreadable; the sampling rate is not positive; the signal is in no
-            unit of voltage, or has NaN samples; the annotations are absent, hold no beat, or lie past the end.
+            unit of voltage, or has NaN samples; the annotations are absent, not in order of time, hold no beat, or lie
+            past the end.
     """
     path = source / name
     signal, header, lead = read_signal(path, leads or database.leads)
-    samples, symbols, rhythms = _read_annotations(path, len(signal), header.fs)
+    samples, symbols, rhythms = read_annotations(path, len(signal), header.fs)
     return Record(
         database=database.name,
         name=name,
@@ -256,8 +258,13 @@ def refuse_past_end(r_peaks: np.ndarray, length: int, fs: float) -> None:
         )
 
 
-def _read_annotations(path: Path, length: int, fs: float) -> tuple[np.ndarray, np.ndarray, tuple[tuple[int, str], ...]]:
-    samples, symbols, rhythms = read_marks(path)
+def read_annotations(path: Path, length: int, fs: float) -> tuple[np.ndarray, np.ndarray, tuple[tuple[int, str], ...]]:
+    """As :func:`read_marks`, of a signal of so many samples.
+
+    Raises:
+        UserError: likewise, or a beat lies past the end.
+    """
+    samples, symbols, rhythms = read_marks(path, fs)
     if (last := int(samples.max())) >= length + PAST_END_S * fs:
         raise UserError(
             f"record {path.name}: a beat is annotated at sample {last}, past the end ({length} samples)",
@@ -266,11 +273,16 @@ def _read_annotations(path: Path, length: int, fs: float) -> tuple[np.ndarray, n
     return samples, symbols, rhythms
 
 
-def read_marks(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[tuple[int, str], ...]]:
+def read_marks(path: Path, fs: float | None = None) -> tuple[np.ndarray, np.ndarray, tuple[tuple[int, str], ...]]:
     """Positions and symbols of the beats in a record's ``.atr`` file, and the rhythm changes.
 
+    Args:
+        path: the record's path without extension.
+        fs: the record's sampling rate in Hz, at which the positions are wanted: an annotation file may have a time
+            resolution of its own. Default that of the file.
+
     Raises:
-        UserError: it is missing, truncated or unreadable, or holds no beat.
+        UserError: it is missing, truncated or unreadable, not in order of time, or holds no beat.
     """
     import wfdb
 
@@ -290,6 +302,9 @@ def read_marks(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[tuple[int, str
         raise UserError(f"record {path.name}: {path.name}.atr holds an unknown annotation code", _REFETCH)
     symbols = np.array([ord(symbol[0]) for symbol in annotation.symbol], dtype=np.uint8)
     samples = np.asarray(annotation.sample, dtype=np.int64)
+    _require_order(file, samples)
+    if fs and annotation.fs and annotation.fs != fs:
+        samples = resample_positions(samples, annotation.fs, fs)
     beats = np.isin(symbols, np.frombuffer(BEAT_SYMBOLS.encode(), np.uint8))
     if not beats.any():
         raise UserError(f"record {path.name}: {path.name}.atr holds no beat", "an annotated record is needed here")
@@ -299,6 +314,22 @@ def read_marks(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[tuple[int, str
         if note.startswith(("(", ")"))
     )
     return samples[beats], symbols[beats], rhythms
+
+
+def _require_order(file: Path, samples: np.ndarray) -> None:
+    """Refuse annotations that are not in order of time: R-R intervals between them would be negative."""
+    if len(samples) and samples[0] < 0:
+        raise UserError(
+            f"record {file.stem}: {file.name} has an annotation at sample {samples[0]}",
+            "mend the file",
+        )
+    if len(back := np.flatnonzero(np.diff(samples) < 0)):
+        before, after = samples[back[0] : back[0] + 2]
+        raise UserError(
+            f"record {file.stem}: {file.name} is not in order of time, an annotation at sample {after} follows one at "
+            f"{before}",
+            "sort its annotations",
+        )
 
 
 def _calibrated(path: Path, signal: int) -> bool:

@@ -18,6 +18,7 @@ from heartzoo.data.recordings import Recording, open_recording
 from heartzoo.errors import UserError
 
 FS = 250
+UNSORTED = b"\x64\x04\x58\x06\x00\xec\xff\xff\xd4\xfe\x00\x04\0\0"  # N at 100, 700 and 400: wfdb writes no such file
 SIGNAL = np.round(np.sin(np.arange(20 * FS) / 40), 3)
 
 
@@ -101,6 +102,30 @@ def test_annotated_beats_come_along(tmp_path: Path) -> None:
     assert open_recording(tmp_path / "syn03").beats is None
     wfdb.wrann("syn03", "atr", np.array([10]), symbol=["+"], aux_note=["(N"], fs=FS, write_dir=str(tmp_path))
     assert open_recording(tmp_path / "syn03").beats is None
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (UNSORTED, "record syn03: syn03.atr is not in order of time.*400 follows one at 700; sort"),
+        (
+            b"\x64\x04\x00\xec\x00\x00\xc4\x22\x00\x04\0\0",
+            r"record syn03: a beat is annotated at sample 9000, past the end",
+        ),
+    ],
+)
+def test_annotations_that_do_not_fit_are_refused_unless_left_alone(content: bytes, told: str, tmp_path: Path) -> None:
+    synthetic.write(tmp_path, ["syn03"], 10.0)
+    (tmp_path / "syn03.atr").write_bytes(content)
+    with pytest.raises(UserError, match=f"{told}.*; --detect finds the R peaks without"):
+        open_recording(tmp_path / "syn03")
+    assert open_recording(tmp_path / "syn03", annotated=False).beats is None
+
+
+def test_a_beat_one_sample_past_the_end_is_kept_as_the_evaluation_keeps_it(tmp_path: Path) -> None:
+    synthetic.write(tmp_path, ["syn03"], 10.0)
+    wfdb.wrann("syn03", "atr", np.array([100, 2500]), symbol=["N", "V"], fs=FS, write_dir=str(tmp_path))
+    np.testing.assert_array_equal(open_recording(tmp_path / "syn03").beats, [100, 2500])
 
 
 def test_missing_samples_are_nan(tmp_path: Path) -> None:
