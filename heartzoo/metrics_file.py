@@ -262,7 +262,7 @@ class PooledResult(Condition):
 class DisturbedResult(PooledResult):
     """A result on recordings made worse; see :mod:`heartzoo.data.disturbances`.
 
-    ``noise_offsets`` says for each record at which sample of the second half of nstdb's recording, at the database's
+    ``noise_offsets`` says for each record at which sample of the second half of nstdb's recording, at the record's
     sampling rate, its noise begins; null without noise.
     """
 

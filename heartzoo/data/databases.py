@@ -19,7 +19,7 @@ class Database:
         title: full name.
         license: name of the data licence.
         citation: how to cite it.
-        fs: sampling rate in Hz.
+        fs: sampling rate in Hz; of a user's records, which may have several, the usual one.
         leads: leads to use, most preferred first; the first that a record has is taken.
         records: record names, as paths inside the version folder.
         extensions: file name endings of one record.
