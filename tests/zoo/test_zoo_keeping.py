@@ -337,6 +337,10 @@ def test_what_is_wrong_is_named(case, copy):
     ("change", "told"),
     [
         (lambda tree: tree["evaluations"][0].update(accuracy=0.5), "accuracy is 0.5, but the figures it derives from"),
+        (
+            lambda tree: tree["evaluations"][1].update(macro_f1_ci95=[0.98, 0.99]),
+            "macro_f1_ci95 on synthetic-test (float32) is 0.9800 to 0.9900, the bootstrap over its patients gives 0.",
+        ),
         (lambda tree: tree["evaluations"][0].update(file_sha256="0" * 64), "are of another model.tflite"),
         (lambda tree: tree.update(version="7.0.0"), "metrics.json is of tiny@7.0.0"),
         (lambda tree: tree.pop("cost"), "cost"),
