@@ -261,6 +261,9 @@ def test_a_withdrawn_version_stays_listed_and_nobody_gets_it_unasked(copy, serve
     assert capsys.readouterr().err == "heartzoo: tiny@1.1.0 is withdrawn: trained on its own test patients\n"
     publishing.publish(copy, "tiny", "1.2.0", files)
     assert zoo.find("tiny@1.1.0", copy).withdrawn == "trained on its own test patients"
+    card = (copy / "tiny/1.1.0/README.md").read_text()
+    assert "\n\n**Withdrawn**: trained on its own test patients\n\n" in card
+    assert problems(copy, "tiny@1.1.0") == "" and publishing.rewrite_cards(copy) == []
     for version in ("1.0.0", "1.2.0"):
         publishing.withdraw(copy, f"tiny@{version}", "old")
     with pytest.raises(UserError, match=r"every version of tiny is withdrawn, 1.2.0 because: old"):
