@@ -142,8 +142,6 @@ def _open_wfdb(path: Path, leads: Sequence[str], lead: str | None, fs: float | N
             "check the name",
         )
     header = read_header(path)
-    if isinstance(header, wfdb.MultiRecord):
-        raise UserError(f"record {path.name} is made of several segments", "classify its segments one by one")
     check_size(path, header)
     _check_fs(path, float(header.fs), fs)
     scales = [millivolts(unit) for unit in header.units]

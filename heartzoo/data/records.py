@@ -19,6 +19,7 @@ from heartzoo.tasks import BEAT_SYMBOLS
 
 # An annotator's mark may lie a sample or so past the last one (svdb 860); further out means a cut recording.
 PAST_END_S = 0.1
+ATR = "atr"  # the annotations of most databases
 PER_MV = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "nv": 1e-6, "v": 1e3}
 _PERSON = re.compile(r"\s*(-?\d{1,3})\s+([FM])\b")
 
@@ -96,7 +97,7 @@ def read_record(source: Path, database: Database, name: str, leads: tuple[str, .
     """
     path = source / name
     signal, header, lead = read_signal(path, leads or database.leads)
-    samples, symbols, rhythms = read_annotations(path, len(signal), header.fs)
+    samples, symbols, rhythms = read_annotations(path, len(signal), header.fs, database.annotator or ATR)
     return Record(
         database=database.name,
         name=name,
@@ -186,7 +187,7 @@ def read_header(path: Path) -> Any:
 
     Raises:
         MissingLead: it names no leads.
-        UserError: it is missing or damaged, or gives no sampling rate.
+        UserError: it is missing or damaged, gives no sampling rate, or is of several segments.
     """
     import wfdb
 
@@ -202,6 +203,8 @@ def read_header(path: Path) -> Any:
         raise UserError(
             f"record {path.name}: expected a sampling rate above 0 Hz, found {header.fs}", "mend the header"
         )
+    if isinstance(header, wfdb.MultiRecord):
+        raise UserError(f"record {path.name} is made of several segments", "name its segments one by one, as records")
     if not header.sig_name or None in header.sig_name:
         raise MissingLead(f"record {path.name}: its header names no leads", "name the leads in the header")
     return header
@@ -258,13 +261,15 @@ def refuse_past_end(r_peaks: np.ndarray, length: int, fs: float) -> None:
         )
 
 
-def read_annotations(path: Path, length: int, fs: float) -> tuple[np.ndarray, np.ndarray, tuple[tuple[int, str], ...]]:
+def read_annotations(
+    path: Path, length: int, fs: float, ending: str = ATR
+) -> tuple[np.ndarray, np.ndarray, tuple[tuple[int, str], ...]]:
     """As :func:`read_marks`, of a signal of so many samples.
 
     Raises:
         UserError: likewise, or a beat lies past the end.
     """
-    samples, symbols, rhythms = read_marks(path, fs)
+    samples, symbols, rhythms = read_marks(path, fs, ending)
     if (last := int(samples.max())) >= length + PAST_END_S * fs:
         raise UserError(
             f"record {path.name}: a beat is annotated at sample {last}, past the end ({length} samples)",
@@ -273,33 +278,34 @@ def read_annotations(path: Path, length: int, fs: float) -> tuple[np.ndarray, np
     return samples, symbols, rhythms
 
 
-def read_marks(path: Path, fs: float | None = None) -> tuple[np.ndarray, np.ndarray, tuple[tuple[int, str], ...]]:
-    """Positions and symbols of the beats in a record's ``.atr`` file, and the rhythm changes.
+def read_marks(
+    path: Path, fs: float | None = None, ending: str = ATR
+) -> tuple[np.ndarray, np.ndarray, tuple[tuple[int, str], ...]]:
+    """Positions and symbols of the beats in a record's annotation file, and the rhythm changes.
 
     Args:
         path: the record's path without extension.
         fs: the record's sampling rate in Hz, at which the positions are wanted: an annotation file may have a time
             resolution of its own. Default that of the file.
+        ending: of the annotation file's name.
 
     Raises:
         UserError: it is missing, truncated or unreadable, not in order of time, or holds no beat.
     """
     import wfdb
 
-    file = path.with_name(f"{path.name}.atr")
+    file = path.with_name(f"{path.name}.{ending}")
     if not file.is_file():
         raise UserError(f"record {path.name}: the annotation file {file.name} is missing", _REFETCH)
     # wfdb would return what there is of a cut file, without its last annotation.
     if not (content := file.read_bytes()).endswith(b"\0\0"):
         raise UserError(f"record {path.name}: {file.name} is {'truncated' if content else 'empty'}", _REFETCH)
     try:
-        annotation = wfdb.rdann(str(path), "atr")
+        annotation = wfdb.rdann(str(path), ending)
     except (ValueError, IndexError, KeyError, TypeError) as error:
-        raise UserError(
-            f"record {path.name}: {path.name}.atr cannot be read ({first_line(error)})", _REFETCH
-        ) from error
+        raise UserError(f"record {path.name}: {file.name} cannot be read ({first_line(error)})", _REFETCH) from error
     if not all(isinstance(symbol, str) for symbol in annotation.symbol):  # NaN for a code without a meaning
-        raise UserError(f"record {path.name}: {path.name}.atr holds an unknown annotation code", _REFETCH)
+        raise UserError(f"record {path.name}: {file.name} holds an unknown annotation code", _REFETCH)
     symbols = np.array([ord(symbol[0]) for symbol in annotation.symbol], dtype=np.uint8)
     samples = np.asarray(annotation.sample, dtype=np.int64)
     _require_order(file, samples)
@@ -307,7 +313,7 @@ def read_marks(path: Path, fs: float | None = None) -> tuple[np.ndarray, np.ndar
         samples = resample_positions(samples, annotation.fs, fs)
     beats = np.isin(symbols, np.frombuffer(BEAT_SYMBOLS.encode(), np.uint8))
     if not beats.any():
-        raise UserError(f"record {path.name}: {path.name}.atr holds no beat", "an annotated record is needed here")
+        raise UserError(f"record {path.name}: {file.name} holds no beat", "an annotated record is needed here")
     rhythms = tuple(
         (int(sample), note.rstrip("\x00"))
         for sample, note in zip(samples, annotation.aux_note, strict=True)
@@ -370,4 +376,5 @@ def beat_symbols(database: Database, names: Sequence[str]) -> np.ndarray:
     Raises:
         UserError: an annotation file is absent, empty or unreadable.
     """
-    return np.concatenate([read_marks(folder(database) / name)[1] for name in names])
+    ending = database.annotator or ATR
+    return np.concatenate([read_marks(folder(database) / name, ending=ending)[1] for name in names])

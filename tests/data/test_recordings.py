@@ -180,6 +180,10 @@ BAD: dict[str, tuple[Callable[[Path], Path], dict[str, Any], str]] = {
     "unknown unit": (lambda f: save(f / "a.npy", SIGNAL), {"fs": FS, "unit": "pV"}, "unknown unit 'pV'"),
     "no choice": (lambda f: write_csv(f / "a.csv", "1,2\n3,4\n"), {"fs": FS}, "2 columns .* with --lead: 1, 2"),
     "a unit that it tells": (lambda f: wfdb_record(f, "a"), {"unit": "uV"}, "tells its unit itself; leave --unit out"),
+    "several segments": (
+        lambda f: write_csv(f / "a.hea", "a/2 1 250 2000\nb 1000\nc 1000\n").with_suffix(""), {},
+        "record a is made of several segments; name its segments one by one",
+    ),
     "decimal comma": (
         lambda f: write_csv(f / "a.csv", "t;ECG\n0,004;-0,2\n"), {"fs": FS, "lead": "ECG"},
         "found '-0,2' in line 2; write numbers with a decimal point",

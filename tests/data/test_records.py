@@ -118,6 +118,10 @@ BAD: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
         (f"at sample {LENGTH + 25}, past the end ({LENGTH} samples)",),
     ),
     "no voltage": (lambda s: in_header(s, "200.0(0)/mV", "200.0(0)/mmHg"), ("in V, mV or uV", "the unit mmHg", "MLII")),
+    "several segments": (
+        lambda s: (s / "syn00.hea").write_text("syn00/2 1 250 2000\na 1000\nb 1000\n"),
+        ("syn00 is made of several segments", "one by one"),
+    ),
     "annotations out of order": (
         # N at 100, N 600 later, N 300 before that: wfdb reads such a file, and writes none
         lambda s: (s / "syn00.atr").write_bytes(b"\x64\x04\x58\x06\x00\xec\xff\xff\xd4\xfe\x00\x04\0\0"),
@@ -193,6 +197,27 @@ def test_annotations_at_another_time_resolution_come_to_the_rate_of_the_record(s
     assert record.samples.tolist() == [100, 500, 2500]  # halves are rounded up
     assert record.rhythms == ((0, "(N"),)
     assert open_recording(source / "syn00").beats.tolist() == [100, 500, 2500]
+
+
+def test_annotations_may_have_another_ending(source: Path) -> None:
+    expected = read(source)
+    (source / "syn00.atr").rename(source / "syn00.qrs")
+    database = replace(DATABASE, extensions=("dat", "hea", "qrs"))
+    assert database.annotated and database.annotator == "qrs"
+    np.testing.assert_array_equal(read_record(source, database, "syn00").samples, expected.samples)
+    (source / "syn00.qrs").unlink()
+    with pytest.raises(UserError, match=r"record syn00: the annotation file syn00\.qrs is missing"):
+        read_record(source, database, "syn00")
+
+
+@pytest.mark.parametrize(
+    ("extensions", "ending"),
+    [(("hea", "dat"), None), (("csv",), None), (("hea", "mat", "ecg"), "ecg"), (("hea", "dat", "qrs", "atr"), "atr")],
+)
+def test_what_is_neither_header_nor_signal_holds_the_annotations(
+    extensions: tuple[str, ...], ending: str | None
+) -> None:
+    assert replace(DATABASE, extensions=extensions).annotator == ending
 
 
 @pytest.mark.parametrize(("unit", "scale"), [("V", 1e3), ("uV", 1e-3), ("mV", 1.0), ("", 1.0)])
