@@ -99,7 +99,8 @@ def withdraw(zoo: Path, name: str, reason: str) -> Entry:
         for index, listed in enumerate(entries):
             if listed.label == name:
                 entries[index] = listed.model_copy(update={"withdrawn": reason.strip()})
-                if (zoo / listed.name / listed.version).is_dir():  # in an installed package most have no files
+                # Damaged or absent files (in an installed package most are) are no reason to leave it be.
+                with suppress(UserError):
                     entries[index], _ = _with_card(entries[index], zoo)
         zoo_index.write(zoo, entries)  # last: whoever was killed before may withdraw again
     return find(name, zoo)
