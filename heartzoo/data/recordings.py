@@ -117,9 +117,12 @@ def _choose(path: Path, names: Sequence[str], volts: Sequence[bool], leads: Sequ
             f"{path}: expected a signal in V, mV or uV, found {', '.join(names) or 'no signal'}",
             "take another recording",
         )
-    ecg = [name for name in usable if "ecg" in name.lower() or "ekg" in name.lower()]
-    chosen = next(name for name in (*leads, *ecg, *usable) if name in usable)
+    chosen = next(name for name in (*leads, *_named_ecg(usable), *usable) if name in usable)
     return list(names).index(chosen)
+
+
+def _named_ecg(names: Sequence[str]) -> list[str]:
+    return [name for name in names if "ecg" in name.lower() or "ekg" in name.lower()]
 
 
 def _own_unit(path: Path) -> UserError:
@@ -221,7 +224,7 @@ def millivolts_per(unit: str) -> float:
 
 
 def _column(path: Path, names: Sequence[str], leads: Sequence[str], lead: str | None) -> int:
-    if lead is None and len(names) > 1 and not set(leads) & set(names):
+    if lead is None and len(names) > 1 and not set(leads) & set(names) and not _named_ecg(names):
         comma = "; of numbers with a decimal comma, write a point" if list(names) == ["1", "2"] else ""
         raise UserError(
             f"{path} has {len(names)} columns and none is chosen", f"name one with --lead: {', '.join(names)}{comma}"

@@ -65,6 +65,12 @@ MAKERS: dict[str, Callable[[Path], tuple[Path, dict[str, Any]]]] = {
         write_csv(f / "a.csv", "time;MLII\n" + "".join(f"{k};{value}\n" for k, value in enumerate(SIGNAL.tolist()))),
         {"fs": FS, "leads": ["V1", "MLII"]},
     ),
+    "csv with a column named ECG": lambda f: (
+        write_csv(
+            f / "a.csv", "time,ECG,V1\n" + "".join(f"{k},{value},0\n" for k, value in enumerate(SIGNAL.tolist()))
+        ),
+        {"fs": FS, "leads": ["MLII"]},
+    ),
     "csv in uV": lambda f: (
         write_csv(f / "a.txt", "".join(f"{1000 * value}\n" for value in SIGNAL.tolist())),
         {"fs": FS, "unit": "uV"},
