@@ -79,7 +79,7 @@ def export(
     """
     root = root or zoo.zoo_folder()
     config = _changed(read_run(run), run, changes)
-    version = version or publishing.next_version(root, config.name)
+    version = publishing.next_version(root, config.name) if version is None else version
     publishing.check_free(root, config.name, version)
     if config.export.runtime and default_runtime() != "tflm":
         raise UserError(

@@ -196,7 +196,11 @@ def bootstrap_ci95(matrices: np.ndarray, seed: int = 0) -> tuple[float, float]:
     Returns:
         Lower and upper bound, fractions.
     """
-    low, high = np.percentile(macro_f1(_resampled(matrices, seed)), [2.5, 97.5]).tolist()
+    return _ci95(_resampled(matrices, seed))
+
+
+def _ci95(resampled: np.ndarray) -> tuple[float, float]:
+    low, high = np.percentile(macro_f1(resampled), [2.5, 97.5]).tolist()
     return low, high
 
 
@@ -308,13 +312,23 @@ def false_alarms_per_hour(
     return {name: float(wrong[index] / sum(known)) for index, name in enumerate(classes) if index}
 
 
-def _intervals(by_patient: np.ndarray, classes: Sequence[str], seed: int) -> dict[str, Any]:
-    """The bootstrap interval of every pooled macro-F1."""
-    intervals = {"macro_f1_ci95": bootstrap_ci95(by_patient, seed)}
+def intervals(by_patient: np.ndarray, classes: Sequence[str], seed: int) -> dict[str, Any]:
+    """The bootstrap interval of every pooled macro-F1.
+
+    Args:
+        by_patient: one matrix per patient, shape (p, k, k).
+        classes: k class names; with those of AAMI the five-class figures have intervals too.
+        seed: seed of the resampling.
+
+    Returns:
+        ``macro_f1_ci95`` and the like.
+    """
+    resampled = _resampled(by_patient, seed)
+    found = {"macro_f1_ci95": _ci95(resampled)}
     if tuple(classes) == AAMI:
         for name, rows in FIVE_CLASS_ROWS.items():
-            intervals[f"macro_f1_{name}_ci95"] = bootstrap_ci95(by_patient[:, :rows], seed)
-    return intervals
+            found[f"macro_f1_{name}_ci95"] = _ci95(resampled[:, :rows])
+    return found
 
 
 def _records(records: np.ndarray, patients: np.ndarray) -> tuple[list[str], np.ndarray, list[str]]:
@@ -360,5 +374,5 @@ def score(
             for name, owner, cm in zip(names, owners, matrices, strict=True)
         },
         **pooled_figures(matrices, owners, classes),
-        **_intervals(patient_matrices(matrices, owners), classes, seed),
+        **intervals(patient_matrices(matrices, owners), classes, seed),
     )

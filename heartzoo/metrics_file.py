@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Annotated, Any, Literal, Self
@@ -122,6 +123,12 @@ class ReliabilityBin(_Entry):
     confidence: Fraction
     accuracy: Fraction
 
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if not self.low - TOLERANCE <= self.confidence <= self.high + TOLERANCE:
+            raise ValueError(f"a mean confidence of {self.confidence} lies outside {self.low} to {self.high}")
+        return self
+
 
 class CoveragePoint(_Entry):
     """Figures of the decisions whose confidence is at least ``threshold``; ``coverage`` is their share."""
@@ -151,6 +158,9 @@ class Confidence(_Entry):
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
+        for before, after in pairwise(self.reliability):
+            if before.high > after.low + TOLERANCE:
+                raise ValueError("the bins of reliability overlap")
         bins = [entry.model_dump() for entry in self.reliability]
         _check_agreement({"ece": self.ece}, {"ece": expected_calibration_error(bins)})
         return self
@@ -159,6 +169,11 @@ class Confidence(_Entry):
         """Compare with the confusion matrix of all decisions."""
         if sum(entry.n for entry in self.reliability) != whole.sum():
             raise ValueError("confidence.reliability holds another number of decisions than the confusion matrix")
+        right = [entry.n * entry.accuracy for entry in self.reliability]
+        if not np.allclose(right, np.rint(right), rtol=0, atol=1e-4) or round(sum(right)) != np.trace(whole):
+            raise ValueError(
+                f"confidence.reliability has {sum(right):.2f} decisions right, the confusion matrix {np.trace(whole)}"
+            )
         for point in (*self.risk_coverage, *([self.at_threshold] if self.at_threshold else [])):
             matrix = _square(point.confusion_matrix, len(classes))
             if (matrix > whole).any():
@@ -262,7 +277,7 @@ class PooledResult(Condition):
 class DisturbedResult(PooledResult):
     """A result on recordings made worse; see :mod:`heartzoo.data.disturbances`.
 
-    ``noise_offsets`` says for each record at which sample of the second half of nstdb's recording, at the database's
+    ``noise_offsets`` says for each record at which sample of the second half of nstdb's recording, at the record's
     sampling rate, its noise begins; null without noise.
     """
 

@@ -12,7 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from subprocess import PIPE
 
+import numpy as np
 import pytest
+import wfdb
 
 from heartzoo import __version__
 from heartzoo.cli import main
@@ -594,6 +596,28 @@ def test_classify_writes_four_files_a_recording(cli, tiny_zoo, cache, tmp_path):
     assert summary["model"] == "tiny@1.0.0" and summary["beats"] > 300 and not summary["annotated"]
     code, told, _ = cli("classify", records[0], "--model", "tiny", "--zoo", tiny_zoo)
     assert code == 0 and "beats (annotated; NSR " in told
+
+
+def test_classify_goes_on_after_a_recording_that_it_cannot_read(cli, cache, files, tiny_zoo, tmp_path):
+    for name in ("unsorted", "late"):
+        for file in (cache / "synthetic" / "1").glob("syn24.*"):
+            content = file.read_bytes()
+            (tmp_path / file.with_stem(name).name).write_bytes(content.replace(b"syn24 ", f"{name} ".encode(), 1))
+    (tmp_path / "syn24.dat").write_bytes((cache / "synthetic" / "1" / "syn24.dat").read_bytes())
+    # N at 100, 700 and 400: wfdb writes no such file
+    (tmp_path / "unsorted.atr").write_bytes(b"\x64\x04\x58\x06\x00\xec\xff\xff\xd4\xfe\x00\x04\0\0")
+    wfdb.wrann("late", "atr", np.array([100, 75_000]), symbol=["N"] * 2, fs=250, write_dir=str(tmp_path))
+    options = ("--model", "tiny", "--zoo", tiny_zoo, "--out", "out")
+    code, told, errors = cli("classify", tmp_path / "absent", tmp_path / "unsorted", tmp_path / "late", *options)
+    assert code == 2 and "late: 2 beats (annotated" in told
+    for line in (
+        "heartzoo: no recording .*absent: neither a WFDB header",
+        "heartzoo: record unsorted: unsorted.atr is not in order of time, .* 400 follows one at 700",
+        "heartzoo: 2 of 3 recordings are not classified; see what is said of each above",
+    ):
+        assert re.search(f"^{line}", errors, re.MULTILINE), errors
+    written = sorted(path.name for path in (tmp_path / "here" / "out").iterdir())
+    assert written == [f"late.{end}" for end in ("csv", "html", "hz", "json")]
 
 
 def test_classify_warns_of_another_lead(cli, files, tiny_zoo):

@@ -69,9 +69,18 @@ def test_the_guide_to_own_recordings_leads_to_a_model_of_them(tmp_path, monkeypa
         )  # fmt: skip
         wfdb.wrann(name, "atr", record.samples, list(map(chr, record.symbols)), fs=250, write_dir=str(folder))
     commands = re.findall(r"^python (mine.py .*)$", page.read_text(), re.M)
-    assert [command.split()[1] for command in commands] == ["train", "export", "evaluate", "firmware"]
+    assert [command.split()[1] for command in commands] == [
+        "train",
+        "export",
+        "evaluate",
+        "firmware",
+        "publish",
+        "evaluate",
+    ]
     for command in commands:
         run(command)
+    opened = (tmp_path / "apart/openings.jsonl").read_text().splitlines()
+    assert len(opened) == 2 and all('"split": "mine-test"' in line for line in opened)
     entry = tmp_path / "my-zoo/mine/1.0.0"
     configuration, metrics = (json.loads((entry / f"{name}.json").read_text()) for name in ("configuration", "metrics"))
     assert {evaluation["track"] for evaluation in metrics["evaluations"]} == {"mine"}

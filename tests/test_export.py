@@ -197,7 +197,7 @@ def test_a_version_is_never_overwritten_and_the_next_is_chosen(run, tiny_zoo, tm
     assert zoo.find("tiny", copy).version == "1.2.0"
 
 
-@pytest.mark.parametrize("version", ["1.0", "v1.0.0", "1.0.0-rc1", "01.0.0", "../1.0.0"])
+@pytest.mark.parametrize("version", ["", "1.0", "v1.0.0", "1.0.0-rc1", "01.0.0", "../1.0.0"])
 def test_a_version_that_is_none_is_refused(version, run, tmp_path):
     with pytest.raises(UserError, match=r"is not a version like 1\.0\.0"):
         export(run, version, tmp_path / "zoo")

@@ -56,6 +56,40 @@ def example(classes=AAMI):
     )
 
 
+CONFIDENCE = {
+    "temperature": 1.0,
+    "ece": 0.1,
+    "ece_uncalibrated": 0.1,
+    "reliability": [
+        {"low": 0.4, "high": 0.6, "n": 100, "confidence": 0.5, "accuracy": 0.6},
+        {"low": 0.8, "high": 1.0, "n": 100, "confidence": 0.9, "accuracy": 0.8},
+    ],
+    "risk_coverage": [],
+}
+
+
+def confidence(right: int, **first):
+    """That many of 200 decisions right; the first bin changed as given."""
+    low, high = ({**entry} for entry in CONFIDENCE["reliability"])
+    low["accuracy"] = (right - 80) / 100
+    low |= first
+    ece = (abs(low["confidence"] - low["accuracy"]) + 0.1) / 2
+    return {**CONFIDENCE, "reliability": [low, high], "ece": ece}
+
+
+def test_the_bins_of_reliability_hold_the_decisions_of_the_matrix():
+    right = int(np.trace(evaluation().confusion_matrix))
+    assert evaluation(confidence=confidence(right)).confidence.ece > 0
+    for wrong, told in (
+        (confidence(right + 1), f"reliability has {right + 1}.00 decisions right, the confusion matrix {right}"),
+        (confidence(right, accuracy=(right - 80.5) / 100), "decisions right, the confusion matrix"),
+        (confidence(right, confidence=0.7), "a mean confidence of 0.7 lies outside 0.4 to 0.6"),
+        (confidence(right, high=0.9), "bins of reliability overlap"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            evaluation(confidence=wrong)
+
+
 @pytest.fixture
 def written(tmp_path):
     path = tmp_path / "metrics.json"

@@ -57,15 +57,35 @@ def classify(
             raise UserError("--live reads one signal and prints its beats", "leave out --detect, --lead and --out")
         return _live(chosen, fs, unit or "mV")
     out = out or Path("classified")
-    opened = [_open(path, chosen, lead, fs, unit) for path in records or []]
-    names = [recording.name for recording in opened]
+    paths, failed = records or [], 0
+    opened: list[tuple[Path, Recording]] = []
+    for path in paths:
+        try:
+            opened.append((path, _open(path, chosen, lead, fs, unit, detect)))
+        except UserError as error:
+            failed += _tell(error, path, paths)
+    names = [recording.name for _, recording in opened]
     written = [paths_of(name, out)[0] for name in names]
     if twice := next((path for path in written if written.count(path) > 1), None):
         raise UserError(f"two recordings are named {twice.stem}", "classify them into folders of their own, with --out")
-    _keep_recordings(records or [], names, out)
-    for recording in opened:
-        _classify(recording, chosen, detect, out)
+    _keep_recordings(paths, names, out)
+    for path, recording in opened:
+        try:
+            _classify(recording, chosen, detect, out)
+        except UserError as error:
+            failed += _tell(error, path, paths)
+    if failed:
+        raise UserError(f"{failed} of {len(paths)} recordings are not classified", "see what is said of each above")
     print(NOTICE)
+
+
+def _tell(error: UserError, path: Path, paths: list[Path]) -> int:
+    """Say what is wrong with one of several recordings, so that the others follow; a single one ends the command."""
+    if len(paths) == 1:
+        raise error
+    told = str(error) if path.stem in str(error) else f"{path}: {error}"
+    print(f"heartzoo: {' '.join(told.split())}", file=sys.stderr)
+    return 1
 
 
 def _keep_recordings(records: list[Path], names: list[str], out: Path) -> None:
@@ -77,7 +97,9 @@ def _keep_recordings(records: list[Path], names: list[str], out: Path) -> None:
         raise UserError(f"the labels would be written over the recording {lost}", "name another folder with --out")
 
 
-def _open(path: Path, model: PublishedModel, lead: str | None, fs: float | None, unit: str | None) -> Recording:
+def _open(
+    path: Path, model: PublishedModel, lead: str | None, fs: float | None, unit: str | None, detect: bool
+) -> Recording:
     """Open a recording, and say so if the model knows its lead from no training."""
     from heartzoo.classification.recordings import trained_leads
     from heartzoo.classification.stream import require_fs
@@ -85,7 +107,7 @@ def _open(path: Path, model: PublishedModel, lead: str | None, fs: float | None,
     from heartzoo.progress import console
 
     known = trained_leads(model)
-    recording = open_recording(path, known, lead, fs, unit)
+    recording = open_recording(path, known, lead, fs, unit, annotated=not detect)
     require_fs(recording.fs)
     if recording.lead not in known:
         console.print(

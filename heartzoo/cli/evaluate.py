@@ -74,6 +74,7 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="folder for the report and the pictures")] = Path("reports"),
 ) -> None:
     """Score a model on patients it has not seen; print, and write a report (JSON) and pictures."""
+    from heartzoo.data.splits import PARTS
     from heartzoo.evaluation import evaluate_each_beat, refuse_without_recordings
     from heartzoo.evaluation.end_to_end import refuse_without_beats
     from heartzoo.tables.terminal import report_table, show
@@ -94,6 +95,9 @@ def evaluate(
     log = log_openings(zoo or zoo_folder(), label, results)
     for result in results:
         show(report_table(label, result))
+    for part in PARTS.get(chosen.name, ()):
+        if part not in (result.split for result in results):
+            print(f"{part}: left out, it holds no scored beat of the records at hand")
     if entry:
         _compare(entry, results)
     stem = out / f"{label.replace('@', '-')}-{chosen.name}-{subject.runtime}"

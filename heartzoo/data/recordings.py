@@ -13,11 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from heartzoo.data.records import check_size, first_line, read_header, read_marks
+from heartzoo.data.records import PER_MV, check_size, first_line, millivolts, read_annotations, read_header
 from heartzoo.data.signal_csv import Layout
 from heartzoo.errors import UserError
 
-PER_MV = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "nv": 1e-6, "v": 1e3}
 PIECE_S = 300.0
 
 
@@ -64,7 +63,12 @@ class Recording:
 
 
 def open_recording(
-    path: Path, leads: Sequence[str] = (), lead: str | None = None, fs: float | None = None, unit: str | None = None
+    path: Path,
+    leads: Sequence[str] = (),
+    lead: str | None = None,
+    fs: float | None = None,
+    unit: str | None = None,
+    annotated: bool = True,
 ) -> Recording:
     """Open a recording for reading.
 
@@ -74,10 +78,12 @@ def open_recording(
         lead: the very lead to read.
         fs: sampling rate in Hz, for a CSV or NumPy file, which does not tell it.
         unit: of a CSV or NumPy file: V, mV, uV or nV; default mV.
+        annotated: read the annotated beats of a WFDB record, if it has any.
 
     Raises:
         UserError: no such file, a damaged one, one without a voltage or without samples; no such lead; several columns
-            and none named; a sampling rate missing or not the file's; a unit of a file that tells its own.
+            and none named; a sampling rate missing or not the file's; a unit of a file that tells its own;
+            annotations that are damaged, not in order of time, or past the end.
     """
     kinds = {".edf": _open_edf, ".bdf": _open_edf, ".csv": _open_csv, ".txt": _open_csv, ".npy": _open_numpy}
     if open_file := kinds.get(path.suffix.lower()):
@@ -89,7 +95,7 @@ def open_recording(
     else:
         if unit:
             raise _own_unit(path)
-        recording = _open_wfdb(path, leads, lead, fs)
+        recording = _open_wfdb(path, leads, lead, fs, annotated)
     if recording.samples == 0:
         raise UserError(f"{path} holds no samples", "check the recording")
     return recording
@@ -111,9 +117,12 @@ def _choose(path: Path, names: Sequence[str], volts: Sequence[bool], leads: Sequ
             f"{path}: expected a signal in V, mV or uV, found {', '.join(names) or 'no signal'}",
             "take another recording",
         )
-    ecg = [name for name in usable if "ecg" in name.lower() or "ekg" in name.lower()]
-    chosen = next(name for name in (*leads, *ecg, *usable) if name in usable)
+    chosen = next(name for name in (*leads, *_named_ecg(usable), *usable) if name in usable)
     return list(names).index(chosen)
+
+
+def _named_ecg(names: Sequence[str]) -> list[str]:
+    return [name for name in names if "ecg" in name.lower() or "ekg" in name.lower()]
 
 
 def _own_unit(path: Path) -> UserError:
@@ -125,7 +134,7 @@ def _check_fs(path: Path, found: float, given: float | None) -> None:
         raise UserError(f"{path} has {found:g} Hz, found --fs {given:g}", "leave --fs out")
 
 
-def _open_wfdb(path: Path, leads: Sequence[str], lead: str | None, fs: float | None) -> Recording:
+def _open_wfdb(path: Path, leads: Sequence[str], lead: str | None, fs: float | None, annotated: bool) -> Recording:
     import wfdb
 
     if path.suffix in (".hea", ".dat", ".atr"):
@@ -136,11 +145,9 @@ def _open_wfdb(path: Path, leads: Sequence[str], lead: str | None, fs: float | N
             "check the name",
         )
     header = read_header(path)
-    if isinstance(header, wfdb.MultiRecord):
-        raise UserError(f"record {path.name} is made of several segments", "classify its segments one by one")
     check_size(path, header)
     _check_fs(path, float(header.fs), fs)
-    scales = [PER_MV.get((unit or "mV").lower()) for unit in header.units]
+    scales = [millivolts(unit) for unit in header.units]
     number = _choose(path, header.sig_name, [scale is not None for scale in scales], leads, lead)
     length, scale = int(header.sig_len or 0), scales[number] or 1.0
 
@@ -154,21 +161,21 @@ def _open_wfdb(path: Path, leads: Sequence[str], lead: str | None, fs: float | N
                 raise UserError(problem, "check the recording") from error
             yield record.p_signal[:, 0] * scale
 
-    names = tuple(header.sig_name)
-    return Recording(path.name, names[number], names, float(header.fs), length, read, _annotated(path, length))
+    names, rate = tuple(header.sig_name), float(header.fs)
+    beats = _beats(path, length, rate) if annotated and length else None
+    return Recording(path.name, names[number], names, rate, length, read, beats)
 
 
-def _annotated(path: Path, length: int) -> np.ndarray | None:
+def _beats(path: Path, length: int, fs: float) -> np.ndarray | None:
     """The beats of a record's ``.atr`` file; None where it has none."""
     if not path.with_name(f"{path.name}.atr").is_file():
         return None
     try:
-        samples = read_marks(path)[0]
+        return read_annotations(path, length, fs)[0]
     except UserError as error:
         if "holds no beat" in error.problem:
             return None
-        raise
-    return np.asarray(samples[samples < length])
+        raise UserError(error.problem, f"{error.remedy}; --detect finds the R peaks without it") from error
 
 
 def _open_edf(path: Path, leads: Sequence[str], lead: str | None, fs: float | None, unit: str) -> Recording:
@@ -217,7 +224,7 @@ def millivolts_per(unit: str) -> float:
 
 
 def _column(path: Path, names: Sequence[str], leads: Sequence[str], lead: str | None) -> int:
-    if lead is None and len(names) > 1 and not set(leads) & set(names):
+    if lead is None and len(names) > 1 and not set(leads) & set(names) and not _named_ecg(names):
         comma = "; of numbers with a decimal comma, write a point" if list(names) == ["1", "2"] else ""
         raise UserError(
             f"{path} has {len(names)} columns and none is chosen", f"name one with --lead: {', '.join(names)}{comma}"

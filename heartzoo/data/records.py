@@ -13,11 +13,14 @@ import numpy as np
 
 from heartzoo.data.databases import Database, get_database
 from heartzoo.data.download import ensure, folder
+from heartzoo.data.signal import resample_positions
 from heartzoo.errors import UserError
 from heartzoo.tasks import BEAT_SYMBOLS
 
 # An annotator's mark may lie a sample or so past the last one (svdb 860); further out means a cut recording.
 PAST_END_S = 0.1
+ATR = "atr"  # the annotations of most databases
+PER_MV = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "nv": 1e-6, "v": 1e3}
 _PERSON = re.compile(r"\s*(-?\d{1,3})\s+([FM])\b")
 
 
@@ -38,7 +41,8 @@ class Record:
         patient: patient id; records of one person share it.
         lead: name of the signal.
         fs: sampling rate in Hz.
-        signal: float64, shape (samples,), in mV (at 200 units per mV where the header gives no gain).
+        signal: float64, shape (samples,), in mV, whatever the header's unit (at 200 units per mV where it gives no
+            gain).
         calibrated: False where the header gives no gain.
         samples: int64, shape (beats,), positions of the beats in the signal.
         symbols: uint8, shape (beats,), their WFDB symbols as ASCII codes.
@@ -87,12 +91,13 @@ def read_record(source: Path, database: Database, name: str, leads: tuple[str, .
 
     Raises:
         MissingLead: the record has none of the leads.
-        UserError: a file is missing, truncated or unreadable; the sampling rate is not positive; the signal has
-            NaN samples; the annotations are absent, hold no beat, or lie past the end.
+        UserError: a file is missing, truncated or unreadable; the sampling rate is not positive; the signal is in no
+            unit of voltage, or has NaN samples; the annotations are absent, not in order of time, hold no beat, or lie
+            past the end.
     """
     path = source / name
     signal, header, lead = read_signal(path, leads or database.leads)
-    samples, symbols, rhythms = _read_annotations(path, len(signal), header.fs)
+    samples, symbols, rhythms = read_annotations(path, len(signal), header.fs, database.annotator or ATR)
     return Record(
         database=database.name,
         name=name,
@@ -131,6 +136,12 @@ def read_signal(path: Path, leads: tuple[str, ...]) -> tuple[np.ndarray, Any, st
             "name one with data.leads, or leave such records out with data.missing_lead = skip",
         )
     check_size(path, header)
+    unit = header.units[header.sig_name.index(lead)]
+    if (scale := millivolts(unit)) is None:
+        raise UserError(
+            f"record {path.name}, lead {lead}: expected a signal in V, mV or uV, found the unit {unit}",
+            "mend the header, or name another lead",
+        )
     try:
         record = wfdb.rdrecord(str(path), channels=[header.sig_name.index(lead)])
     except (ValueError, IndexError, KeyError, OSError) as error:  # KeyError: a signal format that wfdb does not know
@@ -144,7 +155,12 @@ def read_signal(path: Path, leads: tuple[str, ...]) -> tuple[np.ndarray, Any, st
             f"record {path.name}, lead {lead}: expected numbers, found {len(bad)} NaN samples, the first at {bad[0]}",
             "repair the recording or leave the record out",
         )
-    return signal, header, lead
+    return signal * scale, header, lead
+
+
+def millivolts(unit: str | None) -> float | None:
+    """What a unit of a WFDB header is in mV; None where it is no voltage. Without a unit a signal is in mV."""
+    return PER_MV.get((unit or "mV").lower())
 
 
 def other_lead(path: Path, leads: tuple[str, ...]) -> str:
@@ -171,7 +187,7 @@ def read_header(path: Path) -> Any:
 
     Raises:
         MissingLead: it names no leads.
-        UserError: it is missing or damaged, or gives no sampling rate.
+        UserError: it is missing or damaged, gives no sampling rate, or is of several segments.
     """
     import wfdb
 
@@ -187,6 +203,8 @@ def read_header(path: Path) -> Any:
         raise UserError(
             f"record {path.name}: expected a sampling rate above 0 Hz, found {header.fs}", "mend the header"
         )
+    if isinstance(header, wfdb.MultiRecord):
+        raise UserError(f"record {path.name} is made of several segments", "name its segments one by one, as records")
     if not header.sig_name or None in header.sig_name:
         raise MissingLead(f"record {path.name}: its header names no leads", "name the leads in the header")
     return header
@@ -243,8 +261,15 @@ def refuse_past_end(r_peaks: np.ndarray, length: int, fs: float) -> None:
         )
 
 
-def _read_annotations(path: Path, length: int, fs: float) -> tuple[np.ndarray, np.ndarray, tuple[tuple[int, str], ...]]:
-    samples, symbols, rhythms = read_marks(path)
+def read_annotations(
+    path: Path, length: int, fs: float, ending: str = ATR
+) -> tuple[np.ndarray, np.ndarray, tuple[tuple[int, str], ...]]:
+    """As :func:`read_marks`, of a signal of so many samples.
+
+    Raises:
+        UserError: likewise, or a beat lies past the end.
+    """
+    samples, symbols, rhythms = read_marks(path, fs, ending)
     if (last := int(samples.max())) >= length + PAST_END_S * fs:
         raise UserError(
             f"record {path.name}: a beat is annotated at sample {last}, past the end ({length} samples)",
@@ -253,39 +278,64 @@ def _read_annotations(path: Path, length: int, fs: float) -> tuple[np.ndarray, n
     return samples, symbols, rhythms
 
 
-def read_marks(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[tuple[int, str], ...]]:
-    """Positions and symbols of the beats in a record's ``.atr`` file, and the rhythm changes.
+def read_marks(
+    path: Path, fs: float | None = None, ending: str = ATR
+) -> tuple[np.ndarray, np.ndarray, tuple[tuple[int, str], ...]]:
+    """Positions and symbols of the beats in a record's annotation file, and the rhythm changes.
+
+    Args:
+        path: the record's path without extension.
+        fs: the record's sampling rate in Hz, at which the positions are wanted: an annotation file may have a time
+            resolution of its own. Default that of the file.
+        ending: of the annotation file's name.
 
     Raises:
-        UserError: it is missing, truncated or unreadable, or holds no beat.
+        UserError: it is missing, truncated or unreadable, not in order of time, or holds no beat.
     """
     import wfdb
 
-    file = path.with_name(f"{path.name}.atr")
+    file = path.with_name(f"{path.name}.{ending}")
     if not file.is_file():
         raise UserError(f"record {path.name}: the annotation file {file.name} is missing", _REFETCH)
     # wfdb would return what there is of a cut file, without its last annotation.
     if not (content := file.read_bytes()).endswith(b"\0\0"):
         raise UserError(f"record {path.name}: {file.name} is {'truncated' if content else 'empty'}", _REFETCH)
     try:
-        annotation = wfdb.rdann(str(path), "atr")
+        annotation = wfdb.rdann(str(path), ending)
     except (ValueError, IndexError, KeyError, TypeError) as error:
-        raise UserError(
-            f"record {path.name}: {path.name}.atr cannot be read ({first_line(error)})", _REFETCH
-        ) from error
+        raise UserError(f"record {path.name}: {file.name} cannot be read ({first_line(error)})", _REFETCH) from error
     if not all(isinstance(symbol, str) for symbol in annotation.symbol):  # NaN for a code without a meaning
-        raise UserError(f"record {path.name}: {path.name}.atr holds an unknown annotation code", _REFETCH)
+        raise UserError(f"record {path.name}: {file.name} holds an unknown annotation code", _REFETCH)
     symbols = np.array([ord(symbol[0]) for symbol in annotation.symbol], dtype=np.uint8)
     samples = np.asarray(annotation.sample, dtype=np.int64)
+    _require_order(file, samples)
+    if fs and annotation.fs and annotation.fs != fs:
+        samples = resample_positions(samples, annotation.fs, fs)
     beats = np.isin(symbols, np.frombuffer(BEAT_SYMBOLS.encode(), np.uint8))
     if not beats.any():
-        raise UserError(f"record {path.name}: {path.name}.atr holds no beat", "an annotated record is needed here")
+        raise UserError(f"record {path.name}: {file.name} holds no beat", "an annotated record is needed here")
     rhythms = tuple(
         (int(sample), note.rstrip("\x00"))
         for sample, note in zip(samples, annotation.aux_note, strict=True)
         if note.startswith(("(", ")"))
     )
     return samples[beats], symbols[beats], rhythms
+
+
+def _require_order(file: Path, samples: np.ndarray) -> None:
+    """Refuse annotations that are not in order of time: R-R intervals between them would be negative."""
+    if len(samples) and samples[0] < 0:
+        raise UserError(
+            f"record {file.stem}: {file.name} has an annotation at sample {samples[0]}",
+            "mend the file",
+        )
+    if len(back := np.flatnonzero(np.diff(samples) < 0)):
+        before, after = samples[back[0] : back[0] + 2]
+        raise UserError(
+            f"record {file.stem}: {file.name} is not in order of time, an annotation at sample {after} follows one at "
+            f"{before}",
+            "sort its annotations",
+        )
 
 
 def _calibrated(path: Path, signal: int) -> bool:
@@ -326,4 +376,5 @@ def beat_symbols(database: Database, names: Sequence[str]) -> np.ndarray:
     Raises:
         UserError: an annotation file is absent, empty or unreadable.
     """
-    return np.concatenate([read_marks(folder(database) / name)[1] for name in names])
+    ending = database.annotator or ATR
+    return np.concatenate([read_marks(folder(database) / name, ending=ending)[1] for name in names])

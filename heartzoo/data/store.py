@@ -244,7 +244,7 @@ def _write(
     noisy = half and disturbance and disturbance.noise
     added = recorded_noise(database.fs, half, [noisy])[0] if noisy else None
     leads, margin, missing_lead = tuple(wanted["leads"]), wanted["margin"], wanted["missing_lead"]
-    arguments = (folder(database), database, leads, contract, margin, missing_lead, drowning, disturbance, added)
+    arguments = (folder(database), database, leads, contract, margin, missing_lead, drowning, disturbance, added, half)
     names = wanted["requested"]
     # loky's workers start clean, so it is safe beside TensorFlow's threads; results come in order, a few at a time.
     work = joblib.Parallel(n_jobs=min(jobs, len(names)), return_as="generator", pre_dispatch=2 * jobs)(
@@ -281,6 +281,7 @@ def _prepare_record(
     drowning: np.ndarray | None,
     disturbance: Disturbance | None,
     noise: np.ndarray | None,
+    half: Literal["first", "second"],
 ) -> tuple[Examples, dict[str, Any]] | str:
     """One record's examples and facts, or the reason it is skipped. Runs in a worker process."""
     if database.extensions == ("csv",):
@@ -294,6 +295,8 @@ def _prepare_record(
             return error.problem
         raise
     if disturbance:
+        if disturbance.noise and record.fs != database.fs:  # a user's recordings may have several rates
+            noise = recorded_noise(record.fs, half, [disturbance.noise])[0]
         try:
             record = disturb(record, disturbance, noise)
         except TooFewBeats as error:

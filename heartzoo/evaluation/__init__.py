@@ -80,7 +80,8 @@ def evaluate(subject: Subject, split: Split, present_only: bool = False) -> list
         present_only: score the records that are on disk, where others of the split are not.
 
     Returns:
-        The result on the split, then those on its parts (DS2 without record 202, and without the first five minutes).
+        The result on the split, then those on its parts (DS2 without record 202, and without the first five minutes)
+        that hold a scored beat of the records at hand.
 
     Raises:
         UserError: the model has trained on the split's people; data are missing or damaged.
@@ -94,7 +95,8 @@ def evaluate_each_beat(subject: Subject, split: Split, present_only: bool = Fals
     with _answers(subject, split, present_only) as answers:
         decisions = Decisions.of(answers.logits, answers.labels, subject.temperature)
         verdicts = Verdicts(answers.store.records[answers.rows], answers.store.samples[answers.rows], decisions)
-        return [_result(subject, part, answers) for part in parts], verdicts
+        held = [(part, mine) for part in parts if (mine := _belongs(part, answers)).any()]
+        return [_result(subject, part, answers, mine) for part, mine in held], verdicts
 
 
 def evaluate_pooled(subject: Subject, split: Split, present_only: bool = False) -> PooledResult:
@@ -297,11 +299,17 @@ def condition(subject: Subject, split: Split) -> dict[str, str]:
     }
 
 
-def _result(subject: Subject, split: Split, answers: _Answers) -> Evaluation:
+def _belongs(split: Split, answers: _Answers) -> np.ndarray:
+    """Which of the scored beats are in a split, or a part of it; shape (scored beats,)."""
+    store, rows = answers.store, answers.rows
+    mine = np.isin(store.records[rows], split_records(split))
+    return mine & split.select(store.samples, store.fs, store.symbols)[rows]
+
+
+def _result(subject: Subject, split: Split, answers: _Answers, mine: np.ndarray) -> Evaluation:
+    """The figures of the scored beats marked in ``mine``, which are the split's."""
     store, rows = answers.store, answers.rows
     records = split_records(split)
-    mine = np.isin(store.records[rows], records)
-    mine &= split.select(store.samples, store.fs, store.symbols)[rows]
     scores = score(
         answers.labels[mine],
         answers.logits.argmax(axis=1)[mine],

@@ -77,7 +77,7 @@ def publish(zoo: Path, name: str, version: str, files: dict[str, bytes]) -> Entr
 
 
 def withdraw(zoo: Path, name: str, reason: str) -> Entry:
-    """Mark a version as withdrawn. Its files stay, and so does its place in the index.
+    """Mark a version as withdrawn, in the index and on its card. Its other files stay, and so does its place.
 
     Args:
         zoo: the zoo's folder.
@@ -95,11 +95,14 @@ def withdraw(zoo: Path, name: str, reason: str) -> Entry:
         entry = find(name, zoo)
         if entry.withdrawn is not None:
             raise UserError(f"{name} is withdrawn already: {entry.withdrawn}", "nothing is left to do")
-        entries = [
-            model.model_copy(update={"withdrawn": reason.strip()}) if model.label == name else model
-            for model in read_index(zoo)
-        ]
-        zoo_index.write(zoo, entries)
+        entries = read_index(zoo)
+        for index, listed in enumerate(entries):
+            if listed.label == name:
+                entries[index] = listed.model_copy(update={"withdrawn": reason.strip()})
+                # Damaged or absent files (in an installed package most are) are no reason to leave it be.
+                with suppress(UserError):
+                    entries[index], _ = _with_card(entries[index], zoo)
+        zoo_index.write(zoo, entries)  # last: whoever was killed before may withdraw again
     return find(name, zoo)
 
 
@@ -199,20 +202,27 @@ def rewrite_cards(zoo: Path) -> list[str]:
     Raises:
         UserError: a file is missing or damaged.
     """
-    from heartzoo.cards import card
-
     changed, entries = [], []
     with lock(zoo / "index.json"):
         known = read_index(zoo)
         for listed in track(known, len(known), "cards"):
-            entry = find(listed.label, zoo)
-            others = {name: facts.model_dump() for name, facts in _immutable(listed).items()}
-            content = card(entry.configuration, entry.metrics, others, listed.withdrawn).encode()
-            facts = zoo_index.facts(content)
-            path = entry.folder / CARD
-            if not path.is_file() or path.read_bytes() != content:
-                write_bytes(path, content)
-                changed.append(listed.label)
-            entries.append(listed.model_copy(update={"files": dict(sorted({**listed.files, CARD: facts}.items()))}))
+            entry, is_other = _with_card(listed, zoo)
+            entries.append(entry)
+            changed += [listed.label] if is_other else []
         zoo_index.write(zoo, entries)
     return changed
+
+
+def _with_card(listed: IndexEntry, zoo: Path) -> tuple[IndexEntry, bool]:
+    """Make the card of a version anew; its entry, which names the card's hash, and whether it is another card now."""
+    from heartzoo.cards import card
+
+    entry = find(listed.label, zoo)
+    others = {name: facts.model_dump() for name, facts in _immutable(listed).items()}
+    content = card(entry.configuration, entry.metrics, others, listed.withdrawn).encode()
+    path = entry.folder / CARD
+    is_other = not path.is_file() or path.read_bytes() != content
+    if is_other:
+        write_bytes(path, content)
+    files = dict(sorted({**listed.files, CARD: zoo_index.facts(content)}.items()))
+    return listed.model_copy(update={"files": files}), is_other

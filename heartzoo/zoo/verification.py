@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from heartzoo.errors import UserError
 from heartzoo.files import sha256
@@ -15,6 +15,9 @@ from heartzoo.flatbuffer import inspect, require_shapes
 from heartzoo.progress import track
 from heartzoo.zoo import choose, read_index
 from heartzoo.zoo.index import IndexEntry, entry_on_disk
+
+if TYPE_CHECKING:
+    from heartzoo.metrics_file import Metrics
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,9 @@ def verify(zoo: Path, names: Sequence[str] = ()) -> list[Verified]:
     """Check versions of a zoo.
 
     Each file is there, of the listed size and hash, and no other; configuration and metrics follow their schemas, are
-    of this version and of these files; every figure follows from its own confusion matrix; the network's tensors and
-    costs are what is said; it answers the example as ``configuration.json`` says; and the index says the same.
+    of this version and of these files; every figure follows from its own confusion matrix, every interval from the
+    patients of ``by_record``; the network's tensors and costs are what is said; it answers the example as
+    ``configuration.json`` says; and the index says the same.
 
     Args:
         zoo: the zoo's folder.
@@ -82,6 +86,7 @@ def _problems(zoo: Path, entry: IndexEntry) -> list[str]:
 
 def _contradictions(folder: Path, entry: IndexEntry) -> list[str]:
     """Of files that are the published ones."""
+    from heartzoo import metrics_file
     from heartzoo.config.file import parse_config
     from heartzoo.contract.example import contradictions
     from heartzoo.tasks import get_task
@@ -102,7 +107,9 @@ def _contradictions(folder: Path, entry: IndexEntry) -> list[str]:
         for name, found in (("macs", facts.macs), ("tflite_bytes", facts.tflite_bytes)):
             if getattr(derived.cost, name) != found:
                 problems.append(f"{name} is {found:,}, metrics.json says {getattr(derived.cost, name):,}")
-        problems += _others_figures(folder, entry)
+        metrics = metrics_file.read(folder / "metrics.json")
+        problems += _others_figures(folder, entry, metrics)
+        problems += _invented_intervals(metrics)
         if given := configuration.get("example"):  # not in versions of before
             problems += contradictions(config, content, given)
     except UserError as error:
@@ -116,11 +123,8 @@ def _contradictions(folder: Path, entry: IndexEntry) -> list[str]:
     return problems
 
 
-def _others_figures(folder: Path, entry: IndexEntry) -> list[str]:
+def _others_figures(folder: Path, entry: IndexEntry, metrics: Metrics) -> list[str]:
     """Evaluations that are of other files than those published."""
-    from heartzoo import metrics_file
-
-    metrics = metrics_file.read(folder / "metrics.json")
     configuration = json.loads((folder / "configuration.json").read_text())
     own = {
         "metrics.json": (metrics.model, metrics.version),
@@ -135,6 +139,24 @@ def _others_figures(folder: Path, entry: IndexEntry) -> list[str]:
         file = "model.tflite" if result.of_file else "model.keras"
         if file in entry.files and result.file_sha256 != entry.files[file].sha256:
             problems.append(f"the figures on {result.split} ({result.precision}) are of another {file}")
+    return problems
+
+
+def _invented_intervals(metrics: Metrics) -> list[str]:
+    """Intervals that the bootstrap over the evaluation's own patients does not give."""
+    from heartzoo.metrics import intervals
+    from heartzoo.metrics_file import TOLERANCE
+
+    problems = []
+    for result in metrics.evaluations:
+        computed = intervals(result.patient_matrices, list(result.per_class), result.bootstrap_seed)
+        for name, (low, high) in computed.items():
+            stated = getattr(result, name)
+            if max(abs(stated[0] - low), abs(stated[1] - high)) > TOLERANCE:
+                problems.append(
+                    f"{name} on {result.split} ({result.precision}) is {stated[0]:.4f} to {stated[1]:.4f}, the "
+                    f"bootstrap over its patients gives {low:.4f} to {high:.4f}"
+                )
     return problems
 
 

@@ -18,6 +18,7 @@ from heartzoo.data.recordings import Recording, open_recording
 from heartzoo.errors import UserError
 
 FS = 250
+UNSORTED = b"\x64\x04\x58\x06\x00\xec\xff\xff\xd4\xfe\x00\x04\0\0"  # N at 100, 700 and 400: wfdb writes no such file
 SIGNAL = np.round(np.sin(np.arange(20 * FS) / 40), 3)
 
 
@@ -64,6 +65,12 @@ MAKERS: dict[str, Callable[[Path], tuple[Path, dict[str, Any]]]] = {
         write_csv(f / "a.csv", "time;MLII\n" + "".join(f"{k};{value}\n" for k, value in enumerate(SIGNAL.tolist()))),
         {"fs": FS, "leads": ["V1", "MLII"]},
     ),
+    "csv with a column named ECG": lambda f: (
+        write_csv(
+            f / "a.csv", "time,ECG,V1\n" + "".join(f"{k},{value},0\n" for k, value in enumerate(SIGNAL.tolist()))
+        ),
+        {"fs": FS, "leads": ["MLII"]},
+    ),
     "csv in uV": lambda f: (
         write_csv(f / "a.txt", "".join(f"{1000 * value}\n" for value in SIGNAL.tolist())),
         {"fs": FS, "unit": "uV"},
@@ -101,6 +108,30 @@ def test_annotated_beats_come_along(tmp_path: Path) -> None:
     assert open_recording(tmp_path / "syn03").beats is None
     wfdb.wrann("syn03", "atr", np.array([10]), symbol=["+"], aux_note=["(N"], fs=FS, write_dir=str(tmp_path))
     assert open_recording(tmp_path / "syn03").beats is None
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (UNSORTED, "record syn03: syn03.atr is not in order of time.*400 follows one at 700; sort"),
+        (
+            b"\x64\x04\x00\xec\x00\x00\xc4\x22\x00\x04\0\0",
+            r"record syn03: a beat is annotated at sample 9000, past the end",
+        ),
+    ],
+)
+def test_annotations_that_do_not_fit_are_refused_unless_left_alone(content: bytes, told: str, tmp_path: Path) -> None:
+    synthetic.write(tmp_path, ["syn03"], 10.0)
+    (tmp_path / "syn03.atr").write_bytes(content)
+    with pytest.raises(UserError, match=f"{told}.*; --detect finds the R peaks without"):
+        open_recording(tmp_path / "syn03")
+    assert open_recording(tmp_path / "syn03", annotated=False).beats is None
+
+
+def test_a_beat_one_sample_past_the_end_is_kept_as_the_evaluation_keeps_it(tmp_path: Path) -> None:
+    synthetic.write(tmp_path, ["syn03"], 10.0)
+    wfdb.wrann("syn03", "atr", np.array([100, 2500]), symbol=["N", "V"], fs=FS, write_dir=str(tmp_path))
+    np.testing.assert_array_equal(open_recording(tmp_path / "syn03").beats, [100, 2500])
 
 
 def test_missing_samples_are_nan(tmp_path: Path) -> None:
@@ -155,6 +186,10 @@ BAD: dict[str, tuple[Callable[[Path], Path], dict[str, Any], str]] = {
     "unknown unit": (lambda f: save(f / "a.npy", SIGNAL), {"fs": FS, "unit": "pV"}, "unknown unit 'pV'"),
     "no choice": (lambda f: write_csv(f / "a.csv", "1,2\n3,4\n"), {"fs": FS}, "2 columns .* with --lead: 1, 2"),
     "a unit that it tells": (lambda f: wfdb_record(f, "a"), {"unit": "uV"}, "tells its unit itself; leave --unit out"),
+    "several segments": (
+        lambda f: write_csv(f / "a.hea", "a/2 1 250 2000\nb 1000\nc 1000\n").with_suffix(""), {},
+        "record a is made of several segments; name its segments one by one",
+    ),
     "decimal comma": (
         lambda f: write_csv(f / "a.csv", "t;ECG\n0,004;-0,2\n"), {"fs": FS, "lead": "ECG"},
         "found '-0,2' in line 2; write numbers with a decimal point",

@@ -16,6 +16,7 @@ from heartzoo.data import synthetic
 from heartzoo.data.batches import model_inputs
 from heartzoo.data.beats import cut_beats
 from heartzoo.data.databases import get_database
+from heartzoo.data.recordings import open_recording
 from heartzoo.data.records import MissingLead, Record, beat_symbols, open_record, other_lead, read_record
 from heartzoo.errors import UserError
 
@@ -41,9 +42,9 @@ def in_header(source: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-def annotate(source: Path, samples: list[int], symbols: list[str]) -> None:
+def annotate(source: Path, samples: list[int], symbols: list[str], fs: float = 250) -> None:
     notes = ["(N" if symbol == "+" else "" for symbol in symbols]
-    wfdb.wrann("syn00", "atr", np.array(samples), symbol=symbols, aux_note=notes, fs=250, write_dir=str(source))
+    wfdb.wrann("syn00", "atr", np.array(samples), symbol=symbols, aux_note=notes, fs=fs, write_dir=str(source))
 
 
 def overwrite_sample(source: Path, position: int, value: int) -> None:
@@ -116,6 +117,16 @@ BAD: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
         lambda s: annotate(s, [100, LENGTH + 25], ["N", "N"]),
         (f"at sample {LENGTH + 25}, past the end ({LENGTH} samples)",),
     ),
+    "no voltage": (lambda s: in_header(s, "200.0(0)/mV", "200.0(0)/mmHg"), ("in V, mV or uV", "the unit mmHg", "MLII")),
+    "several segments": (
+        lambda s: (s / "syn00.hea").write_text("syn00/2 1 250 2000\na 1000\nb 1000\n"),
+        ("syn00 is made of several segments", "one by one"),
+    ),
+    "annotations out of order": (
+        # N at 100, N 600 later, N 300 before that: wfdb reads such a file, and writes none
+        lambda s: (s / "syn00.atr").write_bytes(b"\x64\x04\x58\x06\x00\xec\xff\xff\xd4\xfe\x00\x04\0\0"),
+        ("syn00.atr is not in order of time", "sample 400 follows one at 700"),
+    ),
     "NaN samples": (lambda s: overwrite_sample(s, 77, -32768), ("1 NaN samples, the first at 77", "MLII")),
     "sampling rate 0": (lambda s: in_header(s, "syn00 1 250 ", "syn00 1 0 "), ("above 0 Hz",)),
     "unknown signal format": (lambda s: in_header(s, "syn00.dat 16 ", "syn00.dat 17 "), ("signal file", "17")),
@@ -178,6 +189,45 @@ def test_gain_zero_is_read_as_uncalibrated(source: Path, gain: str) -> None:
     record = read(source)
     assert not record.calibrated
     np.testing.assert_allclose(record.signal, calibrated.signal, atol=1e-9)  # 200 units per mV either way
+
+
+def test_annotations_at_another_time_resolution_come_to_the_rate_of_the_record(source: Path) -> None:
+    annotate(source, [0, 401, 2001, 9998], ["+", "N", "V", "N"], fs=1000)
+    record = read(source)
+    assert record.samples.tolist() == [100, 500, 2500]  # halves are rounded up
+    assert record.rhythms == ((0, "(N"),)
+    assert open_recording(source / "syn00").beats.tolist() == [100, 500, 2500]
+
+
+def test_annotations_may_have_another_ending(source: Path) -> None:
+    expected = read(source)
+    (source / "syn00.atr").rename(source / "syn00.qrs")
+    database = replace(DATABASE, extensions=("dat", "hea", "qrs"))
+    assert database.annotated and database.annotator == "qrs"
+    np.testing.assert_array_equal(read_record(source, database, "syn00").samples, expected.samples)
+    (source / "syn00.qrs").unlink()
+    with pytest.raises(UserError, match=r"record syn00: the annotation file syn00\.qrs is missing"):
+        read_record(source, database, "syn00")
+
+
+@pytest.mark.parametrize(
+    ("extensions", "ending"),
+    [(("hea", "dat"), None), (("csv",), None), (("hea", "mat", "ecg"), "ecg"), (("hea", "dat", "qrs", "atr"), "atr")],
+)
+def test_what_is_neither_header_nor_signal_holds_the_annotations(
+    extensions: tuple[str, ...], ending: str | None
+) -> None:
+    assert replace(DATABASE, extensions=extensions).annotator == ending
+
+
+@pytest.mark.parametrize(("unit", "scale"), [("V", 1e3), ("uV", 1e-3), ("mV", 1.0), ("", 1.0)])
+def test_a_signal_is_read_in_mv_whatever_the_unit_of_its_header(source: Path, unit: str, scale: float) -> None:
+    expected = scale * read(source).signal
+    in_header(source, "200.0(0)/mV", f"200.0(0)/{unit}".rstrip("/"))
+    record = read(source)
+    np.testing.assert_array_equal(record.signal, expected)  # in mV bit by bit
+    opened = open_recording(source / "syn00")
+    np.testing.assert_array_equal(np.concatenate(list(opened.pieces())), record.signal)
 
 
 def test_a_flat_record_gives_zeros(source: Path) -> None:

@@ -223,6 +223,23 @@ def test_a_noisy_copy_holds_the_half_of_the_noise_asked_for(own: Path, monkeypat
     assert all(np.abs(one - other).max() > 0.05 for one, other in combinations(frames, 2))
 
 
+def test_noise_is_played_at_the_rate_of_the_record(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def noise(fs: float, half: str, names: list[str]) -> np.ndarray:
+        return np.sin(2 * np.pi * 5.0 * np.arange(60 * fs) / fs)[None]  # 5 Hz
+
+    monkeypatch.setattr(store_module, "recorded_noise", noise)
+    flat = 0.001 * np.arange(10_000)[:, None] % 0.01
+    wfdb.wrsamp("syn03", 500, ["mV"], ["MLII"], flat, fmt=["16"], write_dir=str(own))  # the others have 250 Hz
+    wfdb.wrann("syn03", "atr", np.array([3000, 6000]), symbol=["N"] * 2, fs=500, write_dir=str(own))
+    loud = Disturbance(noise="bw", snr_db=-30.0)
+    store = prepare(
+        DATABASE, ["syn03"], InputConfig(fs=100.0, frame=200), jobs=1, noise_half="second", disturbance=loud
+    )
+    powers = np.abs(np.fft.rfft(store.frames(np.array([0]))[0]))
+    assert powers.argmax() == 10  # in 2 s
+    assert store.provenance["records"][0]["noise_offset"] < 60 * 500
+
+
 def test_skipping_every_record_is_an_error(own: Path) -> None:
     with pytest.raises(UserError, match="every record was skipped"):
         small(missing_lead="skip", leads=["V9"])

@@ -11,7 +11,7 @@ import pytest
 from heartzoo import evaluation
 from heartzoo.config.disturbance import Disturbance
 from heartzoo.config.file import load_config, parse_config
-from heartzoo.data.splits import get_split
+from heartzoo.data.splits import PARTS, SPLITS, Split, get_split
 from heartzoo.data.store import prepare
 from heartzoo.errors import UserError
 from heartzoo.evaluation import Subject, disturbances, evaluate
@@ -103,6 +103,24 @@ def test_an_interrupted_evaluation_asks_only_for_what_is_missing(tiny, cache, mo
     asked = []
     evaluate(model, split)
     assert len(asked) == total  # what is finished is measured anew
+
+
+def test_a_part_without_a_beat_of_the_records_at_hand_is_left_out(tiny, cache, monkeypatch):
+    def predict(chunks, total) -> Iterator[np.ndarray]:
+        for chunk in chunks:
+            yield np.zeros((len(chunk["signal"]), 3), np.float32)
+
+    parts = {
+        "no24": Split("no24", "synthetic", ("syn25",), test=True),
+        "skip1": Split("skip1", "synthetic", ("syn24", "syn25"), test=True, skip_s=60.0),
+    }
+    whole = Split("two", "synthetic", ("syn24", "syn25"), test=True)
+    monkeypatch.setattr("heartzoo.data.splits.SPLITS", SPLITS | parts | {"two": whole})
+    monkeypatch.setitem(PARTS, "two", ("no24", "skip1"))
+    # as if record 25 were not at hand
+    monkeypatch.setattr("heartzoo.data.store.present", lambda database: ["syn24"])
+    model = Subject(load_config(tiny), "float32", "keras", "2" * 64, 0, predict)
+    assert [result.split for result in evaluate(model, whole, present_only=True)] == ["two", "skip1"]
 
 
 def test_disturbed_recordings_have_the_same_beats_and_leave_no_files(tiny, cache):

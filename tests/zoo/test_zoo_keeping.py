@@ -262,8 +262,12 @@ def test_a_withdrawn_version_stays_listed_and_nobody_gets_it_unasked(copy, serve
     assert capsys.readouterr().err == "heartzoo: tiny@1.1.0 is withdrawn: trained on its own test patients\n"
     publishing.publish(copy, "tiny", "1.2.0", files)
     assert zoo.find("tiny@1.1.0", copy).withdrawn == "trained on its own test patients"
+    card = (copy / "tiny/1.1.0/README.md").read_text()
+    assert "\n\n**Withdrawn**: trained on its own test patients\n\n" in card
+    (copy / "tiny/1.2.0/metrics.json").write_text("damaged")  # a reason to withdraw, so nothing in its way
     for version in ("1.0.0", "1.2.0"):
         publishing.withdraw(copy, f"tiny@{version}", "old")
+    assert problems(copy, "tiny@1.0.0") == ""  # its new card has the hash that the index says
     with pytest.raises(UserError, match=r"every version of tiny is withdrawn, 1.2.0 because: old"):
         zoo.find("tiny", copy)
     assert zoo.list_models(zoo=copy) == []
@@ -352,6 +356,10 @@ def test_what_is_wrong_is_named(case, copy):
     ("change", "told"),
     [
         (lambda tree: tree["evaluations"][0].update(accuracy=0.5), "accuracy is 0.5, but the figures it derives from"),
+        (
+            lambda tree: tree["evaluations"][1].update(macro_f1_ci95=[0.98, 0.99]),
+            "macro_f1_ci95 on synthetic-test (float32) is 0.9800 to 0.9900, the bootstrap over its patients gives 0.",
+        ),
         (lambda tree: tree["evaluations"][0].update(file_sha256="0" * 64), "are of another model.tflite"),
         (lambda tree: tree.update(version="7.0.0"), "metrics.json is of tiny@7.0.0"),
         (lambda tree: tree.pop("cost"), "cost"),
