@@ -284,6 +284,19 @@ def test_table_of_a_five_class_result():
         assert str(figures.support) in row
 
 
+def test_a_class_without_a_beat_has_no_figures_and_few_patients_are_told():
+    labels, calls = np.array([0, 0, 1, 1, 0, 2]), np.array([0, 0, 1, 0, 2, 2])
+    for records, told in ((["100"] * 6, "(1 patient)"), (["100"] * 3 + ["103"] * 3, "(2 patients)")):
+        named = np.array(records)
+        scores = asdict(score(labels, calls, named, named, AAMI))
+        shown = printed(Evaluation(**{**evaluation().model_dump(), **scores, "records": sorted(set(records))}))
+        assert shown.count(told) == 3
+        row = next(line for line in shown.splitlines() if line.split()[1:2] == ["F"])
+        assert row.split()[1::2] == ["F", "-", "-", "-", "0"]
+    assert "F, Q have no beat here: each counts as 0 in every macro-F1 over it" in shown.replace("\n", " ")
+    assert "patients)" not in printed(evaluation()) and "no beat here" not in printed(evaluation())
+
+
 def test_class_names_are_not_markup_and_other_tasks_have_no_nsv_rows():
     shown = printed(evaluation(("[bold]", "PAC|PVC")))
     assert "[bold]" in shown

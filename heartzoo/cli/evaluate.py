@@ -78,6 +78,7 @@ def evaluate(
     from heartzoo.evaluation import evaluate_each_beat, refuse_without_recordings
     from heartzoo.evaluation.end_to_end import refuse_without_beats
     from heartzoo.tables.terminal import report_table, show
+    from heartzoo.tasks import TASKS
     from heartzoo.zoo import zoo_folder
     from heartzoo.zoo.openings import log_openings
 
@@ -95,6 +96,7 @@ def evaluate(
     log = log_openings(zoo or zoo_folder(), label, results)
     for result in results:
         show(report_table(label, result))
+    print(_what_was_read(verdicts, TASKS[subject.config.task].unit))
     for part in PARTS.get(chosen.name, ()):
         if part not in (result.split for result in results):
             print(f"{part}: left out, it holds no scored beat of the records at hand")
@@ -208,6 +210,14 @@ def _tell_absent(entry: Entry, split: Split) -> None:
             f"{split.name}: the published figures are of {len(scored)} of its {len(split_records(split))} records; "
             "--present-only scores those at hand"
         )
+
+
+def _what_was_read(verdicts: Verdicts, unit: str) -> str:
+    """Which leads were taken, and how much was not scored."""
+    leads = ", ".join(f"{lead} ({count} record{'s' * (count > 1)})" for lead, count in verdicts.leads.items())
+    total = sum(verdicts.unscored.values())
+    symbols = ", ".join(f"{symbol} {count:,}" for symbol, count in sorted(verdicts.unscored.items()))
+    return f"lead {leads}; {total:,} annotated {unit} are not scored{f', no class holds them: {symbols}' * bool(total)}"
 
 
 def _compare(entry: Entry, results: list[Evaluation]) -> None:

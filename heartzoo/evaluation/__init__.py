@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -94,7 +95,13 @@ def evaluate_each_beat(subject: Subject, split: Split, present_only: bool = Fals
     parts = [split, *(get_split(name) for name in PARTS.get(split.name, ()))]
     with _answers(subject, split, present_only) as answers:
         decisions = Decisions.of(answers.logits, answers.labels, subject.temperature)
-        verdicts = Verdicts(answers.store.records[answers.rows], answers.store.samples[answers.rows], decisions)
+        verdicts = Verdicts(
+            answers.store.records[answers.rows],
+            answers.store.samples[answers.rows],
+            decisions,
+            Counter(record["lead"] for record in answers.store.provenance["records"]),
+            _unscored(subject.config, split, answers.store),
+        )
         held = [(part, mine) for part in parts if (mine := _belongs(part, answers)).any()]
         return [_result(subject, part, answers, mine) for part, mine in held], verdicts
 
@@ -297,6 +304,13 @@ def condition(subject: Subject, split: Split) -> dict[str, str]:
         "split": split.name,
         "track": subject.config.track,
     }
+
+
+def _unscored(config: Config, split: Split, store: Store) -> Counter[str]:
+    """Beats (or frames) of a split that no class of the task holds, by symbol."""
+    without = store.labels(get_task(config.task), config.data.mapping) < 0
+    without &= split.select(store.samples, store.fs, store.symbols)
+    return Counter(map(chr, store.symbols[without].tolist()))
 
 
 def _belongs(split: Split, answers: _Answers) -> np.ndarray:

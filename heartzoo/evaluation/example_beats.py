@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -27,11 +27,15 @@ class Verdicts:
         records: the beat's record, shape (n,).
         samples: its position in the recording, shape (n,).
         decisions: its class, the class called, and how sure, each of shape (n,).
+        leads: how many records were read by each lead.
+        unscored: how many beats were not scored, by symbol: no class holds it.
     """
 
     records: np.ndarray
     samples: np.ndarray
     decisions: Decisions
+    leads: Mapping[str, int] = field(default_factory=dict)
+    unscored: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

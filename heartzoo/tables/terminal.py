@@ -7,7 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from heartzoo.data.splits import TRACKS
-from heartzoo.metrics_file import EndToEndResult, Evaluation
+from heartzoo.metrics_file import ClassFigures, EndToEndResult, Evaluation
+
+FEWEST_PATIENTS = 3  # over which a bootstrap interval says anything
 
 
 def report_table(model: str, evaluation: Evaluation) -> Group:
@@ -23,7 +25,10 @@ def report_table(model: str, evaluation: Evaluation) -> Group:
     lines = [Text(_header(model, evaluation), style="bold")]
     if evaluation.track in ("random", "synthetic"):  # so that nobody takes it for an inter-patient result
         lines.append(Text(TRACKS[evaluation.track], style="yellow"))
-    return Group(*lines, _class_table(evaluation), _summary_table(evaluation), _matrix_table(evaluation))
+    tables: list[RenderableType] = [_class_table(evaluation), _summary_table(evaluation)]
+    if absent := _absent_classes(evaluation):
+        tables.append(Text(absent))
+    return Group(*lines, *tables, _matrix_table(evaluation))
 
 
 def _header(model: str, evaluation: Evaluation) -> str:
@@ -43,14 +48,29 @@ def _table(title: str, *columns: str) -> Table:
 def _class_table(evaluation: Evaluation) -> Table:
     table = _table("By class", "class", "Se %", "+P %", "F1 %", "beats")
     for name, figures in evaluation.per_class.items():
-        shares = (percent(value) for value in (figures.se, figures.ppv, figures.f1))
-        table.add_row(Text(name), *shares, f"{figures.support:,}")
+        table.add_row(Text(name), *_shares(figures), f"{figures.support:,}")
     return table
+
+
+def _shares(figures: ClassFigures) -> list[str]:
+    """Se, +P and F1 in percent; none of a class without a true beat, where 0.0 would read as a failure."""
+    return [percent(value) if figures.support else "-" for value in (figures.se, figures.ppv, figures.f1)]
+
+
+def _absent_classes(evaluation: Evaluation) -> str:
+    """What macro-F1 makes of classes that have no true beat; nothing where each has one."""
+    absent = [name for name, figures in evaluation.per_class.items() if not figures.support]
+    if not absent:
+        return ""
+    verb = "has no beat here: it counts" if len(absent) == 1 else "have no beat here: each counts"
+    return f"{', '.join(absent)} {verb} as 0 in every macro-F1 over it, and is left out of the mean over patients"
 
 
 def _summary_table(evaluation: Evaluation) -> Table:
     e = evaluation
     table = _table("Over classes", "figure", "%", "95 % interval", "mean over patients")
+    patients_here = len(e.patient_matrices)
+    few = f" ({patients_here} patient{'s' * (patients_here > 1)})" if patients_here < FEWEST_PATIENTS else ""
     rows = [
         ("macro-F1 N/S/V", e.macro_f1_nsv, e.macro_f1_nsv_ci95, e.patient_macro_f1_nsv),
         ("macro-F1 N/S/V/F", e.macro_f1_nsvf, e.macro_f1_nsvf_ci95, None),
@@ -59,7 +79,7 @@ def _summary_table(evaluation: Evaluation) -> Table:
     ]
     for name, value, interval, patients in rows:
         if value is not None:
-            bounds = " to ".join(percent(bound) for bound in interval or ())
+            bounds = " to ".join(percent(bound) for bound in interval) + few if interval else ""
             table.add_row(name, percent(value), bounds, "" if patients is None else percent(patients))
     return table
 
@@ -78,8 +98,7 @@ def end_to_end_table(result: EndToEndResult, annotated: Evaluation) -> Table:
     found = result.detection
     table.add_row("detection", f"{100 * found.se:.2f}", f"{100 * found.ppv:.2f}", "", "", "", "")
     for name, figures in result.per_class.items():
-        pair = figures, annotated.per_class[name]
-        table.add_row(Text(name), *(percent(value) for each in pair for value in (each.se, each.ppv, each.f1)))
+        table.add_row(Text(name), *_shares(figures), *_shares(annotated.per_class[name]))
     return table
 
 
