@@ -278,7 +278,7 @@ class DisturbedResult(PooledResult):
     """A result on recordings made worse; see :mod:`heartzoo.data.disturbances`.
 
     ``noise_offsets`` says for each record at which sample of the second half of nstdb's recording, at the record's
-    sampling rate, its noise begins; null without noise.
+    sampling rate, its noise begins; null without recorded noise.
     """
 
     disturbance: Disturbance

@@ -28,9 +28,14 @@ GROUPS: dict[str, Callable[[RecordFigures], bool]] = {
     "70 years and over": lambda r: r.age is not None and r.age >= 70,
 }
 ROBUSTNESS_NOTE = (
-    "Each change is made to the whole recording, before anything else. Noise is the second half of nstdb's recordings "
-    "(training may use the first), the same for all beats of a record; its ratio to the signal is of powers over the "
-    "whole record, high-passed at 0.5 Hz for the measurement. Jitter is evenly distributed up to the value given."
+    "Each change is made to the whole recording, before anything else. Recorded noise is the second half of nstdb's "
+    "recordings (training may use the first), the same for all beats of a record; a noise's ratio to the signal is of "
+    "powers over the whole record, high-passed at 0.5 Hz for the measurement. Jitter is evenly distributed up to the "
+    "value given."
+)
+MOTION_NOTE = (
+    "Made electrode motion is drawn anew for each record (heartzoo/data/motion.py); training copies may have had other "
+    "draws of the same kind, real motion may harm more."
 )
 
 
@@ -230,7 +235,9 @@ def robustness_table(results: Sequence[DisturbedResult], undisturbed: Evaluation
     """
     columns = [cell(name) for name in robustness_columns(undisturbed, task)]
     rows = [columns, ["---"] * len(columns), *robustness_rows(results, undisturbed, task)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + f"\n\n{ROBUSTNESS_NOTE}"
+    made = any(result.disturbance.noise == "motion" for result in results)
+    note = f"{ROBUSTNESS_NOTE} {MOTION_NOTE}" if made else ROBUSTNESS_NOTE
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + f"\n\n{note}"
 
 
 def yaml_block(tree: dict[str, Any]) -> str:

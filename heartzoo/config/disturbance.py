@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 from heartzoo.config.section import Section
 from heartzoo.errors import UserError
 
-NOISES = {"bw": "baseline wander", "em": "electrode motion", "ma": "muscle noise"}
+RECORDED_NOISES = {"bw": "baseline wander", "em": "electrode motion", "ma": "muscle noise"}
+NOISES = {**RECORDED_NOISES, "motion": "made electrode motion"}
 _CHANGES = ("noise", "gain", "from_fs", "jitter_ms")
 
 
@@ -20,7 +21,9 @@ class Disturbance(Section):
     themselves.
     """
 
-    noise: Literal["bw", "em", "ma"] | None = Field(default=None, description="a recording of nstdb, added at snr_db")
+    noise: Literal["bw", "em", "ma", "motion"] | None = Field(
+        default=None, description="added at snr_db: a recording of nstdb, or (motion) made electrode motion"
+    )
     snr_db: Annotated[float, Field(ge=-30.0, le=60.0)] | None = Field(
         default=None, description="signal-to-noise ratio, dB; goes with noise"
     )
@@ -47,7 +50,7 @@ class Disturbance(Section):
         description="the recording's first other signal, alone or with a change; records that have none are left out",
     )
     draw: Annotated[int, Field(ge=0)] = Field(
-        default=0, description="seed of where the noise starts, of the jitter, of the rhythm or of the fused beats"
+        default=0, description="seed of where or what the noise is, of the jitter, of the rhythm or of the fused beats"
     )
 
     @model_validator(mode="after")
@@ -64,6 +67,11 @@ class Disturbance(Section):
         if self.gain == 0:
             raise UserError("a disturbance with gain 0 leaves no signal", "take another factor")
         return self
+
+    @property
+    def recorded_noise(self) -> str | None:
+        """The recording of nstdb that is added, if one is."""
+        return self.noise if self.noise in RECORDED_NOISES else None
 
     @property
     def kind(self) -> str:

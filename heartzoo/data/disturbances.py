@@ -9,6 +9,7 @@ import numpy as np
 
 from heartzoo.config.disturbance import Disturbance
 from heartzoo.data.fusion import fuse
+from heartzoo.data.motion import made_motion
 from heartzoo.data.records import Record
 from heartzoo.data.retiming import retime
 from heartzoo.data.signal import highpass, resample, resample_positions
@@ -25,7 +26,7 @@ def disturb(record: Record, disturbance: Disturbance, noise: np.ndarray | None =
         record: the recording.
         disturbance: what to do to it; of one by another lead it is the recording of that lead already.
         noise: the recording of noise, at the record's sampling rate, in mV, shape (samples,); needed for a disturbance
-            by noise.
+            by recorded noise.
 
     Returns:
         The changed recording; the given one stays as it is.
@@ -39,9 +40,13 @@ def disturb(record: Record, disturbance: Disturbance, noise: np.ndarray | None =
     if disturbance.fusion:
         record = fuse(record, _rng(record.name, disturbance.draw))
     if disturbance.snr_db is not None:
-        if noise is None:
-            raise ValueError("a disturbance by noise needs a recording of it")
-        offset = noise_offset(record.name, disturbance.draw, len(noise))
+        offset = 0
+        if not disturbance.recorded_noise:
+            noise = made_motion(record.fs, len(record.signal), _rng(record.name, disturbance.draw))
+        elif noise is None:
+            raise ValueError("a disturbance by recorded noise needs the recording")
+        else:
+            offset = noise_offset(record.name, disturbance.draw, len(noise))
         return replace(record, signal=add_noise(record.signal, noise, offset, disturbance.snr_db, record.fs))
     if disturbance.gain is not None:
         return replace(record, signal=disturbance.gain * record.signal)

@@ -36,7 +36,7 @@ from heartzoo.tasks import Task
 
 # What makes examples: a store that other code made is made anew.
 MAKERS = (
-    *("beats", "disturbances", "fusion", "heartbeat_csv", "noise", "records"),
+    *("beats", "disturbances", "fusion", "heartbeat_csv", "motion", "noise", "records"),
     *("retiming", "rhythm", "rr", "signal", "store", "template"),
 )
 CHUNK_ROWS = 16
@@ -150,8 +150,8 @@ def prepare(
         noise_half: half of nstdb's recordings that drowns rhythm frames and that a disturbance by noise takes: the
             first for training, the second for testing; None drowns none. Nor are any drowned where the database marks
             noise itself.
-        disturbance: a change of every recording before it is cut, by noise with a ``noise_half`` only; ``samples`` are
-            those of the changed recording.
+        disturbance: a change of every recording before it is cut, by recorded noise with a ``noise_half`` only;
+            ``samples`` are those of the changed recording.
 
     Returns:
         The opened store.
@@ -176,7 +176,7 @@ def prepare(
         "input": contract.model_dump(mode="json"),
         "drowns": drowns,
         "disturbance": disturbance and disturbance.model_dump(mode="json"),
-        "noise_half": noise_half if drowns or (disturbance and disturbance.noise) else None,
+        "noise_half": noise_half if drowns or (disturbance and disturbance.recorded_noise) else None,
         "files": changeable(database, names),
     }
     key = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]
@@ -241,7 +241,7 @@ def _write(
 ) -> None:
     half = wanted["noise_half"]
     drowning = recorded_noise(contract.fs, half) if half and wanted["drowns"] else None
-    noisy = half and disturbance and disturbance.noise
+    noisy = half and disturbance and disturbance.recorded_noise
     added = recorded_noise(database.fs, half, [noisy])[0] if noisy else None
     leads, margin, missing_lead = tuple(wanted["leads"]), wanted["margin"], wanted["missing_lead"]
     arguments = (folder(database), database, leads, contract, margin, missing_lead, drowning, disturbance, added, half)
@@ -295,8 +295,8 @@ def _prepare_record(
             return error.problem
         raise
     if disturbance:
-        if disturbance.noise and record.fs != database.fs:  # a user's recordings may have several rates
-            noise = recorded_noise(record.fs, half, [disturbance.noise])[0]
+        if disturbance.recorded_noise and record.fs != database.fs:  # a user's recordings may have several rates
+            noise = recorded_noise(record.fs, half, [disturbance.recorded_noise])[0]
         try:
             record = disturb(record, disturbance, noise)
         except TooFewBeats as error:

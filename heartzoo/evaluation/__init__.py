@@ -38,7 +38,7 @@ Predict = Callable[[Iterable[Inputs], int], Iterator[np.ndarray]]
 CHUNK = 512
 # What a published model's robustness is measured with.
 DISTURBANCES = (
-    *(Disturbance(noise=noise, snr_db=snr) for noise in NAMES for snr in (24, 18, 12, 6, 0, -6)),
+    *(Disturbance(noise=noise, snr_db=snr) for noise in (*NAMES, "motion") for snr in (24, 18, 12, 6, 0, -6)),
     *(Disturbance(gain=gain) for gain in (0.5, 2, -1)),
     *(Disturbance(from_fs=fs) for fs in (128, 250, 500)),
     *(Disturbance(jitter_ms=jitter) for jitter in (10, 20, 40)),
@@ -143,7 +143,7 @@ def evaluate_disturbed(
             {
                 **_pooled(subject, split, answers, answers.logits, np.ones(len(answers.rows), bool)),
                 "disturbance": disturbance,
-                "noise_offsets": {r["name"]: r["noise_offset"] for r in opened} if disturbance.noise else None,
+                "noise_offsets": {r["name"]: r["noise_offset"] for r in opened if "noise_offset" in r} or None,
             }
         )
 

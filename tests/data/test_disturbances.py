@@ -65,6 +65,25 @@ def test_noise_starts_elsewhere_in_every_record_and_draw_and_always_there(record
     assert all(not np.array_equal(a, b) for k, a in enumerate(signals) for b in signals[:k])
 
 
+def test_made_motion_is_other_in_every_record_and_draw_and_has_the_power_asked_for(record: Record) -> None:
+    once = Disturbance(noise="motion", snr_db=6.0)
+    signals = [
+        disturb(one, disturbance).signal
+        for one in (record, replace(record, name="other"))
+        for disturbance in (once, Disturbance(noise="motion", snr_db=6.0, draw=1))
+    ]
+    assert np.array_equal(signals[0], disturb(record, once).signal)
+    added = [signal - record.signal for signal in signals]
+    for a in added:
+        assert 10 * np.log10(power(record.signal, record.fs) / power(a, record.fs)) == pytest.approx(6.0, abs=1e-3)
+    assert all(abs(np.corrcoef(a, b)[0, 1]) < 0.5 for k, a in enumerate(added) for b in added[:k])
+
+
+def test_recorded_noise_needs_the_recording(record: Record) -> None:
+    with pytest.raises(ValueError, match="needs the recording"):
+        disturb(record, Disturbance(noise="em", snr_db=6.0))
+
+
 def test_only_the_signal_is_scaled(record: Record) -> None:
     before = record.signal.copy()
     inverted = disturb(record, Disturbance(gain=-2.0))

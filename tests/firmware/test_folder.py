@@ -86,6 +86,35 @@ def test_the_classifier_links_with_the_c_sources_and_labels_every_beat(folder, t
     assert told.startswith(f"{beats} of {beats} labels")  # which ones, a network that does nothing cannot say
 
 
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ([], "0 0 0 0 0"),  # started twice is started once
+        (["-DSTUB_FAILING_INVOKE=3"], "0 0 -1 0 1"),  # the samples after it are taken, one beat has no label
+        (["-DSTUB_ALLOCATES=kTfLiteError"], "-1 -1 -1 -1 {beats}"),
+        (["-DSTUB_INPUT_BYTES=1"], "-1 -1 -1 -1 {beats}"),  # model.h is another model's
+    ],
+)
+def test_the_classifier_says_what_failed(flags, told, folder, tmp_path):
+    source = folder("arr-5-rr-sm", 360)
+    compile_all(source, tmp_path, "gcc", "-std=c99", "-O2")
+    program, run = tmp_path / "classifier", Path(__file__).with_name("classifier_run.cc")
+    files = map(str, [source / "heartzoo_classifier.cc", run, *tmp_path.glob("*.o")])
+    include = ["-I", str(source), "-I", str(source / "test"), "-isystem", str(STUB)]
+    subprocess.run(["g++", "-std=c++17", *include, *flags, *files, "-lm", "-o", program], check=True)
+    beats = (source / "test" / "golden.h").read_text().partition("GOLDEN_BEATS ")[2].split()[0]
+    assert subprocess.run([program], capture_output=True, text=True).stdout == told.format(beats=beats)
+
+
+@pytest.mark.parametrize("flag", ["-ffast-math", "-Ofast", "-ffinite-math-only"])
+def test_does_not_compile_where_nan_is_unknown(flag, folder, tmp_path):
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is not installed")
+    source = folder("arr-5-rr-sm", 360) / "heartzoo.c"
+    done = subprocess.run(["gcc", "-std=c99", flag, "-c", source], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode != 0 and "missing sample is NaN" in done.stderr
+
+
 def test_the_classifier_runs_on_the_emulated_board(folder, tmp_path):
     if not can_emulate() or shutil.which("make") is None:
         pytest.skip("make, arm-none-eabi-gcc and qemu-system-arm are not all installed")
