@@ -15,6 +15,7 @@ from matplotlib.text import Text
 from rich.console import Console
 
 from heartzoo import plots
+from heartzoo.cards.tables import class_table
 from heartzoo.confidence import Decisions, coverage_point, expected_calibration_error, reliability, risk_coverage
 from heartzoo.errors import UserError
 from heartzoo.metrics import pooled_figures, score
@@ -289,10 +290,13 @@ def test_a_class_without_a_beat_has_no_figures_and_few_patients_are_told():
     for records, told in ((["100"] * 6, "(1 patient)"), (["100"] * 3 + ["103"] * 3, "(2 patients)")):
         named = np.array(records)
         scores = asdict(score(labels, calls, named, named, AAMI))
-        shown = printed(Evaluation(**{**evaluation().model_dump(), **scores, "records": sorted(set(records))}))
+        result = Evaluation(**{**evaluation().model_dump(), **scores, "records": sorted(set(records))})
+        shown, on_a_card = printed(result), class_table(result, "beats")
         assert shown.count(told) == 3
         row = next(line for line in shown.splitlines() if line.split()[1:2] == ["F"])
         assert row.split()[1::2] == ["F", "-", "-", "-", "0"]
+        assert "| F | - | - | - | 0 |" in on_a_card and "F, Q have no beat here" in on_a_card
+    assert "no beat here" not in class_table(evaluation(), "beats")
     assert "F, Q have no beat here: each counts as 0 in every macro-F1 over it" in shown.replace("\n", " ")
     assert "patients)" not in printed(evaluation()) and "no beat here" not in printed(evaluation())
 

@@ -40,18 +40,30 @@ MOTION_NOTE = (
 
 
 def class_table(e: Evaluation, unit: str) -> str:
-    """Figures and counts of each class; F1 with its interval over patients."""
+    """Figures and counts of each class; F1 with its interval over patients. None of a class without a true beat."""
     head = f"| class | Se | +P | F1 (95 %) | {unit} | " + " | ".join(f"called {name}" for name in _escaped(e)) + " |"
     intervals = class_f1_ci95(e.patient_matrices).tolist()
     rows = [
-        f"| {name} | {c.se:.4f} | {c.ppv:.4f} | {c.f1:.4f} ({low:.3f}-{high:.3f}) | {c.support:,} | "
+        f"| {name} | "
+        + (f"{c.se:.4f} | {c.ppv:.4f} | {c.f1:.4f} ({low:.3f}-{high:.3f})" if c.support else "- | - | -")
+        + f" | {c.support:,} | "
         + " | ".join(f"{n:,}" for n in row)
         + " |"
         for name, c, row, (low, high) in zip(
             _escaped(e), e.per_class.values(), e.confusion_matrix, intervals, strict=True
         )
     ]
-    return "\n".join([head, "| --- " * (5 + len(rows)) + "|", *rows])
+    note = [f"\n{absent}."] if (absent := absent_classes(e)) else []
+    return "\n".join([head, "| --- " * (5 + len(rows)) + "|", *rows, *note])
+
+
+def absent_classes(e: Evaluation) -> str:
+    """What macro-F1 makes of classes that have no true beat; nothing where each has one."""
+    absent = [name for name, figures in e.per_class.items() if not figures.support]
+    if not absent:
+        return ""
+    verb = "has no beat here: it counts" if len(absent) == 1 else "have no beat here: each counts"
+    return f"{', '.join(absent)} {verb} as 0 in every macro-F1 over it, and is left out of the mean over patients"
 
 
 def record_table(e: Evaluation, unit: str) -> str:

@@ -6,6 +6,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from heartzoo.cards.tables import absent_classes
 from heartzoo.data.splits import TRACKS
 from heartzoo.metrics_file import ClassFigures, EndToEndResult, Evaluation
 
@@ -26,7 +27,7 @@ def report_table(model: str, evaluation: Evaluation) -> Group:
     if evaluation.track in ("random", "synthetic"):  # so that nobody takes it for an inter-patient result
         lines.append(Text(TRACKS[evaluation.track], style="yellow"))
     tables: list[RenderableType] = [_class_table(evaluation), _summary_table(evaluation)]
-    if absent := _absent_classes(evaluation):
+    if absent := absent_classes(evaluation):
         tables.append(Text(absent))
     return Group(*lines, *tables, _matrix_table(evaluation))
 
@@ -55,15 +56,6 @@ def _class_table(evaluation: Evaluation) -> Table:
 def _shares(figures: ClassFigures) -> list[str]:
     """Se, +P and F1 in percent; none of a class without a true beat, where 0.0 would read as a failure."""
     return [percent(value) if figures.support else "-" for value in (figures.se, figures.ppv, figures.f1)]
-
-
-def _absent_classes(evaluation: Evaluation) -> str:
-    """What macro-F1 makes of classes that have no true beat; nothing where each has one."""
-    absent = [name for name, figures in evaluation.per_class.items() if not figures.support]
-    if not absent:
-        return ""
-    verb = "has no beat here: it counts" if len(absent) == 1 else "have no beat here: each counts"
-    return f"{', '.join(absent)} {verb} as 0 in every macro-F1 over it, and is left out of the mean over patients"
 
 
 def _summary_table(evaluation: Evaluation) -> Table:
