@@ -53,6 +53,25 @@ def test_compiles_for_the_peaks_of_another_detector(folder, tmp_path):
     assert done.returncode == 0 and "passed" in done.stdout, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("library", [[], ["-DHEARTZOO_DETECTS=0"]])
+def test_what_knows_another_state_than_the_library_does_not_link(folder, tmp_path, library):
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is not installed")
+    source = folder("arr-5-rr-sm", 360)
+    program = tmp_path / "main.c"
+    program.write_text(
+        '#include "heartzoo.h"\nstatic heartzoo_state s;\nint main(void) { heartzoo_start(&s); return 0; }\n'
+    )
+    compile_all(source, tmp_path, "gcc", "-std=c99", *library)
+    links = []
+    for caller in ([], ["-DHEARTZOO_DETECTS=0"]):
+        command = ["gcc", "-I", str(source), *caller, str(program), *map(str, tmp_path.glob("*.o")), "-lm"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        links.append(done.returncode == 0)
+        assert links[-1] or "heartzoo_start" in done.stderr, done.stderr
+    assert links == [not library, bool(library)]
+
+
 @pytest.mark.parametrize(("model", "hz"), MODELS)
 @pytest.mark.parametrize("core", CORES)
 def test_compiles_for_microcontrollers_without_static_data(folder, core, model, hz):

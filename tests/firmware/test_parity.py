@@ -145,7 +145,7 @@ def test_after_a_night_without_a_lead_one_sample_costs_no_more(build):
     late, _, _ = built.run(np.concatenate([np.full(250_000, np.nan), record.signal]), np.zeros(0))
     built.library.heartzoo_push.argtypes = [ctypes.c_void_p, ctypes.c_float]
     state = (ctypes.c_uint64 * 2048)()
-    built.library.heartzoo_start(state)
+    built.library.heartzoo_run_start(state)
     for _ in range(1000):
         built.library.heartzoo_push(state, float("nan"))
     assert ctypes.cast(state, ctypes.POINTER(ctypes.c_uint32))[0] == 1000  # all are taken already
@@ -177,7 +177,7 @@ def test_a_peak_that_cannot_be_is_refused(build):
     library, state = build(RR_MODEL, 250, False).library, (ctypes.c_uint64 * 2048)()
     library.heartzoo_push.argtypes = [ctypes.c_void_p, ctypes.c_float]
     library.heartzoo_next.restype = ctypes.c_void_p
-    library.heartzoo_start(state)
+    library.heartzoo_run_start(state)
     for sample in generate("syn11", 20.0, 250).signal[:2000].tolist():
         library.heartzoo_push(state, sample)
     assert peaks_taken(library, state, [2000, 2**32 - 16, 10, 1900, 1900, 1800, 1990]) == [-1, -1, -1, 0, -1, -1, 0]
@@ -187,7 +187,7 @@ def test_the_last_peak_before_a_pause_is_labelled_without_another(build):
     library, state = build(RR_MODEL, 250, False).library, (ctypes.c_uint64 * 2048)()
     library.heartzoo_push.argtypes = [ctypes.c_void_p, ctypes.c_float]
     library.heartzoo_next.restype = ctypes.c_void_p
-    library.heartzoo_start(state)
+    library.heartzoo_run_start(state)
     given = []
     for number, sample in enumerate(generate("syn11", 20.0, 250).signal.tolist()):
         library.heartzoo_push(state, sample)

@@ -82,6 +82,11 @@ typedef struct {
   heartzoo_beat beat;
 } heartzoo_state;
 
+#if HEARTZOO_OF_BEATS && !HEARTZOO_DETECTS
+/* A state without the detector is smaller: what was compiled for the other kind finds no such name and does not link.
+   A binding that goes by symbols (ctypes, Rust without bindgen) calls it by the name it has here. */
+#define heartzoo_start heartzoo_start_with_given_peaks
+#endif
 void heartzoo_start(heartzoo_state *state);
 
 /* Take one sample of the recording, in mV; not after heartzoo_finish(). NaN, infinity or 1,000 V and more is taken as
