@@ -76,6 +76,14 @@ class Disturbance(Section):
     @property
     def kind(self) -> str:
         """What changes, for a row of a table or a curve."""
+        change = self._change
+        if change is None:
+            return "other lead"
+        return f"{change}, other lead" if self.other_lead else change
+
+    @property
+    def _change(self) -> str | None:
+        """What changes in the lead that is taken, None where nothing does."""
         if self.noise:
             return f"{NOISES[self.noise]} ({self.noise})"
         if self.gain is not None:
@@ -86,7 +94,7 @@ class Disturbance(Section):
             return "R peaks jittered"
         if self.rhythm:
             return "other rhythm"
-        return "fused beats" if self.fusion else "other lead"
+        return "fused beats" if self.fusion else None
 
     @property
     def level(self) -> str:

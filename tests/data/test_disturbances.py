@@ -126,3 +126,11 @@ def test_r_peaks_move_by_no_more_than_asked_and_stay_in_order(record: Record, ji
 def test_a_disturbance_is_one_change(given_: dict[str, object], words: str) -> None:
     with pytest.raises(UserError, match=words):
         Disturbance(**given_)
+
+
+@pytest.mark.parametrize("given_", [{"noise": "ma", "snr_db": 0.0}, {"gain": 2.0}, {"jitter_ms": 5.0}])
+def test_the_same_change_of_the_other_lead_has_another_heading(given_: dict[str, object]) -> None:
+    """Two columns of an experiment's table said the same."""
+    first, other = Disturbance(**given_), Disturbance(**given_, other_lead=True)
+    assert other.kind == f"{first.kind}, other lead" and other.level == first.level
+    assert Disturbance(other_lead=True).kind == "other lead"
