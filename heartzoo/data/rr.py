@@ -7,8 +7,8 @@ its ``post`` stands in; the last beat has no ``post``: its ``pre`` stands in; a 
 second's), ``H(all)`` every one so far. The mean of those remembers a slow night for hours: models that take
 ``pre_mean`` or ``post_mean`` are for recordings of half an hour, as they were trained and scored on. The usual interval
 u of ``pre_usual`` and ``post_usual`` forgets within a quarter of an hour, but follows no tachycardia at once. Every
-feature is limited to -1 ... 1. One that starts with log2 is the logarithm
-of a ratio: a beat twice as late as its reference gives 1, one twice as early -1.
+feature is limited to -1 ... 1. One that starts with log2 is the logarithm of a ratio: a beat twice as late as its
+reference gives 1, one twice as early -1.
 
 :class:`heartzoo.data.rr_tracker.RRTracker` computes the same from one interval at a time.
 """
