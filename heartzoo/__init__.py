@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from heartzoo._version import __version__
 
 if TYPE_CHECKING:
+    from heartzoo.classification.personal_map import PersonalMap
+    from heartzoo.classification.personalise import personalise
     from heartzoo.classification.recordings import classify
     from heartzoo.classification.stream import Stream
     from heartzoo.config.file import load_config
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from heartzoo.zoo.download import download
 
 _MODULES = {
+    "PersonalMap": "heartzoo.classification.personal_map",
     "RRTracker": "heartzoo.data.rr_tracker",
     "Stream": "heartzoo.classification.stream",
     "classify": "heartzoo.classification.recordings",
@@ -32,9 +35,11 @@ _MODULES = {
     "load_config": "heartzoo.config.file",
     "load_tflite": "heartzoo.zoo",
     "open_record": "heartzoo.data.records",
+    "personalise": "heartzoo.classification.personalise",
 }
 
 __all__ = [
+    "PersonalMap",
     "RRTracker",
     "Stream",
     "__version__",
@@ -46,6 +51,7 @@ __all__ = [
     "load_config",
     "load_tflite",
     "open_record",
+    "personalise",
 ]
 
 

@@ -58,6 +58,23 @@ class Logits:
     first: np.ndarray
 
 
+@dataclass(frozen=True)
+class LogitMap:
+    """What makes a model's logits one person's: ``logits @ matrix + offset``.
+
+    Attributes:
+        matrix: shape (classes, classes).
+        offset: shape (classes,).
+    """
+
+    matrix: np.ndarray
+    offset: np.ndarray
+
+    def __call__(self, logits: np.ndarray) -> np.ndarray:
+        """Map logits of shape (n, classes)."""
+        return np.asarray(np.asarray(logits, np.float64) @ self.matrix + self.offset)
+
+
 def centred(logits: np.ndarray, first: np.ndarray, usual: Sequence[float], strength: float) -> np.ndarray:
     """Move a recording's logits towards where they usually lie; without labels.
 
@@ -75,22 +92,18 @@ def centred(logits: np.ndarray, first: np.ndarray, usual: Sequence[float], stren
     return np.asarray(logits + strength * (np.asarray(usual) - np.median(logits[first], axis=0)))
 
 
-def fitted(logits: np.ndarray, labels: np.ndarray, first: np.ndarray, stiffness: float) -> np.ndarray:
-    """Map a recording's logits so that those of its first minutes fit their labels.
+def fit_map(logits: np.ndarray, labels: np.ndarray, stiffness: float) -> LogitMap:
+    """The map by which a person's logits fit their labels.
 
     Args:
-        logits: shape (n, classes).
-        labels: classes, shape (n,); those where ``first`` is False are not looked at.
-        first: boolean, shape (n,).
+        logits: of labelled beats, shape (n, classes).
+        labels: their classes, shape (n,).
         stiffness: as in :class:`Personalisation`.
-
-    Returns:
-        Shape (n, classes).
     """
     k = logits.shape[1]
-    known, target = logits[first], np.eye(k)[labels[first]]
+    target = np.eye(k)[labels]
     still = np.concatenate([np.eye(k), np.zeros((1, k))])  # the matrix, and below it the offset
-    homogeneous = np.concatenate([known, np.ones((len(known), 1))], axis=1)
+    homogeneous = np.concatenate([logits, np.ones((len(logits), 1))], axis=1)
 
     def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
         change = flat.reshape(still.shape) - still
@@ -100,7 +113,7 @@ def fitted(logits: np.ndarray, labels: np.ndarray, first: np.ndarray, stiffness:
         return float(entropy + stiffness * (change**2).sum()), gradient.ravel()
 
     found = minimize(loss, still.ravel(), jac=True, method="L-BFGS-B").x.reshape(still.shape)
-    return np.asarray(logits @ found[:k] + found[k])
+    return LogitMap(found[:k], found[k])
 
 
 def adapt(logits: Logits, how: Personalisation, labelled: bool) -> np.ndarray:
@@ -110,7 +123,7 @@ def adapt(logits: Logits, how: Personalisation, labelled: bool) -> np.ndarray:
         mine = logits.records == record
         values, first = logits.values[mine].astype(np.float64), logits.first[mine]
         if labelled:
-            adapted[mine] = fitted(values, logits.labels[mine], first, how.stiffness)
+            adapted[mine] = fit_map(values[first], logits.labels[mine][first], how.stiffness)(values)
         else:
             adapted[mine] = centred(values, first, how.usual, how.strength)
     return adapted

@@ -208,6 +208,13 @@ MISTAKES = {
         "classify {night.1.csv} {night_1.csv} --fs 250 --model tiny --zoo {zoo}", "two recordings are named night_1;",
     ),
     "twice": ("classify {signal.csv} {signal.csv} --fs 250 --model tiny --zoo {zoo}", "two recordings are named"),
+    "no personal map": ("classify {signal.csv} --fs 250 --personal {absent}", "no personal map .*absent; make one"),
+    "personal map that is none": ("classify {signal.csv} --fs 250 --personal {words.csv}", "words.csv is damaged"),
+    "nobody's labels": (
+        "personalise {signal.csv} --fs 250 --out me.json --model tiny --zoo {zoo}", "no annotations .*signal.atr",
+    ),
+    "no minutes": ("personalise {signal.csv} --minutes 0 --out me.json", "minutes above 0, 1440 at most, found 0"),
+    "nothing to learn from": ("personalise {absent} --out me.json --model tiny --zoo {zoo}", "neither a WFDB header"),
     "unknown database": ("data info mitbd", "unknown database 'mitbd'; did you mean 'mitdb'"),
     "unknown record": ("data prepare synthetic --record syn99", "synthetic has no record 'syn99'"),
     "split of another database": ("data prepare mitdb --split svdb-train", "split svdb-train belongs to svdb"),
@@ -619,6 +626,29 @@ def test_classify_goes_on_after_a_recording_that_it_cannot_read(cli, cache, file
         assert re.search(f"^{line}", errors, re.MULTILINE), errors
     written = sorted(path.name for path in (tmp_path / "here" / "out").iterdir())
     assert written == [f"late.{end}" for end in ("csv", "html", "hz", "json")]
+
+
+def test_a_model_is_adapted_to_a_person_and_used_for_him(cli, cache, tiny_zoo, tmp_path):
+    record, zoo = cache / "synthetic" / "1" / "syn24", ("--zoo", PUBLISHED)
+    code, told, errors = cli("personalise", record, "--out", "me.json", "--minutes", 2, "--model", "beat-3-rr-sm", *zoo)
+    assert code == 0, errors
+    assert re.search(r"^syn24, the first 2 min: \d+ labelled beats \(NSR \d+", told)
+    assert re.search(
+        r"^beat-3-rr-sm@[\d.]+ agrees with \d+ of these labels, adapted with \d+; what", told, re.MULTILINE
+    )
+    code, told, errors = cli("classify", record, "--personal", "me.json", *zoo)
+    assert code == 0 and "beats (annotated; NSR " in told, errors
+    folder = tmp_path / "here" / "classified"
+    summary = json.loads((folder / "syn24.json").read_text())
+    assert summary["personalised_by"] == "syn24" and summary["model"].startswith("beat-3-rr-sm@")
+    assert "adapted to the person by labelled beats of syn24" in (folder / "syn24.html").read_text()
+    # the labels that classify writes, put right by hand, teach as well as a record's own
+    code, told, errors = cli("personalise", record, "--annotations", folder / "syn24.hz", "--out", "mine.json", *zoo)
+    assert code == 0 and "wrote mine.json; next: heartzoo classify RECORD --personal mine.json" in told, errors
+    code, told, errors = cli("classify", record, "--personal", "me.json", "--model", "tiny", "--zoo", tiny_zoo)
+    assert code == 2 and re.search("expected beat-3-rr-sm@.*, which this .* was made of, found tiny@1.0.0", errors)
+    code, told, errors = cli("personalise", record, "--out", "me.json", "--model", "tiny", "--zoo", tiny_zoo)
+    assert code == 2 and "tiny@1.0.0 says nothing about how to adapt it; take one of the rr models" in errors
 
 
 def test_classify_warns_of_another_lead(cli, files, tiny_zoo):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heartzoo.confidence import probabilities
-from heartzoo.personalisation import Logits, Personalisation, adapt, centred, choose, figure_after, fitted
+from heartzoo.personalisation import Logits, Personalisation, adapt, centred, choose, figure_after, fit_map
 
 CLASSES = ("NSR", "PAC", "PVC")
 
@@ -63,9 +63,9 @@ def test_only_the_first_minutes_of_the_own_record_count(seed: int, labelled: boo
 def test_no_known_beats_and_stiffness_leave_logits_alone() -> None:
     values, labels, none = np.random.default_rng(0).normal(size=(5, 3)), np.arange(5) % 3, np.zeros(5, bool)
     assert np.array_equal(centred(values, none, (9.0, 0.0, 0.0), 1.0), values)
-    np.testing.assert_allclose(fitted(values, labels, none, 1.0), values)
-    np.testing.assert_allclose(fitted(values, labels, ~none, 1e9), values, atol=1e-6)
-    softer = [np.abs(fitted(values, labels, ~none, stiffness) - values).max() for stiffness in (100.0, 10.0, 1.0)]
+    np.testing.assert_allclose(fit_map(values[none], labels[none], 1.0)(values), values)
+    np.testing.assert_allclose(fit_map(values, labels, 1e9)(values), values, atol=1e-6)
+    softer = [np.abs(fit_map(values, labels, stiffness)(values) - values).max() for stiffness in (100.0, 10.0, 1.0)]
     assert softer == sorted(softer) and softer[0] > 0
 
 
@@ -78,9 +78,9 @@ def test_a_choice_looks_at_the_beats_after_the_first_minutes_alone() -> None:
 
 def test_the_labelled_map_is_where_nothing_more_is_gained() -> None:
     rng = np.random.default_rng(3)
-    values, labels, first = rng.normal(size=(60, 3)), rng.integers(0, 3, 60), np.ones(60, bool)
+    values, labels = rng.normal(size=(60, 3)), rng.integers(0, 3, 60)
     homogeneous = np.concatenate([values, np.ones((60, 1))], axis=1)
-    mapped = fitted(values, labels, first, 5.0)
+    mapped = fit_map(values, labels, 5.0)(values)
     change = np.linalg.lstsq(homogeneous, mapped - values)[0]
     slope = homogeneous.T @ (probabilities(mapped) - np.eye(3)[labels]) + 2 * 5.0 * change
     assert np.abs(change).max() > 0.1 and np.abs(slope).max() < 0.01

@@ -40,7 +40,8 @@ def write(classification: Classification, folder: Path) -> list[Path]:
     write_bytes(paths[0], annotation_file(classification))
     write_bytes(paths[1], table(classification).encode())
     write_bytes(paths[2], report(classification).encode())
-    facts = {key: getattr(classification, key) for key in ("name", "lead", "model", "fs", "missing", "annotated")}
+    told = ("name", "lead", "model", "personalised_by", "fs", "missing", "annotated")
+    facts = {key: getattr(classification, key) for key in told}
     write_json(paths[3], {**facts, **classification.summary})
     return paths
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from heartzoo.classification.gallery import Gallery
+from heartzoo.classification.personal_map import PersonalMap
 from heartzoo.classification.stream import DEFAULT_MODEL, Beat, Stream, numbers
 from heartzoo.classification.summary import ectopic_classes, summarise
 from heartzoo.data.databases import get_database
@@ -35,6 +36,7 @@ class Classification:
         quality: its stretches of poor signal.
         missing: how many samples were missing.
         annotated: whether the R peaks are the recording's annotations.
+        personalised_by: the recording that the model was adapted to its person by; None for nobody's.
         gallery: mean beats and strips, for the report.
     """
 
@@ -48,6 +50,7 @@ class Classification:
     quality: list[Stretch]
     missing: int
     annotated: bool
+    personalised_by: str | None
     gallery: Gallery = field(repr=False)
 
     @property
@@ -57,7 +60,11 @@ class Classification:
 
 
 def classify(
-    signal: np.ndarray, fs: float, model: str | PublishedModel = DEFAULT_MODEL, r_peaks: np.ndarray | None = None
+    signal: np.ndarray,
+    fs: float,
+    model: str | PublishedModel = DEFAULT_MODEL,
+    r_peaks: np.ndarray | None = None,
+    personal: PersonalMap | None = None,
 ) -> Classification:
     """Label every beat of a signal.
 
@@ -66,6 +73,7 @@ def classify(
         fs: its sampling rate in Hz, 100 to 1,000.
         model: ``NAME`` or ``NAME@VERSION`` of the zoo, or what :func:`heartzoo.load_tflite` gave.
         r_peaks: R peaks that are known already, in samples, ascending, shape (n,); by default they are found.
+        personal: what adapts the model to the person, from :func:`heartzoo.personalise`; by default nothing.
 
     Returns:
         The beats, the stretches of poor signal, and a summary.
@@ -79,15 +87,19 @@ def classify(
         >>> hz.classify(record.signal, record.fs).summary["beats"]
         321
     """
-    stream = Stream(model, fs, r_peaks)
+    stream = Stream(model, fs, r_peaks, personal)
     step = round(60 * fs)
     x = numbers(signal)
     pieces = (x[start : start + step] for start in range(0, len(x), step))
-    return _classified(stream, pieces, "signal", "", fs, len(x), r_peaks is not None)
+    return _classified(stream, pieces, "signal", "", fs, len(x), r_peaks is not None, personal)
 
 
 def classify_recording(
-    recording: Recording, model: PublishedModel, annotated: bool = True, progress: bool = True
+    recording: Recording,
+    model: PublishedModel,
+    annotated: bool = True,
+    progress: bool = True,
+    personal: PersonalMap | None = None,
 ) -> Classification:
     """Label every beat of a recording, in memory that its length does not change.
 
@@ -96,22 +108,29 @@ def classify_recording(
         model: the model.
         annotated: take the recording's annotated beats for R peaks, if it has any.
         progress: show a progress bar.
+        personal: what adapts the model to the person; by default nothing.
 
     Raises:
         UserError: as :class:`heartzoo.Stream`, or the recording is damaged.
     """
     peaks = recording.beats if annotated else None
-    stream = Stream(model, recording.fs, peaks)
+    stream = Stream(model, recording.fs, peaks, personal)
     pieces: Iterable[np.ndarray] = recording.pieces()
     if progress:
         pieces = track(pieces, recording.number_of_pieces, f"classify {recording.name}, 5 min each")
-    return _classified(
-        stream, pieces, recording.name, recording.lead, recording.fs, recording.samples, peaks is not None
-    )
+    name, lead, given = recording.name, recording.lead, peaks is not None
+    return _classified(stream, pieces, name, lead, recording.fs, recording.samples, given, personal)
 
 
 def _classified(
-    stream: Stream, pieces: Iterable[np.ndarray], name: str, lead: str, fs: float, samples: int, annotated: bool
+    stream: Stream,
+    pieces: Iterable[np.ndarray],
+    name: str,
+    lead: str,
+    fs: float,
+    samples: int,
+    annotated: bool,
+    personal: PersonalMap | None,
 ) -> Classification:
     entry = stream.model.entry
     task = get_task(stream.model.config.task)
@@ -134,6 +153,7 @@ def _classified(
         quality=stream.quality,
         missing=stream.missing,
         annotated=annotated,
+        personalised_by=personal.recording if personal else None,
         gallery=gallery,
     )
 

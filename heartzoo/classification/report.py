@@ -57,6 +57,8 @@ def _facts(c: Classification) -> list[tuple[str, str]]:
         ("beats", f"{s['beats']:,}: " + ", ".join(f"{name} {count:,}" for name, count in s["classes"].items())),
         ("better not relied on", f"{s['abstained']:,} beats below the model's confidence threshold"),
     ]
+    if c.personalised_by:
+        rows.insert(1, ("model", f"adapted to the person by labelled beats of {c.personalised_by}"))
     if s["beats"]:
         rows.append(("ectopic burden", f"{s['ectopic_burden']:.2%}"))
     for name, found in s["ectopic"].items():

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from heartzoo.classification.intake import Intake
+from heartzoo.classification.personal_map import PersonalMap
 from heartzoo.config.export import HIGHEST_HZ, LOWEST_HZ
 from heartzoo.data.beats import Examples
-from heartzoo.data.front_end import FrontEnd
-from heartzoo.data.quality import OFFSET_MV, Gaps, Quality, Stretch
+from heartzoo.data.quality import Stretch
 from heartzoo.errors import UserError
 from heartzoo.prevalence import RunningPrevalence
 from heartzoo.zoo import PublishedModel, load_tflite
@@ -49,6 +50,7 @@ class Stream:
         fs: sampling rate of the signal in Hz, 100 to 1,000.
         r_peaks: R peaks that are known already, in samples of the signal, ascending, shape (n,); by default they are
             found, see :mod:`heartzoo.data.detection`.
+        personal: what adapts the model to the person, from :func:`heartzoo.personalise`; by default nothing.
 
     Attributes:
         model: the model.
@@ -57,7 +59,7 @@ class Stream:
 
     Raises:
         UserError: no such model, or one that labels frames by rhythm; a sampling rate out of range; R peaks that do not
-            ascend.
+            ascend; a personal map of another model.
 
     Example:
         >>> stream = Stream("arr-5-rr-sm", fs=250.0)
@@ -67,31 +69,34 @@ class Stream:
         >>> rest = stream.finish()
     """
 
-    def __init__(self, model: str | PublishedModel, fs: float, r_peaks: np.ndarray | None = None) -> None:
+    def __init__(
+        self,
+        model: str | PublishedModel,
+        fs: float,
+        r_peaks: np.ndarray | None = None,
+        personal: PersonalMap | None = None,
+    ) -> None:
         self.model = load_tflite(model) if isinstance(model, str) else model
-        contract = self.model.config.input
-        if contract.cut == "rhythm":
-            raise UserError(f"{self.model.entry.name} labels frames by rhythm, not beats", f"take {DEFAULT_MODEL}")
+        require_beats(self.model)
         require_fs(fs)
         self._fs = float(fs)
-        self._gaps, self._quality = Gaps(), Quality(fs)
-        self._level: float | None = None
-        self._front_end = FrontEnd(contract, self._fs, r_peaks)
+        self._intake = Intake(self.model.config.input, self._fs, r_peaks)
         self._prevalence = RunningPrevalence(self.model.config)
+        self._personal = personal.of(self.model) if personal else None
         confidence = self.model.entry.configuration.get("confidence", {})
         self._threshold = confidence.get("threshold") or 0.0
         self._finished = False
-        self.longest_delay_s = self._front_end.longest_delay_s
+        self.longest_delay_s = self._intake.longest_delay_s
 
     @property
     def quality(self) -> list[Stretch]:
         """The stretches of poor signal so far."""
-        return list(self._quality.stretches)
+        return self._intake.quality
 
     @property
     def missing(self) -> int:
         """How many samples so far were NaN or infinite; each was taken as the one before it."""
-        return self._gaps.missing
+        return self._intake.missing
 
     def push(self, signal: np.ndarray) -> list[Beat]:
         """Take the next samples.
@@ -109,30 +114,19 @@ class Stream:
             raise UserError("this stream has ended with finish()", "begin another heartzoo.Stream")
         x = numbers(signal)
         step = round(BLOCK_S * self._fs)
-        return [beat for start in range(0, len(x), step) for beat in self._push(x[start : start + step])]
-
-    def _push(self, x: np.ndarray) -> list[Beat]:
-        self._quality.push(x)
-        return self._labelled(self._front_end.push(self._less_level(self._gaps.push(x))))
-
-    def _less_level(self, x: np.ndarray) -> np.ndarray:
-        """Less the signal's first value, where that is an electrode's offset."""
-        if self._level is None and len(x):
-            self._level = float(x[0]) if abs(x[0]) > OFFSET_MV else 0.0
-        return x - (self._level or 0.0)
+        pieces = (x[start : start + step] for start in range(0, len(x), step))
+        return [beat for piece in pieces for beat in self._labelled(self._intake.push(piece))]
 
     def finish(self) -> list[Beat]:
         """The beats that are left when the signal ends. Nothing may be pushed after that."""
         self._finished = True
-        self._quality.finish()
-        first = self._labelled(self._front_end.push(self._gaps.finish()))
-        return first + self._labelled(self._front_end.finish())
+        return [beat for examples in self._intake.finish() for beat in self._labelled(examples)]
 
     def _labelled(self, examples: Examples) -> list[Beat]:
         if not len(examples.samples):
             return []
         rr = examples.rr if self.model.config.input.beat_features else None
-        probabilities = self.model.probabilities(examples.frames, rr, self._prevalence)
+        probabilities = self.model.probabilities(examples.frames, rr, self._prevalence, self._personal)
         return [
             Beat(sample, sample / self._fs, self.model.classes[called], confidence, confidence < self._threshold)
             for sample, called, confidence in zip(
@@ -142,6 +136,16 @@ class Stream:
                 strict=True,
             )
         ]
+
+
+def require_beats(model: PublishedModel) -> None:
+    """Refuse a model that labels frames by rhythm.
+
+    Raises:
+        UserError: it does.
+    """
+    if model.config.input.cut == "rhythm":
+        raise UserError(f"{model.entry.name} labels frames by rhythm, not beats", f"take {DEFAULT_MODEL}")
 
 
 def require_fs(fs: float) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from heartzoo._version import __version__
-from heartzoo.cli import classify, compare, data, evaluate, firmware, runs, zoo, zoo_keeping
+from heartzoo.cli import classify, compare, data, evaluate, firmware, personalise, runs, zoo, zoo_keeping
 from heartzoo.errors import UserError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ runs.add_commands(app)
 evaluate.add_commands(app)
 compare.add_commands(app)
 classify.add_commands(app)
+personalise.add_commands(app)
 zoo.add_commands(app)
 firmware.add_commands(app)
 zoo_keeping.add_commands(app)

@@ -13,6 +13,7 @@ import typer
 from heartzoo.errors import UserError
 
 if TYPE_CHECKING:
+    from heartzoo.classification.personal_map import PersonalMap
     from heartzoo.classification.recordings import Classification
     from heartzoo.classification.stream import Beat, Stream
     from heartzoo.data.recordings import Recording
@@ -41,27 +42,34 @@ def classify(
     live: Annotated[
         bool, typer.Option("--live", help="read numbers from standard input, one a line, and print beats as decided")
     ] = False,
+    personal: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="from heartzoo personalise; --model is by default its model")
+    ] = None,
     zoo: Annotated[Path | None, typer.Option(help="the zoo's folder; default the zoo in use")] = None,
 ) -> None:
     """Label every beat of recordings: WFDB annotations, CSV, a summary and a report. Not a medical device."""
     from heartzoo.classification.files import paths_of
+    from heartzoo.classification.personal_map import PersonalMap
     from heartzoo.classification.stream import DEFAULT_MODEL
     from heartzoo.contract import NOTICE
     from heartzoo.zoo import load_tflite
 
     if live == bool(records):
         raise UserError("expected recordings, or --live alone", "name a WFDB record, an EDF, BDF, CSV or NumPy file")
-    chosen = load_tflite(model or DEFAULT_MODEL, zoo=zoo)
+    adapted = PersonalMap.read(personal) if personal else None
+    chosen = load_tflite(model or (adapted.model if adapted else DEFAULT_MODEL), zoo=zoo)
+    if adapted:
+        adapted.of(chosen)  # refused before anything is read
     if live:
         if detect or lead or out is not None:
             raise UserError("--live reads one signal and prints its beats", "leave out --detect, --lead and --out")
-        return _live(chosen, fs, unit or "mV")
+        return _live(chosen, fs, unit or "mV", adapted)
     out = out or Path("classified")
     paths, failed = records or [], 0
     opened: list[tuple[Path, Recording]] = []
     for path in paths:
         try:
-            opened.append((path, _open(path, chosen, lead, fs, unit, detect)))
+            opened.append((path, open_for(path, chosen, lead, fs, unit, detect)))
         except UserError as error:
             failed += _tell(error, path, paths)
     names = [recording.name for _, recording in opened]
@@ -71,7 +79,7 @@ def classify(
     _keep_recordings(paths, names, out)
     for path, recording in opened:
         try:
-            _classify(recording, chosen, detect, out)
+            _classify(recording, chosen, detect, out, adapted)
         except UserError as error:
             failed += _tell(error, path, paths)
     if failed:
@@ -97,7 +105,7 @@ def _keep_recordings(records: list[Path], names: list[str], out: Path) -> None:
         raise UserError(f"the labels would be written over the recording {lost}", "name another folder with --out")
 
 
-def _open(
+def open_for(
     path: Path, model: PublishedModel, lead: str | None, fs: float | None, unit: str | None, detect: bool
 ) -> Recording:
     """Open a recording, and say so if the model knows its lead from no training."""
@@ -116,11 +124,13 @@ def _open(
     return recording
 
 
-def _classify(recording: Recording, model: PublishedModel, detect: bool, out: Path) -> None:
+def _classify(
+    recording: Recording, model: PublishedModel, detect: bool, out: Path, personal: PersonalMap | None
+) -> None:
     from heartzoo.classification.files import write
     from heartzoo.classification.recordings import classify_recording
 
-    found = classify_recording(recording, model, annotated=not detect)
+    found = classify_recording(recording, model, annotated=not detect, personal=personal)
     paths = write(found, out)
     print(_line(found))
     print(f"wrote {', '.join(map(str, paths))}")
@@ -141,7 +151,7 @@ def _line(found: Classification) -> str:
     return line + (f" of {seconds:.0f}: check lead and unit" if poor > MOSTLY * seconds else "")
 
 
-def _live(model: PublishedModel, fs: float | None, unit: str) -> None:
+def _live(model: PublishedModel, fs: float | None, unit: str, personal: PersonalMap | None) -> None:
     """Print a line for each beat as soon as it is decided."""
     import csv
 
@@ -151,7 +161,7 @@ def _live(model: PublishedModel, fs: float | None, unit: str) -> None:
 
     if fs is None:
         raise UserError("standard input does not tell its sampling rate", "give it in Hz with --fs")
-    scale, stream = millivolts_per(unit), Stream(model, fs)
+    scale, stream = millivolts_per(unit), Stream(model, fs, personal=personal)
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(COLUMNS[:-1])
     sys.stdout.flush()

@@ -277,14 +277,11 @@ def _adapted(
 
 
 def _how_to_adapt(label: str, entry: Entry | None) -> Personalisation:
-    from heartzoo.personalisation import Personalisation
-
-    stated = entry and entry.configuration.get("personalisation")
-    if not stated:
+    if entry is None:
         raise UserError(
             f"{label} says nothing about how to adapt it", "export it with --set export.personalisation=true"
         )
-    return Personalisation(**stated)
+    return entry.personalisation
 
 
 def _disturbed(

@@ -76,7 +76,7 @@ int give_labels(heartzoo_state *state, heartzoo_on_label on_label, void *context
       failed = -1;
       continue;
     }}
-    const heartzoo_label label = {{beat->sample, heartzoo_decide(&state->prevalence, logits)}};
+    const heartzoo_label label = {{beat->sample, heartzoo_decide(&state->prevalence, state->personal, logits)}};
     on_label(&label, context);
   }}
   return failed;

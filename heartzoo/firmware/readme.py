@@ -48,8 +48,8 @@ for (;;) {{  /* as the samples come, any number at a time; in a task, not in the
 ```
 
 Without TFLite Micro, leave `heartzoo_classifier.cc` out: `heartzoo_push()` and `heartzoo_next()` of `heartzoo.h` give
-the network's quantized inputs, `heartzoo_decide(&state.prevalence, outputs)` makes a class and a confidence of its
-outputs, once for each {unit}.
+the network's quantized inputs, `heartzoo_decide(&state.prevalence, state.personal, outputs)` makes a class and a
+confidence of its outputs, once for each {unit}.
 
 - `sure` is 0 where the confidence is below the model's threshold ({threshold}): who can abstain does so.
 - A sample is 1 mV for 1.0f; NaN, where one is missing, is taken as the sample before it. Give NaN while a lead is off

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from heartzoo.data.beats import Examples
     from heartzoo.data.records import Record
     from heartzoo.metrics_file import Metrics
+    from heartzoo.personalisation import LogitMap, Personalisation
     from heartzoo.prevalence import RunningPrevalence
     from heartzoo.runtime import TfliteModel
 
@@ -94,6 +95,23 @@ class Entry:
         from heartzoo import metrics_file
 
         return metrics_file.read(self.path("metrics.json"))
+
+    @property
+    def personalisation(self) -> Personalisation:
+        """How its logits are adapted to a patient.
+
+        Raises:
+            UserError: it was exported without that.
+        """
+        from heartzoo.personalisation import Personalisation
+
+        stated = self.configuration.get("personalisation")
+        if not stated:
+            raise UserError(
+                f"{self.name}@{self.version} says nothing about how to adapt it",
+                "take one of the rr models, or export yours with --set export.personalisation=true",
+            )
+        return Personalisation(**stated)
 
 
 def list_models(pattern: str = "*", zoo: Path | str | None = None) -> list[str]:
@@ -264,16 +282,41 @@ class PublishedModel:
 
         return self.tflite.predict(normalise(frames, self.config.input), rr)
 
-    def probabilities(
+    def logits(
         self, frames: np.ndarray, rr: np.ndarray | None = None, prevalence: RunningPrevalence | None = None
     ) -> np.ndarray:
-        """Probability of each class, ``softmax(logits / temperature)``, with the configuration's temperature.
+        """The logits by which beats are called: those of :meth:`predict`, after the configuration's ``prevalence``.
 
         Args:
             frames: as in :meth:`predict`; where the configuration names a ``prevalence``, the beats of one recording in
                 order of time.
             rr: likewise.
             prevalence: what has followed the recording's beats before these; default nothing, as at its start.
+
+        Returns:
+            Shape (n, classes).
+
+        Raises:
+            UserError: as :meth:`predict`.
+        """
+        from heartzoo.prevalence import RunningPrevalence
+
+        return (prevalence or RunningPrevalence(self.config)).shifted(self.predict(frames, rr))
+
+    def probabilities(
+        self,
+        frames: np.ndarray,
+        rr: np.ndarray | None = None,
+        prevalence: RunningPrevalence | None = None,
+        personal: LogitMap | None = None,
+    ) -> np.ndarray:
+        """Probability of each class, ``softmax(logits / temperature)``, with the configuration's temperature.
+
+        Args:
+            frames: as in :meth:`logits`.
+            rr: likewise.
+            prevalence: likewise.
+            personal: what makes the logits one person's; default nothing.
 
         Returns:
             float64, shape (n, classes). The largest is the confidence; below the threshold under ``confidence`` of the
@@ -283,11 +326,10 @@ class PublishedModel:
             UserError: as :meth:`predict`.
         """
         from heartzoo.confidence import probabilities
-        from heartzoo.prevalence import RunningPrevalence
 
         confidence = self.entry.configuration.get("confidence", {"temperature": 1.0})  # older versions have none
-        prevalence = prevalence or RunningPrevalence(self.config)
-        return probabilities(prevalence.shifted(self.predict(frames, rr)), confidence["temperature"])
+        logits = self.logits(frames, rr, prevalence)
+        return probabilities(personal(logits) if personal else logits, confidence["temperature"])
 
     def label_beats(self, record: Record) -> list[str]:
         """Class of every annotated beat of a record, cut and normalised as the model's contract says.

@@ -26,6 +26,7 @@ from heartzoo.data.synthetic import generate
 from heartzoo.data.template import TEMPLATE_FEATURES
 from heartzoo.firmware.golden import Golden, expected
 from heartzoo.firmware.settings import section, taps
+from heartzoo.personalisation import LogitMap
 from heartzoo.prevalence import RunningPrevalence
 from heartzoo.zoo import load_tflite
 
@@ -222,14 +223,24 @@ def deciding(build, compile_sources, request, tmp_path_factory):
     return library, settings, config
 
 
-@given(st.lists(st.lists(st.integers(-128, 127), min_size=5, max_size=5), min_size=1, max_size=60))
-def test_decisions_are_those_of_python(deciding, beats):
+FACTORS = st.floats(-2, 2, width=32)
+
+
+@given(
+    st.lists(st.lists(st.integers(-128, 127), min_size=5, max_size=5), min_size=1, max_size=60),
+    st.none() | st.lists(FACTORS, min_size=30, max_size=30),
+)
+def test_decisions_are_those_of_python(deciding, beats, factors):
     library, wanted, config = deciding
     prevalence = (ctypes.c_float * 5)()
     library.heartzoo_prevalence_start(prevalence)
-    found = [library.heartzoo_decide(prevalence, (ctypes.c_int8 * 5)(*logits)) for logits in beats]
+    personal = factors and (ctypes.c_float * 30)(*factors)
+    found = [library.heartzoo_decide(prevalence, personal, (ctypes.c_int8 * 5)(*logits)) for logits in beats]
     logits = (np.array(beats) - wanted.facts.logits.zero_point) * wanted.facts.logits.scale
-    likely = probabilities(RunningPrevalence(config).shifted(logits), wanted.temperature)
+    shifted = RunningPrevalence(config).shifted(logits)
+    if factors:
+        shifted = LogitMap(np.reshape(factors[:25], (5, 5)), np.array(factors[25:]))(shifted)
+    likely = probabilities(shifted, wanted.temperature)
     for decision, chances in zip(found, likely, strict=True):
         assert chances[decision.label] == pytest.approx(chances.max(), abs=1e-5)
         assert decision.confidence == pytest.approx(chances.max(), abs=1e-5)
@@ -242,7 +253,7 @@ def test_of_equal_classes_the_first_is_called(deciding):
     library, _, _ = deciding
     prevalence = (ctypes.c_float * 5)()
     library.heartzoo_prevalence_start(prevalence)
-    assert library.heartzoo_decide(prevalence, (ctypes.c_int8 * 5)(100, -100, -100, -100, 100)).label == 0
+    assert library.heartzoo_decide(prevalence, None, (ctypes.c_int8 * 5)(100, -100, -100, -100, 100)).label == 0
 
 
 @pytest.mark.data

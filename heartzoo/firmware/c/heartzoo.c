@@ -19,6 +19,7 @@ void heartzoo_start(heartzoo_state *state) {
   heartzoo_template_start(&state->running);
 #endif
   heartzoo_prevalence_start(&state->prevalence);
+  state->personal = NULL;
 }
 
 /* A sample at the model's rate. */

@@ -5,12 +5,14 @@
  *   for each sample in mV {
  *     heartzoo_push(&state, sample);
  *     while ((beat = heartzoo_next(&state))) {
- *       run the network on beat->signal (and beat->rr), then heartzoo_decide(&state.prevalence, its outputs)
+ *       run the network on beat->signal (and beat->rr);
+ *       heartzoo_decide(&state.prevalence, state.personal, its outputs)
  *     }
  *   }
  *   heartzoo_finish(&state);   only where a recording ends; then heartzoo_next() until it gives NULL
  *
- * No allocation, no global state: one heartzoo_state for each lead, used by one caller at a time. No pointer may be NULL.
+ * No allocation, no global state: one heartzoo_state for each lead, used by one caller at a time. No pointer but
+ * `personal` may be NULL.
  * Nearly all samples cost little, a beat costs much: push and ask in a task, not in the interrupt that samples.
  * Positions are right up to sample 2^31 at the model's rate and 2^32 of the recording: finish and start anew before.
  * What differs from model to model is in heartzoo_config.h.
@@ -79,6 +81,7 @@ typedef struct {
   heartzoo_template running;
 #endif
   heartzoo_prevalence prevalence;
+  const heartzoo_personal *personal; /* of who wears it, to be set after heartzoo_start(), which sets it to NULL */
   heartzoo_beat beat;
 } heartzoo_state;
 

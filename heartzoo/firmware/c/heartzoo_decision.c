@@ -36,6 +36,15 @@ static void follow(heartzoo_prevalence *prevalence, float logits[HEARTZOO_CLASSE
 }
 #endif
 
+static void adapt(const heartzoo_personal *personal, float logits[HEARTZOO_CLASSES]) {
+  float found[HEARTZOO_CLASSES];
+  memcpy(found, personal->offset, sizeof found);
+  for (int i = 0; i < HEARTZOO_CLASSES; i++) {
+    for (int j = 0; j < HEARTZOO_CLASSES; j++) found[j] += logits[i] * personal->matrix[i][j];
+  }
+  memcpy(logits, found, sizeof found);
+}
+
 void heartzoo_prevalence_start(heartzoo_prevalence *prevalence) {
 #if HEARTZOO_FOLLOWS
   memcpy(prevalence->of, heartzoo_usual, sizeof prevalence->of);
@@ -44,7 +53,8 @@ void heartzoo_prevalence_start(heartzoo_prevalence *prevalence) {
 #endif
 }
 
-heartzoo_decision heartzoo_decide(heartzoo_prevalence *prevalence, const heartzoo_value values[HEARTZOO_CLASSES]) {
+heartzoo_decision heartzoo_decide(heartzoo_prevalence *prevalence, const heartzoo_personal *personal,
+                                  const heartzoo_value values[HEARTZOO_CLASSES]) {
   heartzoo_decision decision;
   float logits[HEARTZOO_CLASSES];
   for (int i = 0; i < HEARTZOO_CLASSES; i++) {
@@ -55,6 +65,7 @@ heartzoo_decision heartzoo_decide(heartzoo_prevalence *prevalence, const heartzo
 #else
   (void)prevalence;
 #endif
+  if (personal) adapt(personal, logits);
   decision.label = largest(logits);
   decision.confidence = probability(logits, decision.label, HEARTZOO_TEMPERATURE);
   decision.sure = decision.confidence >= HEARTZOO_THRESHOLD;

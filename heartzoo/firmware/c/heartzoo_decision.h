@@ -9,6 +9,12 @@ typedef struct {
   float of[HEARTZOO_CLASSES];
 } heartzoo_prevalence;
 
+/* What adapts the model to one person, as `heartzoo personalise` writes it: logits @ matrix + offset. */
+typedef struct {
+  float matrix[HEARTZOO_CLASSES][HEARTZOO_CLASSES];
+  float offset[HEARTZOO_CLASSES];
+} heartzoo_personal;
+
 /* A decision. Who can abstain does so where `sure` is 0. */
 typedef struct {
   int label;        /* index into heartzoo_class_names */
@@ -18,8 +24,9 @@ typedef struct {
 
 void heartzoo_prevalence_start(heartzoo_prevalence *prevalence);
 
-/* The decision on a beat, once for each, in order of time. */
-heartzoo_decision heartzoo_decide(heartzoo_prevalence *prevalence, const heartzoo_value logits[HEARTZOO_CLASSES]);
+/* The decision on a beat, once for each, in order of time; `personal` is NULL for nobody's. */
+heartzoo_decision heartzoo_decide(heartzoo_prevalence *prevalence, const heartzoo_personal *personal,
+                                  const heartzoo_value logits[HEARTZOO_CLASSES]);
 
 extern const char *const heartzoo_class_names[HEARTZOO_CLASSES];
 

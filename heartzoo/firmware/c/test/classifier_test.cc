@@ -12,7 +12,7 @@ static unsigned labels, mislabelled;
 static void on_label(const heartzoo_label *label, void *) {
   if (labels < HEARTZOO_GOLDEN_BEATS) {
     const heartzoo_golden_beat *expected = &heartzoo_golden_beats[labels];
-    const heartzoo_decision decision = heartzoo_decide(&prevalence, expected->logits);
+    const heartzoo_decision decision = heartzoo_decide(&prevalence, nullptr, expected->logits);
     mislabelled += label->sample != expected->sample || label->decision.label != decision.label;
   }
   labels++;

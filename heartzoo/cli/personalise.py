@@ -1,0 +1,87 @@
+"""``heartzoo personalise``: somebody's labelled beats in, what adapts a model to him out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from heartzoo.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from heartzoo.data.recordings import Recording
+
+LONGEST_MINUTES = 24 * 60
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Put the command of this module into the app."""
+    app.command()(personalise)
+
+
+def personalise(
+    record: Annotated[Path, typer.Argument(metavar="RECORD", help="a WFDB record, or an EDF, BDF, CSV or NumPy file")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="the file to write, for heartzoo classify --personal")],
+    annotations: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="WFDB annotations of its beats; default RECORD.atr")
+    ] = None,
+    minutes: Annotated[float, typer.Option(help="of its beginning, whose beats are labelled")] = 5.0,
+    model: Annotated[str | None, typer.Option(metavar="NAME[@VERSION]", help="default arr-5-rr-sm")] = None,
+    lead: Annotated[str | None, typer.Option(help="lead or column; default one that the model was trained on")] = None,
+    fs: Annotated[float | None, typer.Option(help="sampling rate in Hz, of CSV and NumPy")] = None,
+    unit: Annotated[str | None, typer.Option(help="V, mV, uV or nV, of CSV and NumPy; default mV")] = None,
+    zoo: Annotated[Path | None, typer.Option(help="the zoo's folder; default the zoo in use")] = None,
+) -> None:
+    """Adapt a model to one person, by the labelled beats of a recording's first minutes. Not a medical device."""
+    from heartzoo.classification.personalise import ROOM_S
+    from heartzoo.classification.personalise import personalise as learn
+    from heartzoo.classification.stream import DEFAULT_MODEL
+    from heartzoo.cli.classify import open_for
+    from heartzoo.zoo import load_tflite
+
+    if not 0 < minutes <= LONGEST_MINUTES:
+        raise UserError(f"expected minutes above 0, {LONGEST_MINUTES} at most, found {minutes:g}", "five are usual")
+    chosen = load_tflite(model or DEFAULT_MODEL, zoo=zoo)
+    recording = open_for(record, chosen, lead, fs, unit, detect=True)
+    peaks, symbols = _labelled(record, recording, annotations)
+    signal = _beginning(recording, 60 * minutes + ROOM_S)
+    known = peaks < len(signal)
+    found = learn(signal, recording.fs, peaks[known], symbols[known], chosen, 60 * minutes, recording.name)
+    found.save(out)
+    taught = ", ".join(f"{name} {count:,}" for name, count in found.beats.items() if count)
+    total = sum(found.beats.values())
+    print(f"{recording.name}, the first {minutes:g} min: {total:,} labelled beats ({taught})")
+    print(
+        f"{found.model} agrees with {found.agreed_before:,} of these labels, adapted with {found.agreed_after:,}; what "
+        "that gains on a person's later beats, the model's card says under Personalisation"
+    )
+    print(f"wrote {out}; next: heartzoo classify RECORD --personal {out}")
+
+
+def _labelled(record: Path, recording: Recording, annotations: Path | None) -> tuple[np.ndarray, np.ndarray]:
+    """Positions and symbols of the annotated beats."""
+    from heartzoo.data.records import read_annotations
+
+    file = annotations or record.with_name(f"{recording.name}.atr")
+    if not file.is_file() or not file.suffix:
+        raise UserError(
+            f"no annotations {file}: the beats of the first minutes need labels",
+            "name a WFDB annotation file with --annotations, such as what heartzoo classify writes, put right by hand",
+        )
+    return read_annotations(file.with_suffix(""), recording.samples, recording.fs, file.suffix[1:])[:2]
+
+
+def _beginning(recording: Recording, seconds: float) -> np.ndarray:
+    """Its first seconds, in mV."""
+    import numpy as np
+
+    wanted, kept, got = round(seconds * recording.fs), [], 0
+    for piece in recording.pieces():
+        kept.append(piece[: wanted - got])
+        got += len(kept[-1])
+        if got == wanted:
+            break
+    return np.concatenate(kept)
