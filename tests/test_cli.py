@@ -213,6 +213,10 @@ MISTAKES = {
     "nobody's labels": (
         "personalise {signal.csv} --fs 250 --out me.json --model tiny --zoo {zoo}", "no annotations .*signal.atr",
     ),
+    "labels of another kind": (
+        "personalise {signal.csv} --fs 250 --annotations {words.csv} --out me.json --model tiny --zoo {zoo}",
+        "expected WFDB annotations of the beats of signal",
+    ),
     "no minutes": ("personalise {signal.csv} --minutes 0 --out me.json", "minutes above 0, 1440 at most, found 0"),
     "nothing to learn from": ("personalise {absent} --out me.json --model tiny --zoo {zoo}", "neither a WFDB header"),
     "unknown database": ("data info mitbd", "unknown database 'mitbd'; did you mean 'mitdb'"),

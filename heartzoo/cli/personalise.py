@@ -71,7 +71,10 @@ def _labelled(record: Path, recording: Recording, annotations: Path | None) -> t
             f"no annotations {file}: the beats of the first minutes need labels",
             "name a WFDB annotation file with --annotations, such as what heartzoo classify writes, put right by hand",
         )
-    return read_annotations(file.with_suffix(""), recording.samples, recording.fs, file.suffix[1:])[:2]
+    try:
+        return read_annotations(file.with_suffix(""), recording.samples, recording.fs, file.suffix[1:])[:2]
+    except UserError as error:
+        raise UserError(error.problem, f"expected WFDB annotations of the beats of {recording.name}") from error
 
 
 def _beginning(recording: Recording, seconds: float) -> np.ndarray:
