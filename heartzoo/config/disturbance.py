@@ -34,11 +34,11 @@ class Disturbance(Section):
     jitter_ms: Annotated[float, Field(gt=0.0, le=200.0)] | None = Field(
         default=None, description="each R peak is off by up to this, evenly distributed, ms"
     )
-    rhythm: Literal["arrhythmia", "fibrillation", "premature", "tachycardia"] | None = Field(
+    rhythm: Literal["arrhythmia", "block", "fibrillation", "premature", "tachycardia"] | None = Field(
         default=None,
-        description="the patient's beats at other times, for training: in sinus arrhythmia, in atrial fibrillation, "
-        "with premature supraventricular beats, or with supraventricular tachycardias; alone or before a change; "
-        "records with less than 50 beats that can be moved are left out",
+        description="the patient's beats at other times, for training: in sinus arrhythmia, in second-degree "
+        "atrioventricular block, in atrial fibrillation, with premature supraventricular beats, or with "
+        "supraventricular tachycardias; alone or before a change; records with less than 50 beats that can be moved are left out",
     )
     fusion: Literal[True] | None = Field(
         default=None,

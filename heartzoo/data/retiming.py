@@ -8,13 +8,16 @@ that each of them shows all that:
 * ``arrhythmia``: normal beats follow at intervals that swell with breathing and wander, as in sinus arrhythmia;
 * ``premature``: some normal beats come early, alone or in runs, with a P wave of another size or sign, and the sinus
   node starts anew from them: they become supraventricular (``A``);
+* ``block``: the atria go on, but for a while every second, third or fourth beat of theirs is not conducted, as in
+  second-degree atrioventricular block: a P wave stands alone and a pause of two sinus intervals follows, so that the
+  conducted beats come early by comparison, and stay normal;
 * ``tachycardia``: now and then a fast and steady rhythm with another P wave sets in at once and lasts for 4 to 500
   normal beats, which become supraventricular (``A``); in between the sinus rhythm speeds up and slows down again, by
   and by, and its beats stay normal.
 
 A beat is the signal from its P wave to the end of its T wave. Between one beat and the next the signal runs on a
-straight line; where they overlap, one fades into the other. Ventricular beats stay what they are, other ectopic beats
-are left out. Nothing here is fitted to a recording of a patient who is tested.
+straight line; where they overlap, one fades into the other. Ventricular beats stay what they are (in ``block`` they are
+left out), other ectopic beats are left out. Nothing here is fitted to a recording of a patient who is tested.
 
 References:
     That models tell fibrillation apart by what its irregular intervals do not repeat, and that atrial beats reset the
@@ -36,7 +39,7 @@ from heartzoo.data.records import Record
 from heartzoo.errors import UserError
 from heartzoo.tasks import get_task
 
-Rhythm = Literal["arrhythmia", "fibrillation", "premature", "tachycardia"]
+Rhythm = Literal["arrhythmia", "block", "fibrillation", "premature", "tachycardia"]
 MOST_BEATS, LEAST_BEATS = 1500, 50
 # What may be moved: neither on the heels of another beat nor before a pause.
 PRE_S, POST_S = (0.3, 2.5), (0.38, 2.5)
@@ -44,6 +47,8 @@ P_START_S, P_END_S, T_END_S = 0.28, 0.07, 0.42
 SHORTEST_S = 0.3
 TACHYCARDIA_S = (0.3, 0.5)  # 120 to 200 a minute
 SINUS_SHARE, LEAST_SINUS_S = 0.5, 0.36  # of the tachycardias, those of the sinus node, and how fast they get
+BLOCK_SINUS_S = (0.4, 1.4)
+AFTER_QRS_S = 0.3  # where a P wave may stand alone
 NORMAL, VENTRICULAR = 0, 2  # of arrhythmia-5
 
 
@@ -63,12 +68,15 @@ class _Plan:
         intervals: seconds from the beat before, shape (n,).
         p_waves: factor of each P wave, shape (n,).
         symbols: of the new recording, shape (n,).
+        lone_p: where a P wave stands alone before a beat, as seconds from the QRS that did not follow it to the beat's;
+            0 for none, shape (n,).
     """
 
     beats: np.ndarray
     intervals: np.ndarray
     p_waves: np.ndarray
     symbols: np.ndarray
+    lone_p: np.ndarray | None = None
 
 
 def retime(record: Record, rhythm: Rhythm, rng: np.random.Generator) -> Record:
@@ -101,6 +109,8 @@ def retime(record: Record, rhythm: Rhythm, rng: np.random.Generator) -> Record:
     match rhythm:
         case "arrhythmia":
             plan = _arrhythmia(beats, record.symbols, classes, rng)
+        case "block":
+            plan = _block(beats[classes[beats] == NORMAL], record.symbols, classes, pre, rng)
         case "fibrillation":
             plan = _fibrillation(beats, record.symbols, classes, rng)
         case "premature":
@@ -108,6 +118,8 @@ def retime(record: Record, rhythm: Rhythm, rng: np.random.Generator) -> Record:
         case "tachycardia":
             plan = _tachycardia(beats, record.symbols, classes, pre, rng)
     signal, samples = _assemble(record, plan)
+    if plan.lone_p is not None:
+        _add_p_waves(signal, samples, record, plan.beats, plan.lone_p)
     if rhythm == "fibrillation":
         signal = signal + _fibrillatory_waves(len(signal), record.fs, rng)
     marks = ((0, "(AFIB"),) if rhythm == "fibrillation" else ()
@@ -126,6 +138,23 @@ def _arrhythmia(beats: np.ndarray, symbols: np.ndarray, classes: np.ndarray, rng
         own[i] = usual * np.exp(depth * swell[i] * breath + wander[i] + spread * chance[i])
         phase += 2 * np.pi * own[i] / breath_s + 0.15 * chance[i]
     return _Plan(beats, _with_ventricular(own, usual, classes[beats], rng), np.ones(count), symbols[beats])
+
+
+def _block(
+    beats: np.ndarray, symbols: np.ndarray, classes: np.ndarray, pre: np.ndarray, rng: np.random.Generator
+) -> _Plan:
+    count = len(beats)
+    usual = rng.choice([np.median(_sinus(beats, classes, pre)), rng.uniform(0.5, 0.9)])
+    chance = 0.06 * _smooth(count, 40, rng) + rng.uniform(0.005, 0.03) * rng.standard_normal(count)
+    sinus = np.clip(usual * np.exp(chance), *BLOCK_SINUS_S)
+    intervals, lone_p, end = sinus.copy(), np.zeros(count), 15
+    while (start := end + _some(2, 120, rng)) < count:
+        conducted = int(rng.choice([1, 1, 2, 3]))  # of 2, 3 or 4 atrial beats
+        end = start + conducted * _some(2, 80, rng)
+        paused = np.arange(start, min(end, count), conducted)
+        intervals[paused] += sinus[paused - 1] * rng.uniform(0.97, 1.03, len(paused))
+        lone_p[paused] = sinus[paused]
+    return _Plan(beats, intervals, np.ones(count), symbols[beats], lone_p)
 
 
 def _fibrillation(beats: np.ndarray, symbols: np.ndarray, classes: np.ndarray, rng: np.random.Generator) -> _Plan:
@@ -239,6 +268,19 @@ def _assemble(record: Record, plan: _Plan) -> tuple[np.ndarray, np.ndarray]:
         out[start:end] = piece
     out[end:] = out[end - 1]
     return out, positions
+
+
+def _add_p_waves(
+    signal: np.ndarray, samples: np.ndarray, record: Record, beats: np.ndarray, lone_p: np.ndarray
+) -> None:
+    """Add the P waves that no QRS follows, each that of the beat after it, where the T wave before it has ended."""
+    start, stop = round(P_START_S * record.fs), round(P_END_S * record.fs)
+    for number in np.flatnonzero(lone_p):
+        at, centre = samples[number] - round(lone_p[number] * record.fs), record.samples[beats[number]]
+        if centre < start or at - start < samples[number - 1] + AFTER_QRS_S * record.fs:
+            continue
+        wave = record.signal[centre - start : centre - stop]
+        signal[at - start : at - stop] += wave - np.linspace(wave[0], wave[-1], len(wave))
 
 
 def _fibrillatory_waves(samples: int, fs: float, rng: np.random.Generator) -> np.ndarray:

@@ -17,7 +17,7 @@ from heartzoo.data.signal import frames
 from heartzoo.data.template import compare, reach, template_features
 from heartzoo.tasks import get_task
 
-RHYTHMS = ["arrhythmia", "fibrillation", "premature", "tachycardia"]
+RHYTHMS = ["arrhythmia", "block", "fibrillation", "premature", "tachycardia"]
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +80,30 @@ def test_sinus_arrhythmia_breathes_and_keeps_p_waves_and_symbols(record):
         likeness.append(np.corrcoef(pre[1:], pre[:-1])[0, 1])
     assert np.mean(likeness) > 0.3  # neighbours are alike, as they are not in fibrillation
     assert max(depths) > 2 * min(depths) > 0.04
+
+
+def test_a_blocked_beat_leaves_a_pause_of_two_intervals_and_its_p_wave(record):
+    start, stop, ratios, lone, without = round(0.28 * record.fs), round(0.07 * record.fs), [], [], []
+    for seed in range(6):
+        found = retime(record, "block", np.random.default_rng(seed))
+        assert set(classes(found)) == {0} and found.rhythms == ()
+        pre = np.diff(found.samples, prepend=0)
+        waves = np.array([found.signal[at - start : at - stop] for at in found.samples[10:]])
+        own = np.median(waves - waves.mean(axis=1, keepdims=True), axis=0)
+        for number in range(30, len(pre) - 1):
+            sinus = np.median(pre[number - 30 : number + 30])
+            if 0.75 * record.fs < sinus < 0.9 * record.fs and pre[number] > 1.6 * sinus:
+                ratios.append(pre[number] / sinus)
+                middle = found.samples[number] - pre[number] // 2
+                lone.append(likeness_of(found.signal[middle - start : middle - stop], own))
+                early = middle + round(0.25 * record.fs)
+                without.append(likeness_of(found.signal[early - start : early - stop], own))
+    assert len(ratios) > 20 and 1.9 < np.median(ratios) < 2.1
+    assert np.median(lone) > 0.8 > 0.5 > np.median(without)
+
+
+def likeness_of(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.corrcoef(one, other)[0, 1]) if np.ptp(one) > 0 else 0.0
 
 
 def test_premature_beats_come_early_and_become_supraventricular(record):
