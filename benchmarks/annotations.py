@@ -2,11 +2,11 @@
 
     python benchmarks/annotations.py
 
-Takes arr-5-rr-strict, which has learned from mitdb alone, to the people of svdb-train, a training split: no test split is
-opened. Of four groups of beats it prints which share has the signs by which a premature supraventricular beat is known:
-it comes at least 10 % before the median interval, its QRS is the patient's own, the next interval is longer than usual,
-and its P wave is another one. If the normal beats that the network calls supraventricular have these signs as often as
-those that the annotators call so, no network can tell one from the other by them.
+Takes arr-5-rr-strict, which has learned from mitdb alone, to the people of svdb-train, a training split: no test split
+is opened. Of four groups of beats it prints which share has the signs by which a premature supraventricular beat is
+known: it comes at least 10 % before the median interval, its QRS is the patient's own, the next interval is longer than
+usual, and its P wave is another one. If the normal beats that the network calls supraventricular have these signs as
+often as those that the annotators call so, no network can tell one from the other by them.
 """
 
 from __future__ import annotations

@@ -119,11 +119,15 @@ def read(path: Path) -> ExperimentResult:
 def table(result: ExperimentResult) -> str:
     """An experiment's table, in Markdown: figures over all folds' patients, mean and standard deviation over seeds.
 
-    What a disturbance does is told as the headline's change by it.
+    What a disturbance does is told as the headline's change by it; where it is another rhythm, which makes other
+    classes of the beats, as the sensitivity of the first class in it.
     """
     seeds = {variant.name: _by_seed(result, variant) for variant in result.variants}
     columns = [result.headline, *(f"F1 {name}" for name in result.classes), "mean over patients"]
-    columns += [f"{disturbance.kind}, {disturbance.level}" for disturbance in result.disturbances]
+    columns += [
+        f"Se {result.classes[0]} in made {each.rhythm}" if each.rhythm else f"{each.kind}, {each.level}"
+        for each in result.disturbances
+    ]
     plain = 2 + len(result.classes)
     lines = [
         f"| variant | what | {result.headline} | against {result.reference} | "
@@ -145,7 +149,10 @@ def table(result: ExperimentResult) -> str:
             f"{means[0]:.4f}{spread}",
             change,
             *(f"{mean:.3f}" for mean in means[1:plain]),
-            *(f"{mean - means[0]:+.3f}" for mean in means[plain:]),
+            *(
+                f"{mean:.3f}" if disturbance.rhythm else f"{mean - means[0]:+.3f}"
+                for disturbance, mean in zip(result.disturbances, means[plain:], strict=True)
+            ),
             f"{cost.parameters:,}",
             f"{cost.macs:,}",
             f"{cost.tflite_bytes:,}",
@@ -160,7 +167,7 @@ def _means(rows: list[list[float]]) -> list[float]:
 
 
 def _by_seed(result: ExperimentResult, variant: VariantResult) -> list[list[float]]:
-    """Of each seed the headline, each class's F1, the mean over patients, and the headline with each disturbance.
+    """Of each seed the headline, each class's F1, the mean over patients, and what stands for each disturbance.
 
     Of all folds' patients together.
     """
@@ -175,10 +182,12 @@ def _by_seed(result: ExperimentResult, variant: VariantResult) -> list[list[floa
         folds = [each for each in every if each.seed == seed]
         figures = pooled(each.patients for each in folds)
         by_class = [figures["per_class"][name]["f1"] for name in result.classes]
-        disturbed = [
-            pooled(each.disturbed[number] for each in folds)[result.headline]
-            for number in range(len(result.disturbances))
-        ]
+        disturbed = []
+        for number, disturbance in enumerate(result.disturbances):
+            worse = pooled(each.disturbed[number] for each in folds)
+            disturbed.append(
+                worse["per_class"][result.classes[0]]["se"] if disturbance.rhythm else worse[result.headline]
+            )
         rows.append([figures[result.headline], *by_class, figures[f"patient_{result.headline}"], *disturbed])
     return rows
 

@@ -84,7 +84,7 @@ def test_disturbances_are_scored_on_the_same_patients_without_training_again(fin
     monkeypatch.setattr("heartzoo.experiments.compress", lambda *_, **__: pytest.fail("trains again"))
     before = path.with_suffix(".json").read_bytes()
     try:
-        asked = [{"gain": -1}, {"jitter_ms": 150}]
+        asked = [{"gain": -1}, {"jitter_ms": 150}, {"rhythm": "block"}]
         result, _ = run_experiment(written(path.parent, tiny, disturbances=asked), runs)
     finally:
         written(path.parent, tiny)
@@ -95,14 +95,19 @@ def test_disturbances_are_scored_on_the_same_patients_without_training_again(fin
         seeds = [seed for fold in variant.folds for seed in fold.seeds]
         assert [seed.patients for seed in seeds] == [s.patients for fold in undisturbed.folds for s in fold.seeds]
         assert all(set(one) == set(seed.patients) for seed in seeds for one in seed.disturbed)
-        assert all(len(seed.disturbed) == 2 for seed in seeds)
+        assert all(len(seed.disturbed) == 3 for seed in seeds)
         changed += [one != seed.patients for seed in seeds for one in seed.disturbed]
     assert any(changed)  # networks of one epoch may say the same of both
     rows = [[cell.strip() for cell in line.split("|")] for line in table(result).splitlines()]
-    headings = ["inverted lead, x -1", "R peaks jittered, up to 150 ms"]
+    headings = ["inverted lead, x -1", "R peaks jittered, up to 150 ms", "Se NSR in made block"]
     first = rows[0].index(headings[0])
-    assert rows[0][first : first + 2] == headings and len({len(row) for row in rows}) == 1
+    assert rows[0][first : first + 3] == headings and len({len(row) for row in rows}) == 1
     assert all(row[first].startswith(("+", "-")) and abs(float(row[first])) < 1 for row in rows[2:])
+    for row, variant in zip(rows[2:], result.variants, strict=True):
+        found = [np.sum(list(each.disturbed[2].values()), axis=0) for fold in variant.folds for each in fold.seeds]
+        by_seed = [np.sum(found[seed::2], axis=0) for seed in (0, 1)]  # of each fold both seeds
+        assert all(matrix[1:].sum() == 0 for matrix in by_seed)
+        assert float(row[first + 2]) == pytest.approx(np.mean([m[0, 0] / m[0].sum() for m in by_seed]), abs=6e-4)
     table_before = table(plain)
     assert not any(heading in table_before for heading in headings)
 
@@ -147,7 +152,7 @@ def test_the_table_pools_the_patients_of_all_folds(finished):
         ({"changes": ["summary=$later"]}, "'later' after [$], which is no earlier variant"),
         ({"config": "none.yaml"}, "no configuration file"),
         ({"folds": [7]}, "training.fold = 7"),
-        ({"disturbances": [{"fusion": True}]}, "rhythm and fusion change what the beats are"),
+        ({"disturbances": [{"fusion": True}]}, "fusion changes what the beats are"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_trained(changes, told, tiny, tmp_path, cache):

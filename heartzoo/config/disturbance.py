@@ -38,7 +38,8 @@ class Disturbance(Section):
         default=None,
         description="the patient's beats at other times, for training: in sinus arrhythmia, in second-degree "
         "atrioventricular block, in atrial fibrillation, with premature supraventricular beats, or with "
-        "supraventricular tachycardias; alone or before a change; records with less than 50 beats that can be moved are left out",
+        "supraventricular tachycardias; alone or before a change; records with less than 50 beats that can be moved "
+        "are left out",
     )
     fusion: Literal[True] | None = Field(
         default=None,
