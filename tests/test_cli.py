@@ -209,9 +209,9 @@ MISTAKES = {
     ),
     "twice": ("classify {signal.csv} {signal.csv} --fs 250 --model tiny --zoo {zoo}", "two recordings are named"),
     "no personal map": ("classify {signal.csv} --fs 250 --personal {absent}", "no personal map .*absent; make one"),
-    "personal map that is none": ("classify {signal.csv} --fs 250 --personal {words.csv}", "words.csv is damaged"),
+    "no map": ("classify {signal.csv} --fs 250 --personal {words.csv}", "words.csv is no personal map"),
     "nobody's labels": (
-        "personalise {signal.csv} --fs 250 --out me.json --model tiny --zoo {zoo}", "no annotations .*signal.atr",
+        "personalise {signal.csv} --fs 250 --out me.json --model tiny --zoo {zoo}", "no annotation file .*signal.atr",
     ),
     "labels of another kind": (
         "personalise {signal.csv} --fs 250 --annotations {words.csv} --out me.json --model tiny --zoo {zoo}",
@@ -640,14 +640,19 @@ def test_a_model_is_adapted_to_a_person_and_used_for_him(cli, cache, tiny_zoo, t
     assert re.search(
         r"^beat-3-rr-sm@[\d.]+ agrees with \d+ of these labels, adapted with \d+; what", told, re.MULTILINE
     )
+    assert "no beat labelled " not in told and told.rstrip().endswith("not a medical device.")
+    assert json.loads((tmp_path / "here" / "me.json").read_text())["seconds"] == 120
     code, told, errors = cli("classify", record, "--personal", "me.json", *zoo)
     assert code == 0 and "beats (annotated; NSR " in told, errors
     folder = tmp_path / "here" / "classified"
     summary = json.loads((folder / "syn24.json").read_text())
     assert summary["personalised_by"] == "syn24" and summary["model"].startswith("beat-3-rr-sm@")
-    assert "adapted to the person by labelled beats of syn24" in (folder / "syn24.html").read_text()
+    assert "the person of syn24, by labelled beats" in (folder / "syn24.html").read_text()
     # the labels that classify writes, put right by hand, teach as well as a record's own
-    code, told, errors = cli("personalise", record, "--annotations", folder / "syn24.hz", "--out", "mine.json", *zoo)
+    labels = folder / "syn24.hz"
+    code, _, errors = cli("personalise", record, "--annotations", labels, "--out", labels, *zoo)
+    assert code == 2 and "syn24.hz is there and is no personal map; name another file" in errors
+    code, told, errors = cli("personalise", record, "--annotations", labels, "--out", "mine.json", *zoo)
     assert code == 0 and "wrote mine.json; next: heartzoo classify RECORD --personal mine.json" in told, errors
     code, told, errors = cli("classify", record, "--personal", "me.json", "--model", "tiny", "--zoo", tiny_zoo)
     assert code == 2 and re.search("expected beat-3-rr-sm@.*, which this .* was made of, found tiny@1.0.0", errors)
@@ -659,6 +664,26 @@ def test_classify_warns_of_another_lead(cli, files, tiny_zoo):
     code, _, errors = cli("classify", files["signal.csv"], "--fs", 250, "--model", "tiny", "--zoo", tiny_zoo)
     assert code == 0
     assert "signal: tiny was not trained on lead 1, but on MLII" in errors
+
+
+def test_classify_live_adapts_to_a_person(cli, tmp_path, monkeypatch):
+    from heartzoo import classify, personalise
+    from heartzoo.data import synthetic
+
+    record = synthetic.generate("syn24", 60.0)
+    everything = np.full(len(record.symbols), ord("S"), np.uint8)  # so that the map shows
+    personal = personalise(record.signal, record.fs, record.samples, everything, "arr-5-rr-sm")
+    personal.save(tmp_path / "me.json")
+    numbers = tmp_path / "numbers"
+    numbers.write_text("\n".join(map(repr, record.signal.tolist())))
+    with numbers.open() as stream:
+        monkeypatch.setattr(sys, "stdin", stream)
+        arguments = ("--personal", tmp_path / "me.json", "--zoo", PUBLISHED)
+        code, told, errors = cli("classify", "--live", "--fs", 250, *arguments)
+    assert code == 0, errors
+    labels = [line.split(",")[3] for line in told.splitlines()[1:]]
+    assert labels == [beat.label for beat in classify(record.signal, 250, "arr-5-rr-sm", personal=personal).beats]
+    assert labels.count("S") > len(labels) / 2
 
 
 def test_classify_live_prints_beats_as_they_come(cli, tiny_zoo, tmp_path, monkeypatch):

@@ -27,7 +27,7 @@ def test_the_python_of_a_guide_runs(page, cache, tmp_path):
     blocks = [block for block in blocks_of(page, "python") if "__main__" not in block]
     script = tmp_path / "guide.py"
     script.write_text("\n".join(blocks))
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from heartzoo.config import InputConfig
 from heartzoo.data.beats import Examples
 from heartzoo.data.front_end import FrontEnd
 from heartzoo.data.quality import OFFSET_MV, Gaps, Quality, Stretch
+
+BLOCK_S = 600.0  # a longer piece is taken in blocks, so that memory stays bounded
 
 
 class Intake:
@@ -27,6 +31,7 @@ class Intake:
     """
 
     def __init__(self, contract: InputConfig, fs: float, r_peaks: np.ndarray | None = None) -> None:
+        self._fs = fs
         self._gaps, self._quality = Gaps(), Quality(fs)
         self._level: float | None = None
         self._front_end = FrontEnd(contract, fs, r_peaks)
@@ -42,10 +47,13 @@ class Intake:
         """How many samples so far were missing; each was taken as the one before it."""
         return self._gaps.missing
 
-    def push(self, x: np.ndarray) -> Examples:
-        """Take the next samples in mV, NaN where missing; the beats that can be cut now."""
-        self._quality.push(x)
-        return self._front_end.push(self._less_level(self._gaps.push(x)))
+    def push(self, x: np.ndarray) -> Iterator[Examples]:
+        """Take the next samples in mV, NaN where missing; the beats that can be cut now, a block at a time."""
+        step = round(BLOCK_S * self._fs)
+        for start in range(0, len(x), step):
+            piece = x[start : start + step]
+            self._quality.push(piece)
+            yield self._front_end.push(self._less_level(self._gaps.push(piece)))
 
     def _less_level(self, x: np.ndarray) -> np.ndarray:
         """Less the signal's first value, where that is an electrode's offset."""

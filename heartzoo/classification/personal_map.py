@@ -9,11 +9,12 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from heartzoo.errors import UserError
-from heartzoo.files import read_json, write_json
+from heartzoo.files import write_json
 from heartzoo.personalisation import LogitMap
 from heartzoo.zoo import PublishedModel
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
+LARGEST = 1000.0  # beyond it is no map of logits
+Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -29,8 +30,10 @@ class PersonalMap(BaseModel):
         matrix: classes rows of as many numbers.
         offset: a number for each class.
         recording: name of the recording that it was learned from.
+        lead: its lead; empty where that is not known.
         seconds: of its beginning.
         beats: how many labelled beats of each class it was learned from.
+        others: how many beats there had a label that is no class of the model's, and taught nothing.
         agreed_before: how many of these the model called as they are labelled.
         agreed_after: how many it does with the map.
     """
@@ -41,11 +44,13 @@ class PersonalMap(BaseModel):
     model: str
     file_sha256: str
     classes: tuple[str, ...]
-    matrix: tuple[tuple[Finite, ...], ...]
-    offset: tuple[Finite, ...]
+    matrix: tuple[tuple[Number, ...], ...]
+    offset: tuple[Number, ...]
     recording: str
+    lead: str
     seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     beats: dict[str, Count]
+    others: Count
     agreed_before: Count
     agreed_after: Count
 
@@ -64,9 +69,8 @@ class PersonalMap(BaseModel):
         """
         if not Path(path).is_file():
             raise UserError(f"no personal map {path}", "make one: heartzoo personalise RECORD --out FILE")
-        content = read_json(Path(path))
         try:
-            return cls.model_validate(content)
+            return cls.model_validate_json(Path(path).read_bytes())
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"]))
@@ -76,8 +80,27 @@ class PersonalMap(BaseModel):
             ) from error
 
     def save(self, path: Path | str) -> None:
-        """Write it as JSON, whole or not at all."""
+        """Write it as JSON, whole or not at all.
+
+        Raises:
+            UserError: something else is there.
+        """
+        self.refuse_other(Path(path))
         write_json(Path(path), self.model_dump(mode="json"))
+
+    @classmethod
+    def refuse_other(cls, path: Path) -> None:
+        """Refuse a place where something else than a personal map is.
+
+        Raises:
+            UserError: something else is there.
+        """
+        if not path.exists():
+            return
+        try:
+            cls.read(path)
+        except UserError as error:
+            raise UserError(f"{path} is there and is no personal map", "name another file to write") from error
 
     def of(self, model: PublishedModel) -> LogitMap:
         """The map, for the model that it was made of.
@@ -85,10 +108,11 @@ class PersonalMap(BaseModel):
         Raises:
             UserError: another model, or another version of it.
         """
-        entry = model.entry
-        if entry.files["model.tflite"]["sha256"] != self.file_sha256:
+        entry, found = model.entry, model.entry.files["model.tflite"]["sha256"]
+        if found != self.file_sha256 or model.classes != self.classes:
             raise UserError(
-                f"expected {self.model}, which this personal map was made of, found {entry.name}@{entry.version}",
+                f"expected {self.model} ({self.file_sha256[:8]}), which this personal map was made of, found "
+                f"{entry.name}@{entry.version} ({found[:8]})",
                 "take that model, or make a map of this one: heartzoo personalise",
             )
         return LogitMap(np.array(self.matrix), np.array(self.offset))

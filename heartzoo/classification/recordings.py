@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ def classify(
     fs: float,
     model: str | PublishedModel = DEFAULT_MODEL,
     r_peaks: np.ndarray | None = None,
-    personal: PersonalMap | None = None,
+    personal: PersonalMap | Path | str | None = None,
 ) -> Classification:
     """Label every beat of a signal.
 
@@ -73,7 +74,8 @@ def classify(
         fs: its sampling rate in Hz, 100 to 1,000.
         model: ``NAME`` or ``NAME@VERSION`` of the zoo, or what :func:`heartzoo.load_tflite` gave.
         r_peaks: R peaks that are known already, in samples, ascending, shape (n,); by default they are found.
-        personal: what adapts the model to the person, from :func:`heartzoo.personalise`; by default nothing.
+        personal: what adapts the model to the person, from :func:`heartzoo.personalise`, or its file; by default
+            nothing.
 
     Returns:
         The beats, the stretches of poor signal, and a summary.
@@ -91,7 +93,7 @@ def classify(
     step = round(60 * fs)
     x = numbers(signal)
     pieces = (x[start : start + step] for start in range(0, len(x), step))
-    return _classified(stream, pieces, "signal", "", fs, len(x), r_peaks is not None, personal)
+    return _classified(stream, pieces, "signal", "", fs, len(x), r_peaks is not None)
 
 
 def classify_recording(
@@ -119,18 +121,11 @@ def classify_recording(
     if progress:
         pieces = track(pieces, recording.number_of_pieces, f"classify {recording.name}, 5 min each")
     name, lead, given = recording.name, recording.lead, peaks is not None
-    return _classified(stream, pieces, name, lead, recording.fs, recording.samples, given, personal)
+    return _classified(stream, pieces, name, lead, recording.fs, recording.samples, given)
 
 
 def _classified(
-    stream: Stream,
-    pieces: Iterable[np.ndarray],
-    name: str,
-    lead: str,
-    fs: float,
-    samples: int,
-    annotated: bool,
-    personal: PersonalMap | None,
+    stream: Stream, pieces: Iterable[np.ndarray], name: str, lead: str, fs: float, samples: int, annotated: bool
 ) -> Classification:
     entry = stream.model.entry
     task = get_task(stream.model.config.task)
@@ -153,7 +148,7 @@ def _classified(
         quality=stream.quality,
         missing=stream.missing,
         annotated=annotated,
-        personalised_by=personal.recording if personal else None,
+        personalised_by=stream.personalised_by,
         gallery=gallery,
     )
 

@@ -58,7 +58,7 @@ def _facts(c: Classification) -> list[tuple[str, str]]:
         ("better not relied on", f"{s['abstained']:,} beats below the model's confidence threshold"),
     ]
     if c.personalised_by:
-        rows.insert(1, ("model", f"adapted to the person by labelled beats of {c.personalised_by}"))
+        rows.insert(1, ("adapted to", f"the person of {c.personalised_by}, by labelled beats"))
     if s["beats"]:
         rows.append(("ectopic burden", f"{s['ectopic_burden']:.2%}"))
     for name, found in s["ectopic"].items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -17,7 +18,6 @@ from heartzoo.prevalence import RunningPrevalence
 from heartzoo.zoo import PublishedModel, load_tflite
 
 DEFAULT_MODEL = "arr-5-rr-sm"
-BLOCK_S = 600.0  # a longer piece is taken in blocks, so that memory stays bounded
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,12 @@ class Stream:
         fs: sampling rate of the signal in Hz, 100 to 1,000.
         r_peaks: R peaks that are known already, in samples of the signal, ascending, shape (n,); by default they are
             found, see :mod:`heartzoo.data.detection`.
-        personal: what adapts the model to the person, from :func:`heartzoo.personalise`; by default nothing.
+        personal: what adapts the model to the person, from :func:`heartzoo.personalise`, or its file; by default
+            nothing.
 
     Attributes:
         model: the model.
+        personalised_by: the recording that it was adapted to its person by; None for nobody's.
         longest_delay_s: no beat is given later than this after its R peak, if the pieces come in time; usually it is
             the next R-R interval and .3 s.
 
@@ -74,7 +76,7 @@ class Stream:
         model: str | PublishedModel,
         fs: float,
         r_peaks: np.ndarray | None = None,
-        personal: PersonalMap | None = None,
+        personal: PersonalMap | Path | str | None = None,
     ) -> None:
         self.model = load_tflite(model) if isinstance(model, str) else model
         require_beats(self.model)
@@ -82,7 +84,9 @@ class Stream:
         self._fs = float(fs)
         self._intake = Intake(self.model.config.input, self._fs, r_peaks)
         self._prevalence = RunningPrevalence(self.model.config)
-        self._personal = personal.of(self.model) if personal else None
+        known = PersonalMap.read(personal) if isinstance(personal, Path | str) else personal
+        self._personal = known.of(self.model) if known else None
+        self.personalised_by = known.recording if known else None
         confidence = self.model.entry.configuration.get("confidence", {})
         self._threshold = confidence.get("threshold") or 0.0
         self._finished = False
@@ -112,10 +116,7 @@ class Stream:
         """
         if self._finished:
             raise UserError("this stream has ended with finish()", "begin another heartzoo.Stream")
-        x = numbers(signal)
-        step = round(BLOCK_S * self._fs)
-        pieces = (x[start : start + step] for start in range(0, len(x), step))
-        return [beat for piece in pieces for beat in self._labelled(self._intake.push(piece))]
+        return [beat for examples in self._intake.push(numbers(signal)) for beat in self._labelled(examples)]
 
     def finish(self) -> list[Beat]:
         """The beats that are left when the signal ends. Nothing may be pushed after that."""

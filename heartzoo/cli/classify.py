@@ -79,6 +79,8 @@ def classify(
     _keep_recordings(paths, names, out)
     for path, recording in opened:
         try:
+            if adapted and adapted.lead and adapted.lead != recording.lead:
+                _warn(f"{recording.name}: the personal map is of lead {adapted.lead}, this is {recording.lead}")
             _classify(recording, chosen, detect, out, adapted)
         except UserError as error:
             failed += _tell(error, path, paths)
@@ -112,16 +114,21 @@ def open_for(
     from heartzoo.classification.recordings import trained_leads
     from heartzoo.classification.stream import require_fs
     from heartzoo.data.recordings import open_recording
-    from heartzoo.progress import console
 
     known = trained_leads(model)
     recording = open_recording(path, known, lead, fs, unit, annotated=not detect)
     require_fs(recording.fs)
     if recording.lead not in known:
-        console.print(
+        _warn(
             f"{recording.name}: {model.entry.name} was not trained on lead {recording.lead}, but on {', '.join(known)}"
         )
     return recording
+
+
+def _warn(text: str) -> None:
+    from heartzoo.progress import console
+
+    console.print(text)
 
 
 def _classify(

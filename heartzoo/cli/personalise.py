@@ -12,9 +12,11 @@ from heartzoo.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
+    from heartzoo.classification.personal_map import PersonalMap
     from heartzoo.data.recordings import Recording
 
 LONGEST_MINUTES = 24 * 60
+ROOM_S = 60.0  # more than any model waits for what follows a beat
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -36,29 +38,41 @@ def personalise(
     zoo: Annotated[Path | None, typer.Option(help="the zoo's folder; default the zoo in use")] = None,
 ) -> None:
     """Adapt a model to one person, by the labelled beats of a recording's first minutes. Not a medical device."""
-    from heartzoo.classification.personalise import ROOM_S
+    from heartzoo.classification.personal_map import PersonalMap
     from heartzoo.classification.personalise import personalise as learn
     from heartzoo.classification.stream import DEFAULT_MODEL
     from heartzoo.cli.classify import open_for
+    from heartzoo.contract import NOTICE
     from heartzoo.zoo import load_tflite
 
     if not 0 < minutes <= LONGEST_MINUTES:
         raise UserError(f"expected minutes above 0, {LONGEST_MINUTES} at most, found {minutes:g}", "five are usual")
+    PersonalMap.refuse_other(out)
     chosen = load_tflite(model or DEFAULT_MODEL, zoo=zoo)
     recording = open_for(record, chosen, lead, fs, unit, detect=True)
     peaks, symbols = _labelled(record, recording, annotations)
     signal = _beginning(recording, 60 * minutes + ROOM_S)
     known = peaks < len(signal)
-    found = learn(signal, recording.fs, peaks[known], symbols[known], chosen, 60 * minutes, recording.name)
+    name, lead = recording.name, recording.lead
+    found = learn(signal, recording.fs, peaks[known], symbols[known], chosen, 60 * minutes, name, lead)
     found.save(out)
+    _tell(found)
+    print(f"wrote {out}; next: heartzoo classify RECORD --personal {out}")
+    print(NOTICE)
+
+
+def _tell(found: PersonalMap) -> None:
+    """What it was learned from, and what to make of it."""
     taught = ", ".join(f"{name} {count:,}" for name, count in found.beats.items() if count)
     total = sum(found.beats.values())
-    print(f"{recording.name}, the first {minutes:g} min: {total:,} labelled beats ({taught})")
+    others = f"; {found.others:,} others teach nothing" if found.others else ""
+    print(f"{found.recording}, the first {found.seconds / 60:.3g} min: {total:,} labelled beats ({taught}){others}")
     print(
         f"{found.model} agrees with {found.agreed_before:,} of these labels, adapted with {found.agreed_after:,}; what "
         "that gains on a person's later beats, the model's card says under Personalisation"
     )
-    print(f"wrote {out}; next: heartzoo classify RECORD --personal {out}")
+    if absent := ", ".join(name for name, count in found.beats.items() if not count):
+        print(f"no beat labelled {absent}: such beats may be found less often than before")
 
 
 def _labelled(record: Path, recording: Recording, annotations: Path | None) -> tuple[np.ndarray, np.ndarray]:
@@ -68,7 +82,7 @@ def _labelled(record: Path, recording: Recording, annotations: Path | None) -> t
     file = annotations or record.with_name(f"{recording.name}.atr")
     if not file.is_file() or not file.suffix:
         raise UserError(
-            f"no annotations {file}: the beats of the first minutes need labels",
+            f"no annotation file {file}, such as {recording.name}.atr: the beats of the first minutes need labels",
             "name a WFDB annotation file with --annotations, such as what heartzoo classify writes, put right by hand",
         )
     try:
