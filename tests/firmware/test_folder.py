@@ -108,13 +108,14 @@ def test_the_classifier_links_with_the_c_sources_and_labels_every_beat(folder, t
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        ([], "0 0 0 0 0"),  # started twice is started once
-        (["-DSTUB_FAILING_INVOKE=3"], "0 0 -1 0 1"),  # the samples after it are taken, one beat has no label
-        (["-DSTUB_ALLOCATES=kTfLiteError"], "-1 -1 -1 -1 {beats}"),
-        (["-DSTUB_INPUT_BYTES=1"], "-1 -1 -1 -1 {beats}"),  # model.h is another model's
+        ([], "0 0 0 0 0 1 0"),  # started twice is started once
+        (["-DSTUB_FAILING_INVOKE=3"], "0 0 -1 0 1 1 0"),  # the samples after it are taken, one beat has no label
+        (["-DSTUB_ALLOCATES=kTfLiteError"], "-1 -1 -1 -1 {beats} 1 0"),
+        (["-DSTUB_INPUT_BYTES=1"], "-1 -1 -1 -1 {beats} 1 0"),  # model.h is another model's
+        (["-DRUN_PERSONAL"], "0 0 0 0 0 1 {beats}"),
     ],
 )
-def test_the_classifier_says_what_failed(flags, told, folder, tmp_path):
+def test_the_classifier_says_what_failed_and_whose_it_is(flags, told, folder, tmp_path):
     source = folder("arr-5-rr-sm", 360)
     compile_all(source, tmp_path, "gcc", "-std=c99", "-O2")
     program, run = tmp_path / "classifier", Path(__file__).with_name("classifier_run.cc")
