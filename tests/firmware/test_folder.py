@@ -112,7 +112,7 @@ def test_the_classifier_links_with_the_c_sources_and_labels_every_beat(folder, t
         (["-DSTUB_FAILING_INVOKE=3"], "0 0 -1 0 1 1 0"),  # the samples after it are taken, one beat has no label
         (["-DSTUB_ALLOCATES=kTfLiteError"], "-1 -1 -1 -1 {beats} 1 0"),
         (["-DSTUB_INPUT_BYTES=1"], "-1 -1 -1 -1 {beats} 1 0"),  # model.h is another model's
-        (["-DRUN_PERSONAL"], "0 0 0 0 0 1 {beats}"),
+        (["-DRUN_PERSONAL"], "0 0 0 0 0 1 1"),
     ],
 )
 def test_the_classifier_says_what_failed_and_whose_it_is(flags, told, folder, tmp_path):
