@@ -650,6 +650,10 @@ def test_a_model_is_adapted_to_a_person_and_used_for_him(cli, cache, tiny_zoo, t
     summary = json.loads((folder / "syn24.json").read_text())
     assert summary["personalised_by"] == "syn24" and summary["model"].startswith("beat-3-rr-sm@")
     assert "the person of syn24, by labelled beats" in (folder / "syn24.html").read_text()
+    other = json.loads((tmp_path / "here" / "me.json").read_text()) | {"lead": "V5"}
+    (tmp_path / "here" / "other.json").write_text(json.dumps(other))
+    code, _, errors = cli("classify", record, "--personal", "other.json", *zoo)
+    assert code == 0 and "syn24: the personal map is of lead V5, this is MLII" in errors
     # the labels that classify writes, put right by hand, teach as well as a record's own
     labels = folder / "syn24.hz"
     code, _, errors = cli("personalise", record, "--annotations", labels, "--out", labels, *zoo)
