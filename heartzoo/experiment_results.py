@@ -124,10 +124,7 @@ def table(result: ExperimentResult) -> str:
     """
     seeds = {variant.name: _by_seed(result, variant) for variant in result.variants}
     columns = [result.headline, *(f"F1 {name}" for name in result.classes), "mean over patients"]
-    columns += [
-        f"Se {result.classes[0]} in made {each.rhythm}" if each.rhythm else f"{each.kind}, {each.level}"
-        for each in result.disturbances
-    ]
+    columns += [_heading(each, result.classes[0]) for each in result.disturbances]
     plain = 2 + len(result.classes)
     lines = [
         f"| variant | what | {result.headline} | against {result.reference} | "
@@ -160,6 +157,15 @@ def table(result: ExperimentResult) -> str:
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _heading(disturbance: Disturbance, first_class: str) -> str:
+    """Of a disturbance's column; no two disturbances have the same but for their draws."""
+    change = f"{disturbance.kind}, {disturbance.level}"
+    if not disturbance.rhythm:
+        return change
+    alone = disturbance.kind == "other rhythm"
+    return f"Se {first_class} in made {disturbance.rhythm}" + ("" if alone else f" ({change})")
 
 
 def _means(rows: list[list[float]]) -> list[float]:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import yaml
 
+from heartzoo.config.disturbance import Disturbance
 from heartzoo.config.experiment import load_experiment
 from heartzoo.errors import UserError
-from heartzoo.experiment_results import every_table, read, table
+from heartzoo.experiment_results import _heading, every_table, read, table
 from heartzoo.experiments import run_experiment
 
 ROOT = Path(__file__).parents[1]
@@ -186,3 +187,17 @@ def test_the_experiments_page_is_current():
     text = page.partition("<!-- experiments: begin -->")[2].partition("<!-- experiments: end -->")[0]
     expected = every_table(ROOT / "configs" / "experiments")
     assert text.strip() == expected, "run `python -m heartzoo.experiment_results docs/experiments.md`"
+
+
+def test_columns_of_different_disturbances_have_different_headings():
+    asked = [
+        {"rhythm": "block"},
+        {"rhythm": "block", "noise": "ma", "snr_db": 0},
+        {"rhythm": "block", "other_lead": True},
+        {"rhythm": "arrhythmia"},
+        {"noise": "ma", "snr_db": 0},
+        {"other_lead": True},
+    ]
+    headings = [_heading(Disturbance(**each), "N") for each in asked]
+    assert len(set(headings)) == len(asked) and headings[0] == "Se N in made block"
+    assert all(("Se N" in heading) == ("rhythm" in each) for heading, each in zip(headings, asked, strict=True))
