@@ -26,7 +26,7 @@ from heartzoo.data.training_set import TrainingSet, load_training_set
 from heartzoo.errors import UserError
 from heartzoo.evaluation import refuse_known_people
 from heartzoo.files import lock, read_json, write_bytes, write_json
-from heartzoo.training import build_model, train_seed
+from heartzoo.training import first_model, train_seed
 from heartzoo.zoo import named
 
 RECORDS = "records.json"
@@ -53,7 +53,8 @@ def train(config: Config, out: Path, resume: bool = False) -> Path:
 def _train(config: Config, out: Path, resume: bool, begin: Callable[[], None]) -> Path:
     """Check everything, begin the run's folder if it is a new one, and train."""
     with _without_tensorflow():
-        build_model(config)  # before minutes of preparation, and before the folder is there
+        pretrained = find_pretrained(config)
+        first_model(config, pretrained)  # before minutes of preparation, and before the folder is there
         check_steps(config)
         for name in config.data.test:
             refuse_known_people(config, get_split(name))
@@ -67,7 +68,7 @@ def _train(config: Config, out: Path, resume: bool, begin: Callable[[], None]) -
                 write_bytes(out / "config.yaml", tree.encode())
             _check_records(out, data)
             for seed in config.seeds:
-                train_seed(config, data, out / f"seed-{seed}", seed)
+                train_seed(config, data, out / f"seed-{seed}", seed, pretrained)
                 compress_seed(config, data, out / f"seed-{seed}", seed, teachers.__getitem__)
     return out
 
@@ -183,6 +184,37 @@ def _copy_trainings(source: Path, config: Config, out: Path, steps: int) -> None
                 write_bytes(plan.folder / path.name, path.read_bytes())
 
 
+def find_pretrained(config: Config) -> Path | None:
+    """The ``.keras`` file of the network that a training begins with; None for one that begins at random.
+
+    Raises:
+        UserError: no such model in the zoo, or one of another task, input or mapping, or of other people than stated.
+    """
+    stated = config.training.pretrained
+    if stated is None:
+        return None
+    entry = named(stated.model)
+    theirs = entry.config
+    pairs = {
+        "task": (theirs.task, config.task),
+        "input": (theirs.input, config.input),
+        "data.mapping": (theirs.data.mapping, config.data.mapping),
+    }
+    for section, (its, ours) in pairs.items():
+        if its != ours:
+            raise UserError(
+                f"training.pretrained: {stated.model} has another {section} than {config.name}",
+                f"take its {section}, which its card states",
+            )
+    if set(stated.train) != set(theirs.learnt_from):
+        raise UserError(
+            f"training.pretrained.train = {stated.train}, but {stated.model} has learnt from "
+            f"{' + '.join(theirs.learnt_from)}",
+            f"write [{', '.join(theirs.learnt_from)}]",
+        )
+    return entry.path("model.keras")
+
+
 def _teachers_to_ask(config: Config, out: Path) -> set[str]:
     """Teachers of distillations that are not finished in every seed."""
     return {
@@ -235,6 +267,7 @@ def _check_teacher(
         # else a teacher would have learnt from the patients that choose the student: folds are of the records used
         "data.leads": (teacher.data.leads, student.data.leads),
         "data.missing_lead": (teacher.data.missing_lead, student.data.missing_lead),
+        "training.pretrained": (teacher.training.pretrained, student.training.pretrained),
         "training.folds": (teacher.training.folds, student.training.folds),
         "training.fold": (teacher.training.fold, student.training.fold),
     }

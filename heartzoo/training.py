@@ -16,7 +16,17 @@ import numpy as np
 from rich.progress import Progress, TaskID
 
 from heartzoo import models, prevalence, recipes
-from heartzoo.checkpoints import History, Plan, best_epoch, finished, load_epoch, plateaus, read_history, save_epoch
+from heartzoo.checkpoints import (
+    History,
+    Plan,
+    best_epoch,
+    finished,
+    load_epoch,
+    load_model,
+    plateaus,
+    read_history,
+    save_epoch,
+)
 from heartzoo.config import Config
 from heartzoo.data.batches import Inputs, TrainingBatches
 from heartzoo.data.training_set import TrainingSet
@@ -29,7 +39,7 @@ from heartzoo.tasks import get_task
 PREDICT_BATCH = 512
 
 
-def train_seed(config: Config, data: TrainingSet, out: Path, seed: int) -> None:
+def train_seed(config: Config, data: TrainingSet, out: Path, seed: int, pretrained: Path | None = None) -> None:
     """Train one seed, or go on with it from its last finished epoch.
 
     Args:
@@ -37,12 +47,13 @@ def train_seed(config: Config, data: TrainingSet, out: Path, seed: int) -> None:
         data: its training set.
         out: the seed's folder.
         seed: seeds the weights, the dropout and every batch.
+        pretrained: the ``.keras`` file of the network that the first epoch begins with; default random weights.
     """
     batches = data.batches(seed)
     stage = Stage(
         title=config.name,
         plan=Plan(out, config.training),
-        network=lambda: build_model(config),
+        network=lambda: first_model(config, pretrained),
         loss=recipes.loss(config.training, batches.class_shares),
         batches=batches,
     )
@@ -119,6 +130,27 @@ def build_model(config: Config) -> keras.Model:
         **{name: tuple(v) if isinstance(v, list) else v for name, v in config.model.sizes.items()},
     )
     return with_widths(network, config.model.widths)
+
+
+def first_model(config: Config, pretrained: Path | None) -> keras.Model:
+    """The network that the first epoch begins with: untrained, or with the weights of a ``.keras`` file.
+
+    Raises:
+        UserError: the file holds a network of other layers.
+    """
+    network = build_model(config)
+    if pretrained is None:
+        return network
+    known = load_model(pretrained)
+    ours, theirs = ([tuple(weight.shape) for weight in model.weights] for model in (network, known))
+    if ours != theirs:
+        raise UserError(
+            f"training.pretrained: that network has {known.count_params():,} parameters in {len(theirs)} arrays, this "
+            f"one {network.count_params():,} in {len(ours)}",
+            "give model the architecture, sizes and widths that its card states",
+        )
+    network.set_weights(known.get_weights())
+    return network
 
 
 class Batches(keras.utils.PyDataset):

@@ -47,9 +47,12 @@ def test_the_guide_to_own_recordings_leads_to_a_model_of_them(tmp_path, monkeypa
 
     page = DOCS / "guides" / "own-data.md"
     (script,) = [block for block in blocks_of(page, "python") if "__main__" in block]
-    (yaml,) = blocks_of(page, "yaml")
+    own, tuned = blocks_of(page, "yaml")
     (tmp_path / "mine.py").write_text(script)
-    (tmp_path / "mine.yaml").write_text(yaml.replace("epochs: 30", "epochs: 1, steps_per_epoch: 3"))
+    (tmp_path / "mine.yaml").write_text(own.replace("epochs: 30", "epochs: 1, steps_per_epoch: 3"))
+    configs = f"{DOCS.parent / 'configs'}/"
+    tuned = re.sub(r" *- {noise: .*\n", "", tuned.replace("configs/", configs))  # nstdb is not at hand
+    (tmp_path / "tuned.yaml").write_text(tuned.replace("folds: 5", "folds: 5\n  epochs: 1\n  steps_per_epoch: 3"))
     monkeypatch.setenv("HEARTZOO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -76,11 +79,16 @@ def test_the_guide_to_own_recordings_leads_to_a_model_of_them(tmp_path, monkeypa
         "firmware",
         "publish",
         "evaluate",
+        "train",
+        "export",
+        "evaluate",
     ]
     for command in commands:
         run(command)
     opened = (tmp_path / "apart/openings.jsonl").read_text().splitlines()
     assert len(opened) == 2 and all('"split": "mine-test"' in line for line in opened)
+    tuned_card = (tmp_path / "my-zoo/mine-tuned/1.0.0/README.md").read_text()
+    assert "model: beat-3-rr-sm@1.4.0" in tuned_card and "svdb" in tuned_card and "our consent form's terms" in tuned_card
     entry = tmp_path / "my-zoo/mine/1.0.0"
     configuration, metrics = (json.loads((entry / f"{name}.json").read_text()) for name in ("configuration", "metrics"))
     assert {evaluation["track"] for evaluation in metrics["evaluations"]} == {"mine"}

@@ -74,9 +74,9 @@ def data_and_splits(configuration: dict[str, Any], metrics: Metrics) -> str:
     opened = {e.split: len(e.records) for e in metrics.evaluations}
     rows = [
         f"| {use} | {DATABASES[get_split(name).database].title} | {name} | {len(records)} | "
-        f"{len(records) if use == 'train' else opened.get(name, 0)} |"
-        for use in ("train", "test")
-        for name, records in splits[use].items()
+        f"{opened.get(name, 0) if use == 'test' else len(records)} |"
+        for use in ("pretrained", "train", "test")
+        for name, records in splits.get(use, {}).items()
     ]
     calibration = sum(len(found) for records in configuration["calibration"].values() for found in records.values())
     scored = metrics.first

@@ -42,8 +42,10 @@ def front_matter(configuration: dict[str, Any], metrics: Metrics) -> str:
 
 
 def training_databases(configuration: dict[str, Any]) -> list[Database]:
-    """The databases that the weights were trained on, sorted by name."""
-    return [DATABASES[name] for name in sorted({get_split(s).database for s in configuration["splits"]["train"]})]
+    """The databases that the weights were trained on, those that a pretrained network had too, sorted by name."""
+    splits = configuration["splits"]
+    names = {get_split(split).database for use in ("train", "pretrained") for split in splits.get(use, ())}
+    return [DATABASES[name] for name in sorted(names)]
 
 
 def weights_licence(configuration: dict[str, Any]) -> str:

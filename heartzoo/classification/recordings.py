@@ -155,7 +155,7 @@ def _classified(
 
 def trained_leads(model: PublishedModel) -> list[str]:
     """Names of the leads that a model was trained on, by preference."""
-    data = model.config.data
-    databases = [get_database(get_split(name).database) for name in data.train]
-    names = data.leads or [lead for database in databases for lead in database.leads]
+    config = model.config
+    databases = [get_database(get_split(name).database) for name in config.learnt_from]
+    names = config.data.leads or [lead for database in databases for lead in database.leads]
     return list(dict.fromkeys(names))

@@ -42,7 +42,6 @@ class DataConfig(Section):
         for name in self.train:
             if get_split(name).test:
                 raise UserError(f"data.train names the test split {name}", "train on a training split")
-        track(self.train)
         if len(set(self.train)) < len(self.train):
             raise UserError(f"data.train = {self.train} names a split twice", "name each once")
         for name in self.test:
@@ -243,6 +242,11 @@ class Config(Section):
         return name
 
     @model_validator(mode="after")
+    def _training_splits_make_a_track(self) -> Config:
+        _ = self.track  # raises where they make none
+        return self
+
+    @model_validator(mode="after")
     def _shifts_centred_frames_only(self) -> Config:
         if self.input.cut != "centred" and self.training.augmentation.shift_s:
             raise UserError(
@@ -359,6 +363,12 @@ class Config(Section):
         return seeds
 
     @property
+    def learnt_from(self) -> list[str]:
+        """Every split whose people the weights have seen: ``data.train``, then what the pretrained network had."""
+        pretrained = self.training.pretrained
+        return list(dict.fromkeys([*self.data.train, *(pretrained.train if pretrained else [])]))
+
+    @property
     def track(self) -> str:
         """The track: strict, extended, icentia, random or synthetic."""
-        return track(self.data.train)
+        return track(self.learnt_from)

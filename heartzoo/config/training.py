@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from heartzoo.config.disturbance import Disturbance
 from heartzoo.config.section import Count, Fraction, NonNegative, Positive, Section, low_to_high, refuse_idle
+from heartzoo.data.splits import get_split
 from heartzoo.errors import UserError
 
 
@@ -125,9 +126,30 @@ class EarlyStoppingConfig(Section):
         return self
 
 
+class PretrainedConfig(Section):
+    """The published network whose weights a training begins with: fine-tuning."""
+
+    model: Annotated[str, Field(pattern=r"^[a-z0-9-]+@\d+\.\d+\.\d+$")] = Field(
+        description="NAME@VERSION of a model of the zoo with the same task, input and network"
+    )
+    train: Annotated[list[str], Field(min_length=1)] = Field(
+        description="the training splits that it has learnt from: nobody of them may validate or test"
+    )
+
+    @field_validator("train")
+    @classmethod
+    def _splits_exist(cls, names: list[str]) -> list[str]:
+        for name in names:
+            get_split(name)
+        return names
+
+
 class TrainingConfig(Section):
     """The recipe."""
 
+    pretrained: PretrainedConfig | None = Field(
+        default=None, description="the network that the first epoch begins with; null for one with random weights"
+    )
     epochs: Count = Field(default=50, description="most epochs")
     steps_per_epoch: Count = Field(default=50, description="batches in an epoch")
     batch_size: Count = Field(default=256, description="examples in a batch")

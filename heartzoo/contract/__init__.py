@@ -203,9 +203,14 @@ def _tensor(tensor: TensorFacts) -> dict[str, Any]:
 
 
 def _splits(config: Config, data: TrainingSet) -> dict[str, Any]:
+    def listed(names: list[str]) -> dict[str, list[str]]:
+        return {name: list(split_records(get_split(name))) for name in names}
+
+    pretrained = config.training.pretrained
     return {
-        "train": {name: list(split_records(get_split(name))) for name in config.data.train},
-        "test": {name: list(split_records(get_split(name))) for name in config.data.test},
+        "train": listed(config.data.train),
+        "test": listed(config.data.test),
+        **({"pretrained": listed(pretrained.train)} if pretrained else {}),
         "training_patients": np.unique(data.patients[~data.validation]).tolist(),
         "validation_patients": np.unique(data.patients[data.validation]).tolist(),
     }

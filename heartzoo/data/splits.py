@@ -18,6 +18,7 @@ from heartzoo.errors import UserError, look_up
 TRACKS = {
     "strict": "trained on DS1's patients only, tested on patients it has never seen",
     "extended": "trained on DS1 and svdb-train, tested on patients it has never seen",
+    "svdb": "trained on svdb-train only, tested on patients it has never seen",
     "icentia": "trained on Icentia11k, tested on patients of it that it has never seen",
     "random": "random split, optimistic: beats of the same person are on both sides",
     "synthetic": "synthetic recordings: shows that the pipe works, says nothing about patients",
@@ -26,6 +27,7 @@ TRACKS = {
 TRAINED_ON = {
     frozenset({"ds1"}): "strict",
     frozenset({"ds1", "svdb-train"}): "extended",
+    frozenset({"svdb-train"}): "svdb",
     frozenset({"random-train"}): "random",
     frozenset({"csv-train"}): "random",
     frozenset({"rhythm-train"}): "strict",
@@ -185,7 +187,7 @@ def track(train_splits: list[str]) -> str:
     key = frozenset(train_splits)
     if key not in TRAINED_ON:
         valid = "; ".join(" + ".join(sorted(splits)) for splits in TRAINED_ON)
-        raise UserError(f"data.train = {sorted(key)} is not one of the tracks", f"take one of: {valid}")
+        raise UserError(f"{' + '.join(sorted(key))} as training splits make no track", f"take one of: {valid}")
     return TRAINED_ON[key]
 
 

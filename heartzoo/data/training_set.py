@@ -140,6 +140,7 @@ def load_training_set(config: Config, jobs: int = 2) -> TrainingSet:
     task = get_task(config.task)
     _require_classes(labels[~validation], task, config)
     validating = np.unique(patients[validation])
+    _refuse_known(validating, config)
     for copy in training.copies:
         parts += [_Part.load(config, name, copy, jobs).without(validating) for name in config.data.train]
     return TrainingSet(
@@ -225,6 +226,19 @@ def _require_classes(labels: np.ndarray, task: Task, config: Config) -> None:
             f"class {', '.join(empty)} of {task.name} has no training example in {' + '.join(config.data.train)} "
             f"({'nobody' if fold is None else f'fold {fold}'} validates)",
             "take another training.fold, other training splits or another task",
+        )
+
+
+def _refuse_known(validating: np.ndarray, config: Config) -> None:
+    """Nobody whom the pretrained network has seen may validate: what suits it suits them."""
+    pretrained = config.training.pretrained
+    if pretrained is None:
+        return
+    known = frozenset().union(*(get_split(name).people for name in pretrained.train))
+    if seen := sorted(known.intersection(validating.tolist())):
+        raise UserError(
+            f"{pretrained.model} has seen {len(seen)} of the {len(validating)} people who validate, such as {seen[0]}",
+            "set training.fold to a database that it has not seen, or leave its splits out of data.train",
         )
 
 

@@ -281,16 +281,16 @@ def refuse_known_people(config: Config, split: Split) -> None:
     Raises:
         UserError: it has.
     """
-    own = [RANDOM_TESTS[name] for name in config.data.train if name in RANDOM_TESTS]
+    own = [RANDOM_TESTS[name] for name in config.learnt_from if name in RANDOM_TESTS]
     if split.name in own:
         return
-    known = frozenset().union(*(get_split(name).people for name in config.data.train))
-    if "ds1" in config.data.train:  # the protocol's own flaw; every result on DS2 stands beside the one without 202
+    known = frozenset().union(*(get_split(name).people for name in config.learnt_from))
+    if "ds1" in config.learnt_from:  # the protocol's own flaw; every result on DS2 stands beside the one without 202
         known -= {"mitdb/201"}
     if known & split.people:
         others = [name for name in own or config.data.test if name != split.name]
         raise UserError(
-            f"{config.name} was trained on {' + '.join(config.data.train)}: it has seen people of {split.name}",
+            f"{config.name} was trained on {' + '.join(config.learnt_from)}: it has seen people of {split.name}",
             f"score it on {' or '.join(others) or 'a split of other people'}",
         )
 

@@ -167,7 +167,8 @@ def describe(configuration: dict[str, Any], metrics: Metrics, files: dict[str, d
     first = metrics.first
     parent = next(e for e in metrics.evaluations if not e.of_file and e.split == first.split)
     value, (low, high) = headline(first, metrics.task)
-    data = configuration["config"]["data"]
+    data, splits = configuration["config"]["data"], configuration["splits"]
+    learnt_from = [name for use in ("train", "pretrained") for name in splits.get(use, ())]
     return IndexEntry.model_validate(
         {
             "name": configuration["name"],
@@ -176,9 +177,9 @@ def describe(configuration: dict[str, Any], metrics: Metrics, files: dict[str, d
             "architecture": configuration["config"]["model"]["architecture"],
             "summary": configuration["summary"],
             "track": first.track,
-            "train": data["train"],
+            "train": list(dict.fromkeys(learnt_from)),
             "test": data["test"],
-            "data_licences": sorted({get_database(get_split(name).database).license for name in data["train"]}),
+            "data_licences": sorted({get_database(get_split(name).database).license for name in learnt_from}),
             "headline": {
                 "metric": TASKS[metrics.task].headline(first.track),
                 "split": first.split,
