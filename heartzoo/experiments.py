@@ -22,7 +22,7 @@ from heartzoo.files import write_json
 from heartzoo.metrics import confusion_matrix
 from heartzoo.prevalence import shifted
 from heartzoo.progress import console
-from heartzoo.runs import compress, train
+from heartzoo.runs import check_examples, compress, train
 from heartzoo.tasks import get_task
 
 _KEPT = "validation.json"
@@ -81,7 +81,7 @@ def _trial(
 ) -> TrialResult:
     """Train a variant on a fold and validate it, or read what came of that."""
     out = trial_folder(runs, path.stem, variant.name, fold)
-    kept, begun = out / _KEPT, (out / "config.yaml").is_file()
+    kept = out / _KEPT
     if kept.is_file():
         if _of_training(load_config(out / "config.yaml")) != _of_training(config):
             raise UserError(f"{out} holds a run of another configuration", "remove it, or rename the variant")
@@ -94,9 +94,9 @@ def _trial(
         if known.disturbances == disturbances:
             return known
     elif variant.after is None:
-        train(config, out, resume=begun)
+        train(config, out, resume=True)
     else:
-        compress(trial_folder(runs, path.stem, variant.after, fold), config, out, resume=begun)
+        compress(trial_folder(runs, path.stem, variant.after, fold), config, out, resume=True)
     result = _validate(config, out, fold, disturbances)
     write_json(kept, result.model_dump(mode="json"))
     return result
@@ -117,6 +117,7 @@ def _of_training(config: Config) -> Config:
 def _validate(config: Config, run: Path, fold: int | str, disturbances: list[Disturbance]) -> TrialResult:
     """Every seed's network, as its last step left it, on the patients that did not train it."""
     data = load_training_set(config)
+    check_examples(run, data)
     models = {seed: load_model(plans(run / f"seed-{seed}", config)[-1].folder / BEST) for seed in config.seeds}
     found: dict[int, list[dict[str, list[list[int]]]]] = {seed: [] for seed in models}
     for each in (data, *(disturbed_validation(data, disturbance) for disturbance in disturbances)):

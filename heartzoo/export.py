@@ -42,7 +42,7 @@ from heartzoo.metrics_file import (
 )
 from heartzoo.models.channels import widths_of
 from heartzoo.progress import console
-from heartzoo.runs import read_run
+from heartzoo.runs import check_examples, read_run
 from heartzoo.runtime import RUNTIMES, default_runtime, predict_parallel
 from heartzoo.tasks import get_task
 from heartzoo.training import build_model
@@ -87,6 +87,7 @@ def export(
             "export on Linux x86-64, where the tflite-micro package exists",
         )
     data = load_training_set(config)
+    check_examples(run, data)
     calibration = data.inputs(data.calibration())
     candidates = [convert_seed(config, run, seed, calibration) for seed in config.seeds]
     chosen = _choose(config, candidates)

@@ -1,16 +1,19 @@
 """Runs: a configuration trained, seed by seed, and compressed.
 
-A run's folder holds ``config.yaml``, ``records.json`` (what it trains on) and for each seed ``seed-<n>/``: see
+A run's folder holds ``config.yaml``, ``examples.json`` (what it trains on) and for each seed ``seed-<n>/``: see
 :mod:`heartzoo.checkpoints`.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import keras
 import yaml
@@ -22,6 +25,7 @@ from heartzoo.config.compression import SELF, DistillConfig
 from heartzoo.config.file import load_config
 from heartzoo.data.download import split_records
 from heartzoo.data.splits import get_split
+from heartzoo.data.store import code
 from heartzoo.data.training_set import TrainingSet, load_training_set
 from heartzoo.errors import UserError
 from heartzoo.evaluation import refuse_known_people
@@ -29,7 +33,7 @@ from heartzoo.files import lock, read_json, write_bytes, write_json
 from heartzoo.training import first_model, train_seed
 from heartzoo.zoo import named
 
-RECORDS = "records.json"
+EXAMPLES = "examples.json"
 
 
 def train(config: Config, out: Path, resume: bool = False) -> Path:
@@ -47,10 +51,10 @@ def train(config: Config, out: Path, resume: bool = False) -> Path:
         UserError: ``out`` holds a run and ``resume`` is false, or a run of another configuration; data or a teacher are
             missing; a step does not fit the network.
     """
-    return _train(config, out, resume, begin=lambda: _refuse_leftovers(out))
+    return _train(config, out, resume, begin=lambda data: _refuse_leftovers(out))
 
 
-def _train(config: Config, out: Path, resume: bool, begin: Callable[[], None]) -> Path:
+def _train(config: Config, out: Path, resume: bool, begin: Callable[[TrainingSet], None]) -> Path:
     """Check everything, begin the run's folder if it is a new one, and train."""
     with _without_tensorflow():
         pretrained = find_pretrained(config)
@@ -63,30 +67,53 @@ def _train(config: Config, out: Path, resume: bool, begin: Callable[[], None]) -
             teachers = {name: find_teachers(name, config) for name in _teachers_to_ask(config, out)}
             data = load_training_set(config)
             if not (out / "config.yaml").is_file():
-                begin()
+                begin(data)
+                write_json(out / EXAMPLES, _examples(data))
                 tree = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
                 write_bytes(out / "config.yaml", tree.encode())
-            _check_records(out, data)
+            check_examples(out, data)
             for seed in config.seeds:
                 train_seed(config, data, out / f"seed-{seed}", seed, pretrained)
                 compress_seed(config, data, out / f"seed-{seed}", seed, teachers.__getitem__)
     return out
 
 
-def _check_records(out: Path, data: TrainingSet) -> None:
-    """Note what the run trains on, and refuse to go on with other records: its folds would be others.
+def check_examples(run: Path, data: TrainingSet) -> None:
+    """Refuse a run that was trained on other examples than its training set holds now.
 
-    A split that is made of patients holds what of them is on disk.
+    Its folds would be others (a split that is made of patients holds what of them is on disk), or its network would be
+    tuned, judged and published for inputs that it has never seen.
+
+    Args:
+        run: its folder. What an old one was trained on is not known.
+        data: the training set of its configuration.
+
+    Raises:
+        UserError: records, their files, or the code that makes examples of them are others.
     """
-    found = {
-        name: [record["name"] for record in store.provenance["records"]]
-        for name, store in zip(data.config.data.train, data.stores, strict=False)  # copies follow
+    if not (run / EXAMPLES).is_file():
+        return
+    noted, found = read_json(run / EXAMPLES), _examples(data)
+    restore = "restore them, or train anew"
+    for part, whose, remedy in (
+        ("records", "of other records", restore),
+        ("files", "of other files", restore),
+        ("code", "that other code made", "train anew, or go on with the heartzoo that began it"),
+    ):
+        if noted.get(part) != found[part]:
+            raise UserError(f"{run} was trained on examples {whose} than are at hand", remedy)
+
+
+def _examples(data: TrainingSet) -> dict[str, Any]:
+    """Names of the training records by split, a hash of their files' hashes, and one of the code."""
+    stores = zip(data.config.data.train, data.stores, strict=False)  # copies follow
+    facts = {name: store.provenance["records"] for name, store in stores}
+    hashes = [[record["sha256"] for record in records] for records in facts.values()]
+    return {
+        "records": {name: [record["name"] for record in records] for name, records in facts.items()},
+        "files": hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest(),
+        "code": code(),
     }
-    path = out / RECORDS
-    if not path.is_file():
-        write_json(path, found)
-    elif read_json(path) != found:
-        raise UserError(f"{out} was begun on other records than are at hand", "restore them, or train anew")
 
 
 def _refuse_leftovers(out: Path) -> None:
@@ -116,7 +143,7 @@ def compress(source: Path, config: Config, out: Path, resume: bool = False) -> P
     for seed in config.seeds:
         for plan in plans(source / f"seed-{seed}", done)[: same + 1]:
             _require_finished(plan, source, seed)
-    return _train(config, out, resume, begin=lambda: _copy_trainings(source, config, out, same))
+    return _train(config, out, resume, begin=lambda data: _copy_trainings(source, config, out, same, data))
 
 
 def _run_config(run: Path) -> Config:
@@ -167,15 +194,14 @@ def _same_steps(done: Config, config: Config) -> int:
     return same
 
 
-def _copy_trainings(source: Path, config: Config, out: Path, steps: int) -> None:
+def _copy_trainings(source: Path, config: Config, out: Path, steps: int, data: TrainingSet) -> None:
     """Copy the training and its first steps, with what an export has made of them; what an interrupted copy left goes.
 
     An export evaluates those networks again only where their files differ: it knows an evaluation by its file's hash.
     """
+    check_examples(source, data)
     for leftover in out.glob("seed-*"):
         shutil.rmtree(leftover)
-    if (source / RECORDS).is_file():
-        write_bytes(out / RECORDS, (source / RECORDS).read_bytes())
     for seed in config.seeds:
         for plan in plans(out / f"seed-{seed}", config)[: steps + 1]:
             old = source / plan.folder.relative_to(out)
@@ -245,7 +271,7 @@ def find_teachers(name: str, config: Config) -> list[Path]:
     run = folder.parent if folder.name.startswith("seed-") else folder
     if (run / "config.yaml").is_file():
         teacher = read_run(run)
-        _check_teacher(name, teacher, config, lambda: read_json(run / RECORDS))
+        _check_teacher(name, teacher, config, lambda: read_json(run / EXAMPLES)["records"])
         folders = [folder] if folder != run else [run / f"seed-{seed}" for seed in teacher.seeds]
         return [float_network(seed_folder, teacher) for seed_folder in folders]
     if folder.exists():

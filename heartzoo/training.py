@@ -230,18 +230,20 @@ class StageKeeper(keras.callbacks.Callback):
         self.validation, self.bar, self.task = validation, bar, task
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Seed dropout by epoch, so that a resumed run drops what the undisturbed one would have dropped.
+        """Seed each layer's dropout by epoch, so that a resumed run drops what the undisturbed one would have dropped.
 
+        Keras counts a seed's second number up from call to call, so layers and epochs get numbers far from each other.
         A plateau schedule's rate is set here for the same reason.
         """
         recipe = self.stage.plan.recipe
         if recipe.schedule.kind == "plateau":
             decays = plateaus(self.history, recipe)
             self.model.optimizer.learning_rate = recipe.learning_rate * recipe.schedule.decay_factor**decays
-        for layer in self.network.layers:
+        for number, layer in enumerate(self.network.layers):
             generator = getattr(layer, "seed_generator", None)
             if generator is not None:
-                generator.state.assign(np.array([self.seed, epoch], generator.state.dtype))
+                drawn = np.random.SeedSequence([self.seed, epoch, number]).generate_state(2)
+                generator.state.assign(drawn.astype(generator.state.dtype))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Move the progress bar."""

@@ -153,6 +153,8 @@ def test_the_table_pools_the_patients_of_all_folds(finished):
         ({"changes": ["summary=$later"]}, "'later' after [$], which is no earlier variant"),
         ({"config": "none.yaml"}, "no configuration file"),
         ({"folds": [7]}, "training.fold = 7"),
+        ({"folds": [0, 0]}, "would count people twice"),
+        ({"folds": [0, "synthetic"]}, "would count people twice"),
         ({"disturbances": [{"fusion": True}]}, "fusion changes what the beats are"),
     ],
 )

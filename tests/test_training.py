@@ -28,8 +28,9 @@ from heartzoo.data import splits
 from heartzoo.data.template import TEMPLATE_FEATURES
 from heartzoo.data.training_set import TrainingSet, load_training_set
 from heartzoo.errors import UserError
+from heartzoo.export import export
 from heartzoo.files import write_json
-from heartzoo.runs import train
+from heartzoo.runs import compress, train
 from heartzoo.training import Validation, build_model
 
 EPOCHS = 6
@@ -177,8 +178,30 @@ def test_validation_patients_train_nothing(cache, tiny):
 def test_a_run_with_copies_notes_its_records_once_and_goes_on(cache, tiny, tmp_path):
     overrides = [*SHORT, "training.copies=[{jitter_ms: 10}]"]
     out = train(load_config(tiny, overrides), tmp_path / "run")
-    assert list(json.loads((out / "records.json").read_text())) == ["synthetic-train"]
+    assert list(json.loads((out / "examples.json").read_text())["records"]) == ["synthetic-train"]
     assert train(load_config(tiny, overrides), out, resume=True) == out
+
+
+@pytest.mark.parametrize(
+    ("part", "told"),
+    [
+        ("records", "examples of other records than are at hand; restore them"),
+        ("files", "examples of other files than are at hand; restore them"),
+        ("code", "examples that other code made than are at hand; train anew, or go on with the heartzoo"),
+    ],
+)
+def test_a_run_of_other_examples_is_neither_gone_on_with_nor_published(part, told, cache, tiny, tiny_run, tmp_path):
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    noted = json.loads((run / "examples.json").read_text())
+    write_json(run / "examples.json", noted | {part: "others"})
+    for go_on in (
+        lambda: train(load_config(tiny), run, resume=True),
+        lambda: compress(run, load_config(tiny, ["name=small", "seeds=[0]"]), tmp_path / "small"),
+        lambda: export(run, root=tmp_path / "zoo"),
+    ):
+        with pytest.raises(UserError, match=told):
+            go_on()
+    assert not (tmp_path / "zoo").exists() and not (tmp_path / "small" / "config.yaml").exists()
 
 
 def test_a_training_lets_go_of_its_data(cache, tiny, tmp_path, monkeypatch):
@@ -320,7 +343,8 @@ def test_a_schedule_says_the_rate_of_each_step(rule, rates, name):
 
 
 def test_an_epoch_that_does_not_count_leaves_the_best_network_of_before(cache, tiny, tmp_path, monkeypatch):
-    config, seed = load_config(tiny, [*SHORT, "training.epochs=3"]), tmp_path / "seed-0"
+    # Enough steps for the second epoch to be better than the first.
+    config, seed = load_config(tiny, [*SHORT, "training.epochs=3", "training.steps_per_epoch=12"]), tmp_path / "seed-0"
     kept = []
 
     def killed(path, content):
@@ -359,6 +383,24 @@ def test_a_plateau_s_rate_is_that_of_the_history_after_a_resume_too(cache, tiny,
         rates = [array for array in checkpoint(seed).values() if array.shape == () and array.dtype == np.float32]
         # two flat epochs came before the third
         assert any(rate == pytest.approx(0.01 * 0.5**1) for rate in rates)
+
+
+def test_no_two_layers_steps_or_epochs_drop_the_same(cache, tiny, tmp_path, monkeypatch):
+    seen = []
+    begin = training.StageKeeper.on_epoch_begin
+
+    def noted(self, epoch, logs=None):
+        begin(self, epoch, logs)
+        for layer in self.network.layers:
+            if (generator := getattr(layer, "seed_generator", None)) is not None:
+                state = np.array(generator.state)
+                seen.extend((int(state[0]), (int(state[1]) + step) % 2**32) for step in range(4))  # Keras counts up
+
+    monkeypatch.setattr(training.StageKeeper, "on_epoch_begin", noted)
+    own = ["training.epochs=3", "model={architecture: mlp, sizes: {units: [8], members: 3}}", "input.rr_features=[]"]
+    train(load_config(tiny, [*SHORT, *own, "input.template_features=[]"]), tmp_path)
+    assert len(seen) == 3 * 4 * 4  # epochs, steps, layers: a dropout for each member, and who falls silent
+    assert len(set(seen)) == len(seen)
 
 
 def test_the_members_of_a_committee_are_not_trained_as_one(tiny):

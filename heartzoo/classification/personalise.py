@@ -18,7 +18,6 @@ from heartzoo.personalisation import FIRST_S, fit_map
 from heartzoo.tasks import BEAT_SYMBOLS, get_task
 from heartzoo.zoo import PublishedModel, load_tflite
 
-FIELDS = ("frames", "rr", "symbols", "samples")
 LEAST_BEATS = 10
 LEAST_FOUND = 0.8  # of the labelled beats; of another recording's labels about a third are near a beat by chance
 
@@ -134,7 +133,5 @@ def _beginning(
     pieces = list(intake.push(x[:stop]))
     if stop >= len(x):
         pieces += intake.finish()
-    some = [piece for piece in pieces if len(piece.samples)] or pieces[:1]
-    joined = Examples(*(np.concatenate([getattr(piece, field) for piece in some]) for field in FIELDS))
-    early = joined.samples < seconds * fs
-    return Examples(*(getattr(joined, field)[early] for field in FIELDS))
+    joined = Examples.joined(pieces)
+    return joined.where(joined.samples < seconds * fs)

@@ -1,8 +1,10 @@
 """Labelled beats -> what a reader wants to know first: how many, how ectopic, how fast, how good the signal was.
 
 Ectopic beats are those that the model calls supraventricular (S, PAC) or ventricular (V, PVC). Of one such kind, two in
-a row are a couplet, three or more a run; three or more in turn with normal beats are bigeminy. Intervals that touch a
-stretch where the lead was off or flat are left out. A heart rate is 60 s divided by the mean of 8 intervals in a row.
+a row are a couplet, three or more a run; three or more in turn with normal beats are bigeminy. Beats before and after a
+stretch where the lead was off or flat do not follow one another, and the interval between them is none; nor is one of
+more than twice the median that touches noise or saturation, where a beat may not have been found. A heart rate is 60 s
+divided by the mean of 8 intervals in a row.
 """
 
 from __future__ import annotations
@@ -46,6 +48,7 @@ def summarise(beats: Sequence[Beat], quality: Sequence[Stretch], seconds: float,
         tell.
     """
     labels = [beat.label for beat in beats]
+    lost = _touching(beats, [stretch for stretch in quality if stretch.mark in NO_SIGNAL])
     counts = {name: labels.count(name) for name in task.classes}
     ectopic = sum(counts[name] for name in ectopic_classes(task))
     return {
@@ -54,7 +57,7 @@ def summarise(beats: Sequence[Beat], quality: Sequence[Stretch], seconds: float,
         "classes": counts,
         "abstained": sum(beat.abstained for beat in beats),
         "ectopic_burden": ectopic / len(beats) if beats else None,
-        "ectopic": {name: _patterns(labels, name, task.classes[0]) for name in ectopic_classes(task)},
+        "ectopic": {name: _patterns(labels, lost, name, task.classes[0]) for name in ectopic_classes(task)},
         **_rates(beats, quality),
         "poor_signal_s": {
             mark: sum(s.end_s - s.start_s for s in quality if s.mark == mark)
@@ -63,9 +66,10 @@ def summarise(beats: Sequence[Beat], quality: Sequence[Stretch], seconds: float,
     }
 
 
-def _patterns(labels: Sequence[str], ectopic: str, normal: str) -> dict[str, int]:
-    """How the ectopic beats of one kind follow one another."""
-    text = "".join("E" if label == ectopic else "N" if label == normal else "." for label in labels)
+def _patterns(labels: Sequence[str], lost: np.ndarray, ectopic: str, normal: str) -> dict[str, int]:
+    """How the ectopic beats of one kind follow one another, where no signal was lost between them."""
+    marks = ("E" if label == ectopic else "N" if label == normal else "." for label in labels)
+    text = "".join(mark + "|" * gap for mark, gap in zip(marks, [*lost.tolist(), False], strict=False))
     runs = [len(run) for run in re.findall("E{3,}", text)]
     return {
         "beats": text.count("E"),
@@ -76,15 +80,31 @@ def _patterns(labels: Sequence[str], ectopic: str, normal: str) -> dict[str, int
     }
 
 
-def intervals(beats: Sequence[Beat], quality: Sequence[Stretch]) -> tuple[np.ndarray, np.ndarray]:
-    """Where each R-R interval ends and how long it is, in s; without those that touch a lost signal."""
+def _touching(beats: Sequence[Beat], quality: Sequence[Stretch]) -> np.ndarray:
+    """Whether a stretch touches the interval from each beat to the next; shape (beats - 1,)."""
     times = np.array([beat.time_s for beat in beats])
-    starts, ends = times[:-1], times[1:]
-    whole = np.ones(len(ends), bool)
+    found = np.zeros(max(len(times) - 1, 0), bool)
     for stretch in quality:
-        if stretch.mark in NO_SIGNAL:
-            whole &= (ends < stretch.start_s) | (starts > stretch.end_s)
-    return ends[whole], (ends - starts)[whole]
+        found |= (times[1:] >= stretch.start_s) & (times[:-1] <= stretch.end_s)
+    return found
+
+
+def intervals(beats: Sequence[Beat], quality: Sequence[Stretch]) -> tuple[np.ndarray, np.ndarray]:
+    """Where each R-R interval ends and how long it is, in s; without those across lost signal or a beat not found."""
+    times = np.array([beat.time_s for beat in beats])
+    ends, lengths = times[1:], np.diff(times)
+    whole = ~_touching(beats, [stretch for stretch in quality if stretch.mark in NO_SIGNAL])
+    if whole.any():
+        whole &= ~(_touching(beats, quality) & (lengths > 2 * np.median(lengths[whole])))
+    return ends[whole], lengths[whole]
+
+
+def _means(ends: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Mean length of intervals that follow one another, as many as :data:`RATE_INTERVALS` where there are so many."""
+    apart = ends[1:] - lengths[1:] > ends[:-1] + 1e-6  # what was left out between them, not rounding
+    stretches = np.split(lengths, np.flatnonzero(apart) + 1)
+    span = min(RATE_INTERVALS, max(map(len, stretches)))
+    return np.concatenate([np.convolve(s, np.ones(span) / span, "valid") for s in stretches if len(s) >= span])
 
 
 def _rates(beats: Sequence[Beat], quality: Sequence[Stretch]) -> dict[str, Any]:
@@ -92,8 +112,7 @@ def _rates(beats: Sequence[Beat], quality: Sequence[Stretch]) -> dict[str, Any]:
     if not len(lengths):
         return {"longest_rr_s": None, "longest_rr_at_s": None, "heart_rate": None}
     longest = int(lengths.argmax())
-    span = min(RATE_INTERVALS, len(lengths))
-    rates = 60 / np.convolve(lengths, np.ones(span) / span, "valid")
+    rates = 60 / _means(ends, lengths)
     return {
         "longest_rr_s": float(lengths[longest]),
         "longest_rr_at_s": float(ends[longest] - lengths[longest]),

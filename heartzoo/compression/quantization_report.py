@@ -16,7 +16,7 @@ from heartzoo.config.export import Activations, CalibrationMethod
 from heartzoo.data.batches import Inputs
 from heartzoo.data.training_set import load_training_set
 from heartzoo.errors import UserError
-from heartzoo.runs import read_run
+from heartzoo.runs import check_examples, read_run
 from heartzoo.runtime import predict_parallel
 from heartzoo.training import Validation
 
@@ -85,6 +85,7 @@ def report_of(run: Path, seed: int | None = None) -> tuple[list[TensorQuantizati
     model = load_model(float_network(run / f"seed-{chosen}", config))
     refuse_recurrent(model)
     data = load_training_set(config)
+    check_examples(run, data)
     calibration = data.inputs(data.calibration())
     tensors = quantization_report(model, calibration, calibration, config.export.calibration_method)
     validation = None if config.training.fold is None else Validation(data)

@@ -56,6 +56,15 @@ class ExperimentConfig(Section):
             )
         return found
 
+    @field_validator("folds")
+    @classmethod
+    def _folds_are_of_other_people(cls, folds: list[int | str]) -> list[int | str]:
+        if len(set(folds)) < len(folds) or len({type(fold) for fold in folds}) > 1:
+            raise UserError(
+                f"folds = {folds} would count people twice", "name each once, and numbers or databases, not both"
+            )
+        return folds
+
     @model_validator(mode="after")
     def _names_lead_back(self) -> ExperimentConfig:
         before: list[str] = []

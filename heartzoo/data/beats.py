@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,6 +35,16 @@ class Examples:
     rr: np.ndarray
     symbols: np.ndarray
     samples: np.ndarray
+
+    def where(self, kept: np.ndarray) -> Examples:
+        """Those marked in ``kept``, boolean, shape (n,)."""
+        return Examples(self.frames[kept], self.rr[kept], self.symbols[kept], self.samples[kept])
+
+    @staticmethod
+    def joined(parts: Sequence[Examples]) -> Examples:
+        """Parts of one record, one after the other; at least one."""
+        some = [part for part in parts if len(part.samples)] or parts[:1]  # an empty part's width may be another
+        return Examples(*(np.concatenate([getattr(part, field.name) for part in some]) for field in fields(Examples)))
 
 
 def cut_beats(record: Record, contract: InputConfig, margin: int = 0) -> Examples:

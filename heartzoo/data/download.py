@@ -132,7 +132,7 @@ def verify(database: Database, records: Sequence[str] | None = None) -> Verifica
         UserError: an unknown record.
     """
     target = folder(database)
-    known = _known_hashes(database)
+    known = known_hashes(database)
     states: dict[str, list[str]] = {"ok": [], "missing": [], "damaged": [], "unlisted": []}
     if records is None:
         records = database.records or _found_records(database)
@@ -193,7 +193,7 @@ def _complete(database: Database, names: list[str], mirror: str | None, workers:
     target = folder(database)
     for stale in target.rglob(".part.*"):  # left by a killed process: nobody else writes while we hold the lock
         stale.unlink(missing_ok=True)
-    known = _known_hashes(database)
+    known = known_hashes(database)
     wanted = _not_intact(target, names, known)
     if not wanted:
         return
@@ -280,7 +280,8 @@ def _stored_hashes(target: Path) -> dict[str, str]:
     return dict(_read_list(path.read_text(errors="replace").splitlines())) if path.is_file() else {}
 
 
-def _known_hashes(database: Database) -> dict[str, str]:
+def known_hashes(database: Database) -> dict[str, str]:
+    """SHA-256 by file name: pinned in the package, else what the source gave of files in the cache; perhaps none."""
     pinned = _pinned_hashes(database)
     return _stored_hashes(folder(database)) if pinned is None else pinned
 

@@ -88,17 +88,27 @@ class Quality:
         self._highpass = Butterworth(fs, NOISE_HZ, "highpass")
         self._gaps = Gaps()
         self._x = self._high = np.zeros(0)
+        self._silent: int | None = 0  # samples before the first known one in a second that is not over; then None
         self._seconds = 0
         self.stretches: list[Stretch] = []
 
     def push(self, x: np.ndarray) -> None:
         """Take the next samples in mV, NaN where missing."""
+        if self._silent is not None:
+            if not (np.abs(x) <= MOST_MV).any():
+                over, self._silent = divmod(self._silent + len(x), self._width)
+                for _ in range(over):
+                    self._add("lead off")
+                return
+            x = np.concatenate([np.full(self._silent, np.nan), x])
+            self._silent = None
         self._x = np.concatenate([self._x, x])
         self._mark(self._gaps.push(x))
 
     def finish(self) -> None:
         """The signal ends; what is left of its last second gets no mark."""
-        self._mark(self._gaps.finish())
+        if self._silent is None:
+            self._mark(self._gaps.finish())
 
     def _mark(self, filled: np.ndarray) -> None:
         self._high = np.concatenate([self._high, self._highpass.push(filled)])

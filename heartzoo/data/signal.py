@@ -36,13 +36,17 @@ def resample(x: np.ndarray, fs: float, target_fs: float) -> np.ndarray:
 
 
 def resampling_ratio(fs: float, target_fs: float) -> Fraction:
-    """``target_fs / fs`` in whole numbers of at most 10,000."""
-    return (Fraction(target_fs) / Fraction(fs)).limit_denominator(10_000)
+    """``target_fs / fs`` in whole numbers of at most 10,000: both ways the same, and what positions go by, too."""
+    slower, faster = sorted((Fraction(fs), Fraction(target_fs)))
+    ratio = (slower / faster).limit_denominator(10_000)
+    return ratio if fs >= target_fs else 1 / ratio
 
 
 def resample_positions(samples: np.ndarray, fs: float, target_fs: float) -> np.ndarray:
-    """Positions after resampling: ``floor(sample * target_fs / fs + 1/2)``, int64."""
-    return np.floor(np.asarray(samples) * target_fs / fs + 0.5).astype(np.int64)
+    """Positions after resampling: ``floor(sample * target_fs / fs + 1/2)``, int64, of whole positions."""
+    ratio = resampling_ratio(fs, target_fs)
+    doubled = 2 * np.asarray(samples, np.int64) * ratio.numerator + ratio.denominator
+    return doubled // (2 * ratio.denominator)
 
 
 def prepared(x: np.ndarray, fs: float, contract: InputConfig) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,11 +73,15 @@ def open_source(base: str, workers: int, stop: Event) -> Iterator[Fetch]:
 
 def _fetch_copy(root: Path, name: str, path: Path, most_bytes: int | None = None) -> None:
     try:
-        if most_bytes is not None and (root / name).stat().st_size > most_bytes:
-            raise FileError(f"more than the {most_bytes:,} bytes expected: {root / name}")
-        shutil.copyfile(root / name, path)
+        source = (root / name).open("rb")
     except FileNotFoundError as error:
         raise FileError(f"not found: {root / name}") from error
+    except OSError as error:
+        raise FileError(f"cannot read {root / name}: {error.strerror}") from error
+    with source, path.open("wb") as target:
+        if most_bytes is not None and os.fstat(source.fileno()).st_size > most_bytes:
+            raise FileError(f"more than the {most_bytes:,} bytes expected: {root / name}")
+        shutil.copyfileobj(source, target, 1 << 20)
 
 
 def _fetch_http(

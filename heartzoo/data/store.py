@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -22,9 +22,9 @@ from heartzoo._version import __version__
 from heartzoo.config import InputConfig
 from heartzoo.config.disturbance import Disturbance
 from heartzoo.data.beats import Examples, cut_beats, cut_frames
-from heartzoo.data.databases import Database
+from heartzoo.data.databases import Database, get_database
 from heartzoo.data.disturbances import disturb, noise_offset
-from heartzoo.data.download import ensure, folder, present
+from heartzoo.data.download import ensure, folder, known_hashes, present
 from heartzoo.data.heartbeat_csv import read_heartbeats
 from heartzoo.data.noise import recorded_noise
 from heartzoo.data.records import MissingLead, Record, other_lead, read_record
@@ -32,7 +32,7 @@ from heartzoo.data.retiming import TooFewBeats
 from heartzoo.errors import UserError
 from heartzoo.files import Sink, atomic_path, cache_dir, lock, sha256
 from heartzoo.progress import track
-from heartzoo.tasks import Task
+from heartzoo.tasks import BEAT_SYMBOLS, Task
 
 # What makes examples: a store that other code made is made anew.
 MAKERS = (
@@ -72,7 +72,8 @@ class Store:
                 self.symbols = file["symbols"][:]
                 self.rr = file["rr"][:] if "rr" in file else np.zeros((len(self.symbols), 0), np.float32)
                 names = np.array([r["name"] for r in self.provenance["records"]])
-                patients = np.array([r["patient"] for r in self.provenance["records"]])
+                # Who is the same person is asked now: the answer may be a better one than when the store was made.
+                patients = np.array([get_database(self.provenance["database"]).patient(name) for name in names])
                 self.records = names[file["record"][:]]
                 self.patients = patients[file["record"][:]]
         except (OSError, KeyError, ValueError, IndexError) as error:
@@ -157,8 +158,8 @@ def prepare(
         The opened store.
 
     Raises:
-        UserError: a record is absent, damaged or lacks the lead; the database holds beats instead of recordings, which
-            cannot be disturbed; the disk is full.
+        UserError: a record is absent, damaged (so its hash, where one is known) or lacks the lead; the database holds
+            beats instead of recordings, which cannot be disturbed; the disk is full.
     """
     if disturbance and database.extensions == ("csv",):
         raise UserError(f"{database.name} holds single beats, which cannot be disturbed", "take recordings")
@@ -174,6 +175,7 @@ def prepare(
         "missing_lead": missing_lead,
         "margin": margin,
         "input": contract.model_dump(mode="json"),
+        "symbols": BEAT_SYMBOLS,
         "drowns": drowns,
         "disturbance": disturbance and disturbance.model_dump(mode="json"),
         "noise_half": noise_half if drowns or (disturbance and disturbance.recorded_noise) else None,
@@ -250,6 +252,7 @@ def _write(
     work = joblib.Parallel(n_jobs=min(jobs, len(names)), return_as="generator", pre_dispatch=2 * jobs)(
         joblib.delayed(_prepare_record)(name, *arguments) for name in names
     )
+    known = known_hashes(database)
     facts: list[dict[str, Any]] = []
     skipped: dict[str, str] = {}
     with atomic_path(path) as temporary, Sink(temporary) as sink:
@@ -258,6 +261,7 @@ def _write(
                 if isinstance(result, str):
                     skipped[name] = result
                     continue
+                _refuse_damaged(database, name, result[1]["sha256"], known)
                 _append(file, result[0], len(facts))
                 sink.check()
                 facts.append(result[1])
@@ -268,6 +272,18 @@ def _write(
             provenance = {**wanted, "heartzoo": __version__, "records": facts, "skipped": skipped}
             file.attrs["provenance"] = json.dumps(provenance)
         sink.check()  # closing writes too
+
+
+def _refuse_damaged(database: Database, record: str, found: Mapping[str, str], known: Mapping[str, str]) -> None:
+    """Refuse a record's files, given by ending and hash, where another hash is known."""
+    for ending, digest in found.items():
+        expected = known.get(f"{record}.{ending}", digest)
+        if digest != expected:
+            file = folder(database) / f"{record}.{ending}"
+            raise UserError(
+                f"{file} is damaged: expected SHA-256 {expected[:12]}…, found {digest[:12]}…",
+                f"fetch it anew with `heartzoo data download {database.name} --record {record}`",
+            )
 
 
 def _prepare_record(

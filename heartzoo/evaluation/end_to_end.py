@@ -10,6 +10,7 @@ import numpy as np
 
 from heartzoo.config import Config
 from heartzoo.data.batches import Inputs, model_inputs
+from heartzoo.data.beats import Examples
 from heartzoo.data.databases import get_database
 from heartzoo.data.download import ensure, folder, present, split_records
 from heartzoo.data.front_end import FrontEnd
@@ -92,13 +93,11 @@ def _inputs(subject: Subject, split: Split, names: list[str], heard: list[_Heard
                 continue
             raise
         front_end = FrontEnd(subject.config.input, record.fs)
-        parts = [part for part in (front_end.push(record.signal), front_end.finish()) if len(part.samples)]
-        samples = np.concatenate([part.samples for part in parts]) if parts else np.zeros(0, np.int64)
-        kept = _scored(record, split, samples)
-        heard.append(_compared(subject, record, split, samples[kept]))
-        if kept.any():
-            frames, rr = (np.concatenate([getattr(part, key) for part in parts])[kept] for key in ("frames", "rr"))
-            yield model_inputs(frames, rr, subject.config.input)
+        found = Examples.joined([front_end.push(record.signal), front_end.finish()])
+        found = found.where(_scored(record, split, found.samples))
+        heard.append(_compared(subject, record, split, found.samples))
+        if len(found.samples):
+            yield model_inputs(found.frames, found.rr, subject.config.input)
 
 
 def _scored(record: Record, split: Split, samples: np.ndarray) -> np.ndarray:

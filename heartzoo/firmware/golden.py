@@ -9,11 +9,9 @@ import numpy as np
 
 from heartzoo.cheader import GoldenVectors, wrapped_array
 from heartzoo.data.batches import model_inputs
-from heartzoo.data.beat_stream import BeatStream
 from heartzoo.data.beats import Examples, cut_beats, cut_frames
-from heartzoo.data.detection import Detector, lag_samples
+from heartzoo.data.front_end import FrontEnd
 from heartzoo.data.records import Record
-from heartzoo.data.signal import Preparation, resample_positions
 from heartzoo.data.synthetic import generate
 from heartzoo.firmware.settings import Settings
 from heartzoo.runtime import TfliteModel
@@ -21,7 +19,6 @@ from heartzoo.runtime import TfliteModel
 RECORD, DURATION_S = "syn24", 30.0
 COUNTS_PER_MV = 200
 HEADER_EXAMPLES = 10
-FIELDS = ("frames", "rr", "symbols", "samples")
 
 
 @dataclass(frozen=True)
@@ -98,21 +95,8 @@ def _examples(settings: Settings, record: Record) -> Examples:
 
 def detected_beats(settings: Settings, record: Record) -> Examples:
     """The beats that the detector finds, as they are cut while the recording goes on."""
-    contract = settings.contract
-    preparation, beats = Preparation(record.fs, contract), BeatStream(contract, record.fs)
-    detector = Detector(contract.fs, lag_samples(contract))
-
-    def in_recording(positions: np.ndarray) -> np.ndarray:
-        return np.minimum(resample_positions(positions, contract.fs, record.fs), len(record.signal) - 1)
-
-    x = preparation.push(record.signal)
-    found = in_recording(detector.push(x))
-    parts = [beats.push(x, found, int(in_recording(np.array([detector.settled]))[0]))]
-    rest = preparation.finish()
-    found = np.concatenate([in_recording(detector.push(rest)), in_recording(detector.finish())])
-    parts.append(beats.finish(rest, found))
-    some = [part for part in parts if len(part.samples)]
-    return Examples(*(np.concatenate([getattr(part, name) for part in some]) for name in FIELDS))
+    front_end = FrontEnd(settings.contract, record.fs)
+    return Examples.joined([front_end.push(record.signal), front_end.finish()])
 
 
 def golden_header(vectors: Golden) -> str:

@@ -128,7 +128,7 @@ def publish_to(
     source = zoo or zoo_folder()
     listed = read_index(source)
     here = [entry for entry in listed if (source / entry.name / entry.version).is_dir()]
-    chosen = [entry for name in names for entry in _versions(name, listed)] if names else here
+    chosen = [entry for name in dict.fromkeys(names) for entry in _versions(name, listed)] if names else here
     if not chosen:
         raise UserError(f"{source} holds no model", "name a zoo with --zoo")
     if problems := [
@@ -148,6 +148,8 @@ def publish_to(
                 )
         new = [entry for entry in chosen if entry.label not in there]
         changed = [entry for entry in chosen if entry.label not in there or there[entry.label].files != entry.files]
+        if not (target / "index.json").is_file():
+            zoo_index.write(target, there.values())  # first, so that an interrupted call can be made again
         for entry in track(changed, len(changed), f"publish to {target}"):
             for file in entry.files:
                 content = (source / entry.name / entry.version / file).read_bytes()

@@ -154,7 +154,25 @@ def test_the_longest_interval_is_not_a_lost_signal() -> None:
     found = summarise(heard, lost, 20.0, AAMI)
     assert (found["longest_rr_s"], found["longest_rr_at_s"]) == (2.5, 14.0)
     assert (found["abstained"], found["poor_signal_s"]) == (2, {"lead off": 8.0})
-    assert summarise(heard, [Stretch(5.0, 13.0, "noise")], 20.0, AAMI)["longest_rr_s"] == 10.0
+    assert summarise(heard, [Stretch(5.0, 13.0, "noise")], 20.0, AAMI)["longest_rr_s"] == 2.5  # no pause of 10 s
+    assert summarise(heard, [Stretch(14.5, 15.0, "noise")], 20.0, AAMI)["longest_rr_s"] == 10.0
+
+
+def test_nothing_follows_across_a_lost_signal() -> None:
+    heard = beats("NVNVVNVNVN")
+    seconds = [beat.time_s for beat in heard]
+    lost = [Stretch(seconds[3] + 0.2, seconds[4] - 0.2, "lead off")]
+    assert summarise(heard, [], 10.0, AAMI)["ectopic"]["V"]["couplets"] == 1
+    assert summarise(heard, lost, 10.0, AAMI)["ectopic"]["V"]["couplets"] == 0
+    run = summarise(beats("VVV"), [Stretch(seconds[1] + 0.2, seconds[1] + 0.4, "flat line")], 3.0, AAMI)["ectopic"]["V"]
+    assert (run["runs"], run["couplets"]) == (0, 1)
+
+
+def test_a_heart_rate_is_of_intervals_in_a_row() -> None:
+    times = [*np.arange(0, 18, 2.0), *np.arange(40, 44, 0.4)]
+    heard = [Beat(round(250 * time), float(time), "N", 0.9, False) for time in times]
+    rate = summarise(heard, [Stretch(17.0, 39.0, "lead off")], 44.0, AAMI)["heart_rate"]
+    assert (rate["lowest"], rate["highest"]) == pytest.approx((30, 150))
 
 
 def test_symbols_of_classes() -> None:

@@ -61,7 +61,7 @@ def test_a_teacher_of_something_else_is_refused(tiny, tiny_run, change, told):
 
 def test_a_run_of_before_records_were_noted_is_a_teacher_still(tiny, tiny_run, tmp_path):
     run = shutil.copytree(tiny_run, tmp_path / "run")
-    (run / "records.json").unlink()
+    (run / "examples.json").unlink()
     found, known = (runs.find_teachers(str(folder), load_config(tiny)) for folder in (run, tiny_run))
     assert [path.relative_to(run) for path in found] == [path.relative_to(tiny_run) for path in known]
 

@@ -116,6 +116,16 @@ def test_downloads_everything_and_then_nothing(server: Server, cache: Path) -> N
     assert server.hits == before
 
 
+def test_what_a_mirror_cannot_give_is_the_mirror_s(mirror: Path, cache: Path) -> None:
+    database = tiny()
+    name = sorted(names(database))[0]
+    (mirror / "tinydb/1.0" / name).unlink()
+    (mirror / "tinydb/1.0" / name).mkdir()
+    with pytest.raises(UserError, match=r"could not be fetched: .* \(cannot read .*mirror.*: Is a directory\)"):
+        download(database, mirror=str(mirror))
+    assert len(assert_only_good_files(database)) == len(names(database)) - 1
+
+
 def test_fetches_only_what_is_missing_or_damaged(server: Server) -> None:
     database = tiny()
     download(database, ["100"], mirror=server.url)

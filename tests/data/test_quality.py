@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -109,3 +111,13 @@ def test_a_signal_without_values_becomes_zeros() -> None:
     gaps = Gaps()
     assert gaps.push(np.full(3, np.nan)).tolist() == []
     assert gaps.finish().tolist() == [0.0, 0.0, 0.0]
+
+
+def test_a_lead_that_is_off_from_the_start_costs_no_memory() -> None:
+    quality = Quality(250.0)
+    for _ in range(1_000):
+        quality.push(np.full(333, np.nan))
+    assert len(pickle.dumps(quality)) < 5_000
+    quality.push(np.zeros(500))
+    quality.finish()
+    assert quality.stretches[0] == Stretch(0.0, 1332.0, "lead off")

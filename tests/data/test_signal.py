@@ -22,6 +22,7 @@ from heartzoo.data.signal import (
     prepared,
     resample,
     resample_positions,
+    resampling_ratio,
     standardise,
 )
 
@@ -85,6 +86,16 @@ def test_positions_round_half_up(samples: np.ndarray, fs: float, target: float) 
     found = resample_positions(samples, fs, target)
     assert found.dtype == np.int64
     assert found.tolist() == exact
+
+
+@given(seconds=st.integers(0, 200_000), fs=st.floats(99.0, 1001.0), target=RATES)
+def test_positions_and_signal_go_by_the_same_ratio_and_back(seconds: int, fs: float, target: float) -> None:
+    ratio = resampling_ratio(fs, target)
+    assert max(ratio.numerator, ratio.denominator) <= 10_000 and resampling_ratio(target, fs) == 1 / ratio
+    sample = np.array([round(seconds * fs)])
+    there = resample_positions(sample, fs, target)
+    assert there == math.floor(int(sample[0]) * ratio + Fraction(1, 2))
+    assert abs(resample_positions(there, target, fs) - sample) <= math.ceil(1 / (2 * ratio)) + 1
 
 
 def test_positions_are_those_of_the_resampled_peaks() -> None:

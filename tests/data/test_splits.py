@@ -97,10 +97,11 @@ def test_splits_name_themselves_and_records_of_their_database() -> None:
 def test_names_of_the_tracks() -> None:
     assert track(["ds1"]) == "strict"
     assert track(["svdb-train", "ds1"]) == "extended"
+    assert track(["svdb-train"]) == "svdb"
     assert track(["random-train"]) == "random"
     assert track(["icentia-train"]) == "icentia"
     assert track(["synthetic-train"]) == "synthetic"
-    for wrong in ([], ["svdb-train"], ["ds1", "random-train"], ["ds1", "synthetic-train"]):
+    for wrong in ([], ["ds1", "icentia-train"], ["ds1", "random-train"], ["ds1", "synthetic-train"]):
         with pytest.raises(UserError, match="ds1 \\+ svdb-train"):
             track(wrong)
 

@@ -23,7 +23,7 @@ from heartzoo.config.disturbance import Disturbance
 from heartzoo.data import store as store_module
 from heartzoo.data import synthetic
 from heartzoo.data.beats import cut_beats
-from heartzoo.data.databases import get_database
+from heartzoo.data.databases import DATABASES, get_database
 from heartzoo.data.records import open_record
 from heartzoo.data.store import Store, prepare
 from heartzoo.errors import UserError
@@ -252,6 +252,21 @@ def test_a_damaged_record_is_an_error_even_when_skipping(own: Path, jobs: int) -
     with pytest.raises(UserError, match=r"record syn07: syn07.dat is truncated"):
         small(missing_lead="skip", jobs=jobs)
     assert prepared(own) == []
+
+
+def test_a_record_with_another_hash_than_is_known_is_refused(own: Path) -> None:
+    (own / "SHA256SUMS.txt").write_text(f"{sha256(own / 'syn00.dat')} syn00.dat\n{'0' * 64} syn07.dat\n")
+    with pytest.raises(UserError, match=r"syn07.dat is damaged: expected SHA-256 000000000000…, found .*download"):
+        small()
+    assert prepared(own) == []
+    (own / "SHA256SUMS.txt").write_text(f"{sha256(own / 'syn07.dat')} syn07.dat\n")
+    assert len(small())
+
+
+def test_who_is_the_same_person_is_asked_when_a_store_is_opened(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert set(small().patients) == set(NAMES)
+    monkeypatch.setitem(DATABASES, "synthetic", replace(DATABASE, same_person={"syn03": "syn00"}))
+    assert set(small().patients) == {"syn00", "syn07"}
 
 
 # Records that are not there

@@ -21,6 +21,7 @@ import heartzoo
 from heartzoo import metrics_file, zoo
 from heartzoo.cli import zoo_keeping
 from heartzoo.errors import UserError
+from heartzoo.files import write_bytes
 from heartzoo.interpreters import default_runtime
 from heartzoo.zoo import index as zoo_index
 from heartzoo.zoo import publishing
@@ -390,6 +391,21 @@ def test_a_published_folder_serves_the_same_models(copy, tiny_zoo, tmp_path, ser
     assert zoo.find("tiny@1.0.0", target).withdrawn == "old"
     publishing.publish_to(target, zoo=tiny_zoo)  # where nobody knows of the withdrawal
     assert zoo.find("tiny@1.0.0", target).withdrawn == "old"
+
+
+def test_an_interrupted_first_publication_can_be_made_again(copy, tmp_path, monkeypatch):
+    target = tmp_path / "served"
+
+    def interrupted(path, content):
+        if path.name == "metrics.json":
+            raise KeyboardInterrupt
+        write_bytes(path, content)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(publishing, "write_bytes", interrupted)
+        publishing.publish_to(target, zoo=copy)
+    assert publishing.publish_to(target, ["tiny", "tiny"], copy) == ["tiny@1.0.0"]
+    assert problems(target) == ""
 
 
 def test_versions_that_are_listed_without_files_stay_listed(copy, tmp_path):

@@ -15,7 +15,7 @@ void heartzoo_detector_start(heartzoo_detector *detector) {
   detector->interval = HEARTZOO_FIRST_INTERVAL;
 }
 
-/* Step 5: what a beat must be higher than. */
+/* What a beat must be higher than (step 6). */
 static float threshold(const heartzoo_detector *detector) {
   return fmaxf(LOWEST_MV, detector->noise + 0.35f * (detector->level - detector->noise));
 }
