@@ -20,6 +20,7 @@ from heartzoo import __version__
 from heartzoo.cli import main
 from heartzoo.compression import quantization_report
 from heartzoo.config.disturbance import Disturbance
+from heartzoo.data import synthetic
 from heartzoo.errors import UserError
 from heartzoo.metrics_file import DisturbedResult
 from heartzoo.zoo import find
@@ -670,6 +671,29 @@ def test_classify_warns_of_another_lead(cli, files, tiny_zoo):
     code, _, errors = cli("classify", files["signal.csv"], "--fs", 250, "--model", "tiny", "--zoo", tiny_zoo)
     assert code == 0
     assert "signal: tiny was not trained on lead 1, but on MLII" in errors
+
+
+def test_names_with_brackets_are_told_as_they_are(cli, files, tiny_zoo, tmp_path):
+    odd = tmp_path / "rec[a].csv"
+    odd.write_text("ECG [/mV]\n" + files["signal.csv"].read_text())
+    code, told, errors = cli("classify", odd, "--fs", 250, "--model", "tiny", "--zoo", tiny_zoo)
+    assert code == 0 and "rec[a]: tiny was not trained on lead ECG [/mV], but on MLII" in errors
+    assert "classify rec[a], 5 min each" in errors and told.startswith("rec[a]: ")
+
+
+def test_classify_tells_that_only_a_part_is_annotated(cli, tiny_zoo, tmp_path):
+    synthetic.write(tmp_path, ["syn03"], 60.0)
+    whole = ["classify", tmp_path / "syn03", "--model", "tiny", "--zoo", tiny_zoo]
+    assert "no others are looked for" not in cli(*whole)[2]
+    beats = wfdb.rdann(str(tmp_path / "syn03"), "atr")
+    early = beats.sample < 20 * 250
+    symbols = [symbol for symbol, kept in zip(beats.symbol, early, strict=True) if kept]
+    wfdb.wrann("syn03", "atr", beats.sample[early], symbol=symbols, fs=250, write_dir=str(tmp_path))
+    code, _, errors = cli(*whole)
+    assert code == 0
+    told = " ".join(errors.split())
+    assert re.search("syn03: the annotated beats end at (19|20) s of 60, and no others are looked for; --detect", told)
+    assert "no others are looked for" not in cli(*whole, "--detect")[2]
 
 
 def test_classify_live_adapts_to_a_person(cli, tmp_path, monkeypatch):

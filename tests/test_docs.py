@@ -85,6 +85,17 @@ def test_the_guide_to_own_recordings_leads_to_a_model_of_them(tmp_path, monkeypa
     ]
     for command in commands:
         run(command)
+    # Whoever gets the model has no mine.py.
+    commands = (
+        f"classify {folder / 'b1'} --model mine --zoo my-zoo",
+        "info mine --zoo my-zoo",
+        "zoo verify --zoo my-zoo",
+        "firmware mine-tuned --zoo my-zoo --out other-firmware",
+        "publish served mine --zoo my-zoo",
+    )
+    for command in commands:
+        run(f"-m heartzoo {command}")
+    assert "mine" in run("-m heartzoo list --zoo served")
     opened = (tmp_path / "apart/openings.jsonl").read_text().splitlines()
     assert len(opened) == 2 and all('"split": "mine-test"' in line for line in opened)
     tuned_card = (tmp_path / "my-zoo/mine-tuned/1.0.0/README.md").read_text()

@@ -21,7 +21,7 @@ LAYERS = (
     "data",
     "models runtime interpreters",
     "checkpoints recipes training compression",
-    "evaluation metrics_file predictors contract cheader cost",
+    "evaluation metrics_file configuration_file predictors contract cheader cost",
     "zoo plots tables cards experiment_results classification firmware",
     "runs compression.quantization_report candidates export experiments zoo.remeasurement",
     "cli website __main__",

@@ -258,8 +258,14 @@ def _preprocessing(cost: Preprocessing) -> str:
 def _repeat(configuration: dict[str, Any], metrics: Metrics) -> str:
     name, version = configuration["name"], configuration["version"]
     runtime = f" --runtime {metrics.agreement.runtime}" if metrics.agreement else ""
+    own = (
+        "Both need the recordings of its makers, and the training their file that enters them into heartzoo's tables "
+        "(`python mine.py` in place of `heartzoo`). "
+        if configuration.get("own_data")
+        else ""
+    )
     return (
-        f"The figures:\n\n```\nheartzoo evaluate {name}@{version}{runtime}\n```\n\nThe training, from the "
+        f"{own}The figures:\n\n```\nheartzoo evaluate {name}@{version}{runtime}\n```\n\nThe training, from the "
         f"configuration above (of heartzoo's own models it is `configs/{name}.yaml`):\n\n```\nheartzoo train "
         f"{name}.yaml --out runs/{name}\nheartzoo export runs/{name} --zoo my-zoo\n```"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -155,14 +154,15 @@ def require_fs(fs: float) -> None:
     Raises:
         UserError: it is below 100 or above 1,000 Hz.
     """
-    if not (math.isfinite(fs) and LOWEST_HZ <= fs <= HIGHEST_HZ):
+    if not (isinstance(fs, int | float | np.integer | np.floating) and LOWEST_HZ <= fs <= HIGHEST_HZ):
+        found = f"{fs:g}" if isinstance(fs, int | float) else repr(fs)
         raise UserError(
-            f"expected a sampling rate of {LOWEST_HZ:g} to {HIGHEST_HZ:g} Hz, found {fs:g}", "resample the recording"
+            f"expected a sampling rate of {LOWEST_HZ:g} to {HIGHEST_HZ:g} Hz, found {found}", "resample the recording"
         )
 
 
 def numbers(signal: np.ndarray) -> np.ndarray:
-    """A signal as float64, shape (samples,).
+    """A signal as float64, shape (samples,); what a NumPy array masks is missing.
 
     Raises:
         UserError: not one row of numbers.
@@ -172,4 +172,4 @@ def numbers(signal: np.ndarray) -> np.ndarray:
         raise UserError(
             f"expected one row of numbers in mV, found shape {x.shape} of {x.dtype}", "choose one lead of the recording"
         )
-    return x.astype(np.float64)
+    return np.ma.filled(np.ma.asarray(signal).astype(np.float64), np.nan)

@@ -76,7 +76,8 @@ def main() -> None:
         if message.startswith("Usage:"):  # no command at all: the help
             print(message, file=sys.stderr)
             sys.exit(2)
-        _refuse(f"{message.rstrip('.')}; see heartzoo --help")
+        context = getattr(error, "ctx", None)
+        _refuse(f"{message.rstrip('.')}; see {context.command_path if context else 'heartzoo'} --help")
 
 
 def _refuse(message: str) -> NoReturn:

@@ -1,8 +1,10 @@
-"""Keras and its backend, imported by the commands that need them."""
+"""What commands share: Keras and its backend, imported by those that need them, and what the user has called."""
 
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
 
 from heartzoo.errors import UserError
 from heartzoo.stderr import captured_stderr
@@ -18,3 +20,9 @@ def import_keras() -> None:
         raise UserError(
             f"Keras does not start with KERAS_BACKEND={backend!r} ({error})", "name one that is installed"
         ) from error
+
+
+def program() -> str:
+    """What the user runs heartzoo by, for hints: a file with data of his own, perhaps (docs/guides/own-data.md)."""
+    called = Path(sys.argv[0])
+    return f"python {called}" if called.suffix == ".py" and called.name != "__main__.py" else "heartzoo"

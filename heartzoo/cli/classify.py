@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 MOSTLY = 0.9  # of a recording
+UNANNOTATED_S = 10.0  # at a recording's end, beyond which its annotations seem to be of a part
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -81,6 +82,11 @@ def classify(
         try:
             if adapted and adapted.lead and adapted.lead != recording.lead:
                 _warn(f"{recording.name}: the personal map is of lead {adapted.lead}, this is {recording.lead}")
+            if recording.beats is not None and recording.seconds - recording.beats[-1] / recording.fs > UNANNOTATED_S:
+                _warn(
+                    f"{recording.name}: the annotated beats end at {recording.beats[-1] / recording.fs:.0f} s of "
+                    f"{recording.seconds:.0f}, and no others are looked for; --detect finds them all"
+                )
             _classify(recording, chosen, detect, out, adapted)
         except UserError as error:
             failed += _tell(error, path, paths)

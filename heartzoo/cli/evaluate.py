@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from heartzoo import configuration_file
 from heartzoo.cli.backend import import_keras
 from heartzoo.errors import UserError
 
@@ -153,10 +154,10 @@ def _configuration_beside(path: Path, config: Path | None) -> tuple[Config, int 
         return load_config(config), None
     if not beside.is_file():
         raise UserError(f"{path} has no configuration.json beside it", "name its configuration with --config")
+    content = configuration_file.read(beside)
     try:
-        content = json.loads(beside.read_text())
         return parse_config(content["config"], str(beside)), content["training"]["shipped_seed"]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise UserError(
             f"{beside} is not a configuration.json of heartzoo", "name a configuration with --config"
         ) from error

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from heartzoo.cli.backend import import_keras
+from heartzoo.cli.backend import import_keras, program
 from heartzoo.errors import UserError
 
 
@@ -34,7 +34,7 @@ def train(
     from heartzoo.runs import train as run
 
     folder = run(checked, out or Path("runs") / checked.name, resume)
-    print(f"trained: {folder}\nnext: heartzoo export {folder} --zoo my-zoo")
+    print(f"trained: {folder}\nnext: {program()} export {folder} --zoo my-zoo")
 
 
 def compress(
@@ -65,7 +65,7 @@ def compress(
     from heartzoo.runs import compress as do
 
     do(run, checked, folder, resume)
-    print(f"compressed: {folder}\nnext: heartzoo export {folder} --zoo my-zoo")
+    print(f"compressed: {folder}\nnext: {program()} export {folder} --zoo my-zoo")
 
 
 def export(
@@ -90,7 +90,7 @@ def export(
     for line in describe(entry):
         print(f"  {line}")
     where = f" --zoo {zoo}" if zoo else ""
-    print(f"next: heartzoo evaluate {entry.name}@{entry.version}{where}")
+    print(f"next: {program()} evaluate {entry.name}@{entry.version}{where}")
 
 
 def quantization(

@@ -15,6 +15,7 @@ from heartzoo.contract.example import example
 from heartzoo.contract.steps import steps
 from heartzoo.data.databases import DATABASES, get_database
 from heartzoo.data.download import ensure, split_records
+from heartzoo.data.own import own_data
 from heartzoo.data.rr import FEATURES
 from heartzoo.data.signal import RESAMPLING_REACH, WINDOW_S
 from heartzoo.data.splits import get_split
@@ -74,6 +75,7 @@ def configuration(
         "architecture": {"name": config.model.architecture, "sizes": config.model.sizes, "widths": widths},
         "training": {"track": config.track, **seeds},
         "splits": _splits(config, data),
+        **({"own_data": own} if (own := own_data(config.learnt_from, config.data.test)) else {}),
         "calibration": _positions(data, data.calibration()),
         "data_sha256": _data_sha256(config),
         "libraries": {"heartzoo": __version__, **_library_versions()},

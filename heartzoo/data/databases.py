@@ -157,6 +157,9 @@ DATABASES: dict[str, Database] = {
 }
 
 
+BUILT_IN_DATABASES = frozenset(DATABASES)  # others are a user's own
+
+
 def get_database(name: str) -> Database:
     """Look a database up.
 

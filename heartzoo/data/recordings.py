@@ -13,9 +13,19 @@ from pathlib import Path
 
 import numpy as np
 
-from heartzoo.data.records import PER_MV, check_size, first_line, millivolts, read_annotations, read_header
+from heartzoo.data.records import (
+    PER_MV,
+    check_size,
+    first_line,
+    frame_samples,
+    millivolts,
+    read_annotations,
+    read_frames,
+    read_header,
+    sampling_rate,
+)
 from heartzoo.data.signal_csv import Layout
-from heartzoo.errors import UserError
+from heartzoo.errors import MOST_NAMED, UserError
 
 PIECE_S = 300.0
 
@@ -91,7 +101,7 @@ def open_recording(
             raise UserError(f"no file {path}", "check the name")
         if unit and open_file is _open_edf:
             raise _own_unit(path)
-        recording = open_file(path, leads, lead, fs, unit or "mV")
+        recording = open_file(path, leads, lead, fs, unit)
     else:
         if unit:
             raise _own_unit(path)
@@ -106,7 +116,7 @@ def _choose(path: Path, names: Sequence[str], volts: Sequence[bool], leads: Sequ
     usable = [name for name, has in zip(names, volts, strict=True) if has]
     if lead is not None:
         if lead not in names:
-            raise UserError(f"{path} has no lead {lead}", f"it has {', '.join(names) or 'none'}")
+            raise UserError(f"{path} has no lead {lead}", f"it has {_listed(names)}")
         if lead not in usable:
             raise UserError(
                 f"{path}: {lead} is not in volts", f"take one of {', '.join(usable) or 'another recording'}"
@@ -119,6 +129,11 @@ def _choose(path: Path, names: Sequence[str], volts: Sequence[bool], leads: Sequ
         )
     chosen = next(name for name in (*leads, *_named_ecg(usable), *usable) if name in usable)
     return list(names).index(chosen)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return (", ".join(name[:40] for name in names[:MOST_NAMED]) or "none") + more
 
 
 def _named_ecg(names: Sequence[str]) -> list[str]:
@@ -135,8 +150,6 @@ def _check_fs(path: Path, found: float, given: float | None) -> None:
 
 
 def _open_wfdb(path: Path, leads: Sequence[str], lead: str | None, fs: float | None, annotated: bool) -> Recording:
-    import wfdb
-
     if path.suffix in (".hea", ".dat", ".atr"):
         path = path.with_suffix("")
     if not Path(f"{path}.hea").is_file():
@@ -146,22 +159,20 @@ def _open_wfdb(path: Path, leads: Sequence[str], lead: str | None, fs: float | N
         )
     header = read_header(path)
     check_size(path, header)
-    _check_fs(path, float(header.fs), fs)
     scales = [millivolts(unit) for unit in header.units]
     number = _choose(path, header.sig_name, [scale is not None for scale in scales], leads, lead)
-    length, scale = int(header.sig_len or 0), scales[number] or 1.0
+    rate, width, scale = sampling_rate(header, number), frame_samples(header, number), scales[number] or 1.0
+    _check_fs(path, rate, fs)
+    length = int(header.sig_len or 0) * width
 
     def read(step: int) -> Iterator[np.ndarray]:
         for start in range(0, length, step):
             stop = min(start + step, length)
-            try:
-                record = wfdb.rdrecord(str(path), sampfrom=start, sampto=stop, channels=[number])
-            except (ValueError, IndexError, KeyError, OSError) as error:
-                problem = f"record {path.name} cannot be read ({first_line(error)})"
-                raise UserError(problem, "check the recording") from error
-            yield record.p_signal[:, 0] * scale
+            first, last = start // width, -(-stop // width)  # frames
+            found = read_frames(path, number, first, last) * scale
+            yield found[start - first * width : stop - first * width]
 
-    names, rate = tuple(header.sig_name), float(header.fs)
+    names = tuple(header.sig_name)
     beats = _beats(path, length, rate) if annotated and length else None
     return Recording(path.name, names[number], names, rate, length, read, beats)
 
@@ -178,7 +189,7 @@ def _beats(path: Path, length: int, fs: float) -> np.ndarray | None:
         raise UserError(error.problem, f"{error.remedy}; --detect finds the R peaks without it") from error
 
 
-def _open_edf(path: Path, leads: Sequence[str], lead: str | None, fs: float | None, unit: str) -> Recording:
+def _open_edf(path: Path, leads: Sequence[str], lead: str | None, fs: float | None, unit: str | None) -> Recording:
     import pyedflib
 
     try:
@@ -203,13 +214,13 @@ def _open_edf(path: Path, leads: Sequence[str], lead: str | None, fs: float | No
     return Recording(path.stem, names[number], tuple(names), rates[number], length, read)
 
 
-def _needed_fs(path: Path, fs: float | None, unit: str) -> tuple[float, float]:
+def _needed_fs(path: Path, fs: float | None, unit: str | None) -> tuple[float, float]:
     """The sampling rate and mV per unit of a file that tells neither."""
     if fs is None:
         raise UserError(f"{path} does not tell its sampling rate", "give it in Hz with --fs")
     if not (math.isfinite(fs) and fs >= 1):
         raise UserError(f"expected the sampling rate of {path} in Hz, found {fs:g}", "give it in Hz with --fs")
-    return fs, millivolts_per(unit)
+    return fs, millivolts_per(unit or "mV")
 
 
 def millivolts_per(unit: str) -> float:
@@ -227,12 +238,12 @@ def _column(path: Path, names: Sequence[str], leads: Sequence[str], lead: str | 
     if lead is None and len(names) > 1 and not set(leads) & set(names) and not _named_ecg(names):
         comma = "; of numbers with a decimal comma, write a point" if list(names) == ["1", "2"] else ""
         raise UserError(
-            f"{path} has {len(names)} columns and none is chosen", f"name one with --lead: {', '.join(names)}{comma}"
+            f"{path} has {len(names)} columns and none is chosen", f"name one with --lead: {_listed(names)}{comma}"
         )
     return _choose(path, names, [True] * len(names), leads, lead)
 
 
-def _open_numpy(path: Path, leads: Sequence[str], lead: str | None, fs: float | None, unit: str) -> Recording:
+def _open_numpy(path: Path, leads: Sequence[str], lead: str | None, fs: float | None, unit: str | None) -> Recording:
     rate, scale = _needed_fs(path, fs, unit)
     try:
         signal = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -256,10 +267,14 @@ def _open_numpy(path: Path, leads: Sequence[str], lead: str | None, fs: float | 
     return Recording(path.stem, names[number], tuple(names), rate, len(table), read)
 
 
-def _open_csv(path: Path, leads: Sequence[str], lead: str | None, fs: float | None, unit: str) -> Recording:
-    rate, scale = _needed_fs(path, fs, unit)
+def _open_csv(path: Path, leads: Sequence[str], lead: str | None, fs: float | None, unit: str | None) -> Recording:
     layout = Layout.of(path)
     number = _column(path, layout.names, leads, lead)
+    if layout.units and (stated := millivolts(layout.units[number])) is not None:
+        if unit and millivolts_per(unit) != stated:
+            raise UserError(f"{path} says that {layout.names[number]} is in {layout.units[number]}", "leave --unit out")
+        unit = layout.units[number]
+    rate, scale = _needed_fs(path, fs, unit)
 
     def read(step: int) -> Iterator[np.ndarray]:
         return (scale * piece for piece in layout.read(number, step))

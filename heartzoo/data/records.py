@@ -13,6 +13,7 @@ import numpy as np
 
 from heartzoo.data.databases import Database, get_database
 from heartzoo.data.download import ensure, folder
+from heartzoo.data.quality import Gaps
 from heartzoo.data.signal import resample_positions
 from heartzoo.errors import UserError
 from heartzoo.tasks import BEAT_SYMBOLS
@@ -92,18 +93,19 @@ def read_record(source: Path, database: Database, name: str, leads: tuple[str, .
     Raises:
         MissingLead: the record has none of the leads.
         UserError: a file is missing, truncated or unreadable; the sampling rate is not positive; the signal is in no
-            unit of voltage, or has NaN samples; the annotations are absent, not in order of time, hold no beat, or lie
-            past the end.
+            unit of voltage, or has no samples but missing ones; the annotations are absent, not in order of time, hold
+            no beat, or lie past the end.
     """
     path = source / name
     signal, header, lead = read_signal(path, leads or database.leads)
-    samples, symbols, rhythms = read_annotations(path, len(signal), header.fs, database.annotator or ATR)
+    fs = sampling_rate(header, header.sig_name.index(lead))
+    samples, symbols, rhythms = read_annotations(path, len(signal), fs, database.annotator or ATR)
     return Record(
         database=database.name,
         name=name,
         patient=database.patient(name),
         lead=lead,
-        fs=float(header.fs),
+        fs=fs,
         signal=signal,
         calibrated=_calibrated(path, header.sig_name.index(lead)),
         samples=samples,
@@ -121,13 +123,12 @@ def read_signal(path: Path, leads: tuple[str, ...]) -> tuple[np.ndarray, Any, st
         leads: signal names by preference.
 
     Returns:
-        The signal in mV (float64, shape (samples,)), wfdb's header, the lead's name.
+        The signal in mV (float64, shape (samples,); a missing sample is as the one before, as on a device), wfdb's
+        header, the lead's name.
 
     Raises:
         MissingLead, UserError: as :func:`read_record`.
     """
-    import wfdb
-
     header = read_header(path)
     lead = next((lead for lead in leads if lead in header.sig_name), None)
     if lead is None:
@@ -142,20 +143,46 @@ def read_signal(path: Path, leads: tuple[str, ...]) -> tuple[np.ndarray, Any, st
             f"record {path.name}, lead {lead}: expected a signal in V, mV or uV, found the unit {unit}",
             "mend the header, or name another lead",
         )
+    signal = read_frames(path, header.sig_name.index(lead)) * scale
+    if np.isnan(signal).all():
+        raise UserError(
+            f"record {path.name}, lead {lead}: expected numbers, found none in {len(signal):,} samples",
+            "leave the record out",
+        )
+    return Gaps().push(signal), header, lead
+
+
+def sampling_rate(header: Any, signal: int) -> float:
+    """Rate in Hz of one of a record's signals, of which a frame of the record may hold several samples."""
+    return float(header.fs) * frame_samples(header, signal)
+
+
+def frame_samples(header: Any, signal: int) -> int:
+    """How many samples of one of a record's signals a frame of the record holds."""
+    return int((header.samps_per_frame or [1] * len(header.sig_name))[signal])
+
+
+def read_frames(path: Path, signal: int, start: int = 0, stop: int | None = None) -> np.ndarray:
+    """Samples of one of a record's signals in some of its frames, in the header's unit, NaN where missing.
+
+    Args:
+        path: the record's path without extension.
+        signal: the signal's number.
+        start: the first frame.
+        stop: the one after the last; default to the record's end.
+
+    Raises:
+        UserError: the signal file cannot be read.
+    """
+    import wfdb
+
     try:
-        record = wfdb.rdrecord(str(path), channels=[header.sig_name.index(lead)])
+        record = wfdb.rdrecord(str(path), sampfrom=start, sampto=stop, channels=[signal], smooth_frames=False)
     except (ValueError, IndexError, KeyError, OSError) as error:  # KeyError: a signal format that wfdb does not know
         raise UserError(
             f"record {path.name}: the signal file cannot be read ({first_line(error)})", _REFETCH
         ) from error
-    signal = record.p_signal[:, 0]
-    bad = np.flatnonzero(np.isnan(signal))
-    if len(bad):
-        raise UserError(
-            f"record {path.name}, lead {lead}: expected numbers, found {len(bad)} NaN samples, the first at {bad[0]}",
-            "repair the recording or leave the record out",
-        )
-    return signal * scale, header, lead
+    return np.asarray(record.e_p_signal[0], np.float64)
 
 
 def millivolts(unit: str | None) -> float | None:
@@ -224,7 +251,7 @@ def check_size(path: Path, header: Any) -> None:
         signals = [i for i, name in enumerate(header.file_name) if name == file]
         formats = {header.fmt[i] for i in signals}
         if header.sig_len and len(formats) == 1 and (width := _BYTES_PER_SAMPLE.get(formats.pop())):
-            frame = sum((header.samps_per_frame or [1] * len(header.fmt))[i] for i in signals)
+            frame = sum(frame_samples(header, signal) for signal in signals)
             expected = math.floor(width * frame * header.sig_len) + (header.byte_offset[signals[0]] or 0)
             if (found := here.stat().st_size) < expected:
                 raise UserError(

@@ -12,6 +12,7 @@ from typing import TextIO
 
 import numpy as np
 
+from heartzoo.data.records import PER_MV
 from heartzoo.errors import UserError
 
 SEPARATORS = ("\t", ";", ",")  # a comma last: it may be a decimal comma between the others
@@ -24,6 +25,7 @@ class Layout:
     Attributes:
         path: the file.
         names: of the columns; 1, 2, ... where the file has none.
+        units: of the columns, as a line below the names says; None where there is none.
         separator: what splits them; None for blanks.
         start: lines before the first of numbers.
         samples: lines from there to the last that is not empty.
@@ -31,6 +33,7 @@ class Layout:
 
     path: Path
     names: tuple[str, ...]
+    units: tuple[str, ...] | None
     separator: str | None
     start: int
     samples: int
@@ -39,7 +42,7 @@ class Layout:
     def of(cls, path: Path) -> Layout:
         """Look at a file's first lines.
 
-        Lines before the first of numbers that start with ``#`` are remarks.
+        Lines before the first of numbers that start with ``#`` are remarks. Names stand in a line without a number.
 
         Raises:
             UserError: what should be the columns' names are more or fewer than the columns.
@@ -50,7 +53,8 @@ class Layout:
         first, *rest = lines[start:] or [""]
         separator = next((mark for mark in SEPARATORS if mark in first), None)
         cells = _cells(first, separator)
-        if all(not cell or _is_number(cell) for cell in cells):
+        units = None
+        if not any(cells) or any(map(_is_number, cells)):
             names = [str(number + 1) for number in range(len(cells))]
         else:
             start += 1
@@ -62,7 +66,10 @@ class Layout:
                     f"{path}: line {start} is no line of names of the {columns} columns below it: {found!r}",
                     "put # before a line that is neither names nor numbers",
                 )
-        return cls(path, tuple(names), separator, start, max(0, _lines(path) - start))
+            below = _cells(rest[0], separator) if rest else []
+            if len(below) == columns and any(cell.lower() in PER_MV for cell in below):
+                units, start = tuple(below), start + 1
+        return cls(path, tuple(names), units, separator, start, max(0, _lines(path) - start))
 
     def read(self, column: int, step: int) -> Iterator[np.ndarray]:
         """Pieces of ``step`` numbers of a column, NaN where a line or its field is empty.
@@ -112,7 +119,7 @@ def _opened(path: Path) -> TextIO:
 
 
 def _cells(line: str, separator: str | None) -> list[str]:
-    return [cell.strip().strip('"') for cell in line.strip("\r\n").split(separator)] or [""]
+    return [cell.strip().strip("\"'") for cell in line.strip("\r\n").split(separator)] or [""]
 
 
 def _is_number(text: str) -> bool:

@@ -11,8 +11,8 @@ from typing import Literal
 
 import numpy as np
 
-from heartzoo.data.databases import DATABASES, HEARTBEAT_CSV, ICENTIA
-from heartzoo.errors import UserError, look_up
+from heartzoo.data.databases import DATABASES, HEARTBEAT_CSV, ICENTIA, get_database
+from heartzoo.errors import UserError, nearest
 
 # What a result on each track is worth; said with every such result.
 TRACKS = {
@@ -158,6 +158,8 @@ SPLITS: dict[str, Split] = {
     )
 }
 
+BUILT_IN_SPLITS = frozenset(SPLITS)  # others are a user's own
+
 # Training parts of splits with the same people on both sides, and the test part that belongs to each.
 RANDOM_TESTS = {"random-train": "random-test", "csv-train": "csv-test"}
 # Results on these parts of a split are read off the same predictions.
@@ -173,9 +175,30 @@ def get_split(name: str) -> Split:
     """Look a split up.
 
     Raises:
-        UserError: there is none of that name; the nearest is named.
+        UserError: there is none of that name; the nearest is named. One of a user's own is not as it should be.
     """
-    return look_up(SPLITS, name, "split")
+    if name not in SPLITS:
+        own = "one of your own is known to the file that defines it alone: python mine.py …"
+        raise UserError(f"unknown split {name!r}", f"{nearest(name, SPLITS)}; {own}")
+    split = SPLITS[name]
+    if name not in BUILT_IN_SPLITS:
+        _check_own(split)
+    return split
+
+
+def _check_own(split: Split) -> None:
+    """Tell a mistake in a split that a user has entered, before anything is made of it."""
+    database = get_database(split.database)
+    if isinstance(split.records, str):
+        raise UserError(
+            f"split {split.name}: expected a tuple of records, found the text {split.records!r}",
+            f"write ({split.records!r},) with a comma",
+        )
+    if database.records and (unknown := [record for record in split.records if record not in database.records]):
+        raise UserError(
+            f"split {split.name} names record {unknown[0]!r}, which {database.name} does not have",
+            nearest(str(unknown[0]), database.records),
+        )
 
 
 def track(train_splits: list[str]) -> str:
@@ -188,6 +211,8 @@ def track(train_splits: list[str]) -> str:
     if key not in TRAINED_ON:
         valid = "; ".join(" + ".join(sorted(splits)) for splits in TRAINED_ON)
         raise UserError(f"{' + '.join(sorted(key))} as training splits make no track", f"take one of: {valid}")
+    if TRAINED_ON[key] not in TRACKS:
+        raise UserError(f"track {TRAINED_ON[key]!r} is not in TRACKS", "enter there what a result on it is worth")
     return TRAINED_ON[key]
 
 

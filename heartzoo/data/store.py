@@ -36,7 +36,7 @@ from heartzoo.tasks import BEAT_SYMBOLS, Task
 
 # What makes examples: a store that other code made is made anew.
 MAKERS = (
-    *("beats", "disturbances", "fusion", "heartbeat_csv", "motion", "noise", "records"),
+    *("beats", "disturbances", "fusion", "heartbeat_csv", "motion", "noise", "quality", "records"),
     *("retiming", "rhythm", "rr", "signal", "store", "template"),
 )
 CHUNK_ROWS = 16

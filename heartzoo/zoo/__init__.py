@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from heartzoo import configuration_file
 from heartzoo.errors import UserError, nearest
 from heartzoo.files import cache_dir, sha256
 from heartzoo.zoo.index import IndexEntry, newest, parse, version_key
@@ -79,8 +80,7 @@ class Entry:
     @cached_property
     def configuration(self) -> dict[str, Any]:
         """The content of ``configuration.json``."""
-        content: dict[str, Any] = json.loads(self.path("configuration.json").read_text())
-        return content
+        return configuration_file.read(self.path("configuration.json"))
 
     @cached_property
     def config(self) -> Config:
@@ -94,6 +94,7 @@ class Entry:
         """The content of ``metrics.json``."""
         from heartzoo import metrics_file
 
+        _ = self.configuration  # may tell of a track that heartzoo does not know
         return metrics_file.read(self.path("metrics.json"))
 
     @property

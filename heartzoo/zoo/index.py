@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, ValidationError, model_validator
 
+from heartzoo import configuration_file
 from heartzoo.errors import UserError
 from heartzoo.files import sha256, write_json
 
@@ -209,7 +210,7 @@ def entry_on_disk(folder: Path) -> IndexEntry:
         for file in sorted(folder.iterdir())
         if file.is_file() and not file.name.startswith(".")
     }
-    configuration = json.loads((folder / "configuration.json").read_text())
+    configuration = configuration_file.read(folder / "configuration.json")
     configuration |= {"name": folder.parent.name, "version": folder.name}
     return describe(configuration, read(folder / "metrics.json"), files)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from heartzoo import configuration_file
 from heartzoo.errors import UserError
 from heartzoo.files import sha256
 from heartzoo.flatbuffer import inspect, require_shapes
@@ -99,7 +100,7 @@ def _contradictions(folder: Path, entry: IndexEntry) -> list[str]:
             for name in type(entry).model_fields
             if getattr(entry, name) != getattr(derived, name)
         ]
-        configuration = json.loads((folder / "configuration.json").read_text())
+        configuration = configuration_file.read(folder / "configuration.json")
         config = parse_config(configuration["config"], "configuration.json")
         content = (folder / "model.tflite").read_bytes()
         facts = inspect(content)
@@ -125,7 +126,7 @@ def _contradictions(folder: Path, entry: IndexEntry) -> list[str]:
 
 def _others_figures(folder: Path, entry: IndexEntry, metrics: Metrics) -> list[str]:
     """Evaluations that are of other files than those published."""
-    configuration = json.loads((folder / "configuration.json").read_text())
+    configuration = configuration_file.read(folder / "configuration.json")
     own = {
         "metrics.json": (metrics.model, metrics.version),
         "configuration.json": (configuration["name"], configuration["version"]),

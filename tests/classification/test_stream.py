@@ -112,7 +112,7 @@ def test_signals_that_are_no_ecg(small: PublishedModel, signal: np.ndarray) -> N
         assert not beats
 
 
-@pytest.mark.parametrize("fs", [99.0, 1001.0, 0.0, -5.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("fs", [99.0, 1001.0, 0.0, -5.0, float("nan"), float("inf"), "250", None])
 def test_sampling_rates_out_of_range_are_refused(small: PublishedModel, fs: float) -> None:
     with pytest.raises(UserError, match="expected a sampling rate of 100 to 1000 Hz, found"):
         Stream(small, fs)
@@ -135,6 +135,14 @@ def test_what_is_no_lead_is_refused(small: PublishedModel, signal: np.ndarray) -
         Stream(small, 250.0).push(signal)
     with pytest.raises(UserError, match="expected one row of numbers in mV"):
         hz.classify(signal, 250.0, small)
+
+
+def test_what_an_array_masks_is_missing(small: PublishedModel) -> None:
+    x = synthetic.generate("syn02", 30.0).signal
+    hidden = np.zeros(len(x), bool)
+    hidden[2000:2500] = True
+    found = hz.classify(np.ma.masked_array(x, hidden), 250.0, small)
+    assert found.missing == 500 and found.beats == hz.classify(np.where(hidden, np.nan, x), 250.0, small).beats
 
 
 def test_nothing_is_pushed_into_a_stream_that_has_ended(small: PublishedModel) -> None:

@@ -75,6 +75,18 @@ MAKERS: dict[str, Callable[[Path], tuple[Path, dict[str, Any]]]] = {
         write_csv(f / "a.txt", "".join(f"{1000 * value}\n" for value in SIGNAL.tolist())),
         {"fs": FS, "unit": "uV"},
     ),
+    "csv with a line of units": lambda f: (
+        write_csv(
+            f / "a.csv",
+            "'Elapsed time','MLII'\n'hh:mm:ss','uV'\n"
+            + "".join(f"'0:{k}',{1000 * value}\n" for k, value in enumerate(SIGNAL.tolist())),
+        ),
+        {"fs": FS, "lead": "MLII"},
+    ),
+    "csv of times without names": lambda f: (
+        write_csv(f / "a.csv", "".join(f"2026-01-01 10:00:{k},{value}\n" for k, value in enumerate(SIGNAL.tolist()))),
+        {"fs": FS, "lead": "2"},
+    ),
     "npy": lambda f: (save(f / "a.npy", SIGNAL), {"fs": FS}),
     "npy of leads": lambda f: (save(f / "a.npy", np.stack([0 * SIGNAL, SIGNAL], 1)), {"fs": FS, "lead": "2"}),
     "wfdb": lambda f: (wfdb_record(f, "a"), {}),
@@ -203,6 +215,13 @@ BAD: dict[str, tuple[Callable[[Path], Path], dict[str, Any], str]] = {
     ),
     "text far below": (
         lambda f: write_csv(f / "a.csv", "# made by hand\n\nECG\n1\n\n2\nx\n"), {"fs": FS}, "found 'x' in line 7",
+    ),
+    "another unit than its own": (
+        lambda f: write_csv(f / "a.csv", "t,ECG\ns,uV\n0,1\n"), {"fs": FS, "lead": "ECG", "unit": "mV"},
+        "says that ECG is in uV; leave --unit out",
+    ),
+    "one line of thousands": (
+        lambda f: write_csv(f / "a.csv", ",".join(map(str, range(9000)))), {"fs": FS}, "9000 columns .* and 8975 more",
     ),
     "text": (lambda f: write_csv(f / "a.csv", "1\nabc\n3\n"), {"fs": FS}, "expected a number in every line.*'abc'"),
     "empty": (lambda f: write_csv(f / "a.csv", "ECG\n"), {"fs": FS}, "holds no samples"),

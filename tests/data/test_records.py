@@ -127,7 +127,10 @@ BAD: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
         lambda s: (s / "syn00.atr").write_bytes(b"\x64\x04\x58\x06\x00\xec\xff\xff\xd4\xfe\x00\x04\0\0"),
         ("syn00.atr is not in order of time", "sample 400 follows one at 700"),
     ),
-    "NaN samples": (lambda s: overwrite_sample(s, 77, -32768), ("1 NaN samples, the first at 77", "MLII")),
+    "no samples but missing ones": (
+        lambda s: (s / "syn00.dat").write_bytes(np.full(LENGTH, -32768, "<i2").tobytes()),
+        (f"expected numbers, found none in {LENGTH:,} samples", "MLII"),
+    ),
     "sampling rate 0": (lambda s: in_header(s, "syn00 1 250 ", "syn00 1 0 "), ("above 0 Hz",)),
     "unknown signal format": (lambda s: in_header(s, "syn00.dat 16 ", "syn00.dat 17 "), ("signal file", "17")),
     "unreadable gain": (lambda s: in_header(s, "200.0(0)/mV", "200.0)/mV"), ("a gain", "'200.0)/mV'")),
@@ -151,6 +154,29 @@ def test_bad_files_get_one_clear_line(source: Path, case: str) -> None:
     assert len(line) < 400
     for word in words:
         assert word in line
+
+
+def test_a_missing_sample_is_as_the_one_before(source: Path) -> None:
+    before = read(source).signal
+    overwrite_sample(source, 77, -32768)
+    after = read(source).signal
+    assert after[77] == after[76] == before[76]
+    np.testing.assert_array_equal(np.delete(after, 77), np.delete(before, 77))
+
+
+def test_a_lead_with_several_samples_a_frame_has_its_own_rate(source: Path) -> None:
+    before = read(source)
+    half = LENGTH // 2  # frames of two samples; times of annotations are in frames
+    in_header(source, f"syn00 1 250 {LENGTH}", f"syn00 1 125 {half}")
+    in_header(source, "syn00.dat 16 ", "syn00.dat 16x2 ")
+    annotate(source, (before.samples // 2).tolist(), list(map(chr, before.symbols)), fs=125)
+    record = read(source)
+    assert record.fs == 250
+    np.testing.assert_array_equal(record.signal, before.signal)
+    assert np.abs(record.samples - before.samples).max() <= 1
+    recording = open_recording(source / "syn00")
+    assert (recording.fs, recording.samples) == (250, LENGTH)
+    np.testing.assert_array_equal(np.concatenate(list(recording.read(333))), before.signal)
 
 
 @pytest.mark.parametrize("content", [b"\xff" * 40, bytes(range(1, 100)), b"\x00\xec\xff\xff", b"N"])
