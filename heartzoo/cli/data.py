@@ -127,6 +127,15 @@ def prepare(
     print(f"{len(store):,} {unit} of {len(store.provenance['records'])} records ({flat} flat frames): {store.path}")
 
 
+@app.command()
+def clean() -> None:
+    """Remove prepared examples that another version of heartzoo made; they are prepared anew where needed."""
+    from heartzoo.data.store import clean as remove
+
+    gone = remove()
+    print(f"removed {len(gone)} files, {sum(size for _, size in gone) / 2**20:,.0f} MiB")
+
+
 def _splits(database: str, names: list[str]) -> list[Split]:
     from heartzoo.data.splits import get_split
     from heartzoo.errors import UserError

@@ -197,6 +197,20 @@ def code() -> str:
     return hashlib.sha256(b"".join(sources)).hexdigest()[:16]
 
 
+def clean() -> list[tuple[Path, int]]:
+    """Remove the cache's prepared stores that are of no use to this heartzoo: made by other code, or damaged.
+
+    Returns:
+        The files that went, with their sizes in bytes.
+    """
+    gone = []
+    for path in sorted((cache_dir() / "prepared").glob("*.h5")):
+        if not _holds(path, {"code": code()}):
+            gone.append((path, path.stat().st_size))
+            path.unlink()
+    return gone
+
+
 def changeable(database: Database, names: Sequence[str]) -> dict[str, list[int]]:
     """Size and time of the user's own files, which may become others; those that were downloaded have a known hash."""
     if database.source != "user":

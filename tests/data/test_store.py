@@ -269,6 +269,17 @@ def test_who_is_the_same_person_is_asked_when_a_store_is_opened(own: Path, monke
     assert set(small().patients) == {"syn00", "syn07"}
 
 
+def test_what_other_code_made_is_cleaned_away(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = small()
+    with monkeypatch.context() as patched:
+        patched.setattr(store_module, "code", lambda: "other")
+        other = small()
+    (own.parents[1] / "prepared" / "synthetic-damaged.h5").write_bytes(b"no store")
+    gone = store_module.clean()
+    assert {path.name for path, _ in gone} == {other.path.name, "synthetic-damaged.h5"}
+    assert prepared(own) == [kept.path.name] and store_module.clean() == []
+
+
 # Records that are not there
 
 
