@@ -226,12 +226,7 @@ def find_pretrained(config: Config) -> Path | None:
         "input": (theirs.input, config.input),
         "data.mapping": (theirs.data.mapping, config.data.mapping),
     }
-    for section, (its, ours) in pairs.items():
-        if its != ours:
-            raise UserError(
-                f"training.pretrained: {stated.model} has another {section} than {config.name}",
-                f"take its {section}, which its card states",
-            )
+    _require_same(pairs, f"training.pretrained: {stated.model}", config.name)
     if set(stated.train) != set(theirs.learnt_from):
         raise UserError(
             f"training.pretrained.train = {stated.train}, but {stated.model} has learnt from "
@@ -239,6 +234,13 @@ def find_pretrained(config: Config) -> Path | None:
             f"write [{', '.join(theirs.learnt_from)}]",
         )
     return entry.path("model.keras")
+
+
+def _require_same(pairs: Mapping[str, tuple[object, object]], whose: str, name: str) -> None:
+    """Refuse a network that another one is to learn from, where a section of its configuration is another."""
+    for section, (theirs, ours) in pairs.items():
+        if theirs != ours:
+            raise UserError(f"{whose} has another {section} than {name}", f"both need the same {section}")
 
 
 def _teachers_to_ask(config: Config, out: Path) -> set[str]:
@@ -297,12 +299,7 @@ def _check_teacher(
         "training.folds": (teacher.training.folds, student.training.folds),
         "training.fold": (teacher.training.fold, student.training.fold),
     }
-    for section, (theirs, ours) in pairs.items():
-        if theirs != ours:
-            raise UserError(
-                f"teacher {name} has another {section} than {student.name}",
-                f"teacher and student need the same {section}",
-            )
+    _require_same(pairs, f"teacher {name}", student.name)
     for split in map(get_split, student.data.train):
         if split.patients and tuple(records()[split.name]) != split_records(split):
             raise UserError(

@@ -54,7 +54,7 @@ def test_it_begins_with_the_published_weights(mine, tiny_zoo, tmp_path):
         ("training.pretrained.model=tiny@1.0.9", "tiny has no version '1.0.9'"),
         ("training.pretrained.model=tiny", "should match pattern"),
         ("training.pretrained.train=[ds7]", "unknown split 'ds7'"),
-        ("input.highpass_hz=0.7", "tiny@1.0.0 has another input than mine; take its input, which its card states"),
+        ("input.highpass_hz=0.7", "tiny@1.0.0 has another input than mine; both need the same input"),
         ("model.sizes={filters: [4, 4, 4]}", "that network has .* parameters .*; give model the architecture, sizes"),
         ("data.test=[synthetic-test]", "mine was trained on mine-train .* synthetic-train: it has seen people"),
     ],

@@ -28,6 +28,7 @@ from heartzoo.data.signal_csv import Layout
 from heartzoo.errors import MOST_NAMED, UserError
 
 PIECE_S = 300.0
+NO_VOLTAGE = "take another recording, or write its signal as CSV or NumPy, where --unit says what it is in"
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,9 @@ def open_recording(
             raise _own_unit(path)
         recording = _open_wfdb(path, leads, lead, fs, annotated)
     if recording.samples == 0:
-        raise UserError(f"{path} holds no samples", "check the recording")
+        raise UserError(
+            f"{path} holds no samples", "check the recording; a WFDB header must say how many, behind the sampling rate"
+        )
     return recording
 
 
@@ -119,13 +122,12 @@ def _choose(path: Path, names: Sequence[str], volts: Sequence[bool], leads: Sequ
             raise UserError(f"{path} has no lead {lead}", f"it has {_listed(names)}")
         if lead not in usable:
             raise UserError(
-                f"{path}: {lead} is not in volts", f"take one of {', '.join(usable) or 'another recording'}"
+                f"{path}: {lead} is not in volts", f"take one of {', '.join(usable)}" if usable else NO_VOLTAGE
             )
         return list(names).index(lead)
     if not usable:
         raise UserError(
-            f"{path}: expected a signal in V, mV or uV, found {', '.join(names) or 'no signal'}",
-            "take another recording",
+            f"{path}: expected a signal in V, mV or uV, found {', '.join(names) or 'no signal'}", NO_VOLTAGE
         )
     chosen = next(name for name in (*leads, *_named_ecg(usable), *usable) if name in usable)
     return list(names).index(chosen)

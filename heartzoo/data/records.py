@@ -204,7 +204,7 @@ def other_lead(path: Path, leads: tuple[str, ...]) -> str:
     raise MissingLead(f"record {path.name}: it has no lead beside {first}", "leave {other_lead: true} out")
 
 
-_REFETCH = "check it with `heartzoo data verify`, or fetch it again"
+_REFETCH = "copy or fetch it again; `heartzoo data verify DATABASE` checks those of a database"
 # Bytes a frame of one sample of every signal takes, by WFDB format.
 _BYTES_PER_SAMPLE = {"16": 2.0, "61": 2.0, "80": 1.0, "212": 1.5, "24": 3.0, "32": 4.0}
 

@@ -75,7 +75,7 @@ def test_whoever_reads_a_configuration_knows_its_data(tables: None, tmp_path: Pa
     enter()
     path = written(tmp_path, own_data(["mine-train"], ["mine-test", "ds2"]))
     forget()
-    with pytest.raises(UserError, match="unknown split 'mine-train'; .*one of your own is known to the file"):
+    with pytest.raises(UserError, match=r"unknown split 'mine-train'; .*one of your own is known to the file"):
         get_split("mine-train")
     configuration_file.read(path)
     assert get_database("mine") == MINE
