@@ -186,10 +186,19 @@ def _files(
     }
     whole = build_model(config.model_copy(update={"model": config.model.model_copy(update={"widths": {}})}))
     widths = widths_of(load_model(shipped.keras_path), whole)
-    configuration = contract.configuration(config, version, data, shipped.content, choice, tuned, widths)
+    before = _seen_before(config)
+    configuration = contract.configuration(config, version, data, shipped.content, choice, tuned, widths, before)
     limit = len(shipped.content) if large_header else cheader.MAX_MODEL_BYTES
     keras_content = shipped.keras_path.read_bytes()
     return version_files(config, configuration, metrics, keras_content, shipped.content, limit)
+
+
+def _seen_before(config: Config) -> dict[str, list[str]]:
+    """Records that the pretrained network has learnt from, by split; empty where the training began at random."""
+    if config.training.pretrained is None:
+        return {}
+    splits = zoo.find(config.training.pretrained.model).configuration["splits"]
+    return {**splits.get("pretrained", {}), **splits["train"]}
 
 
 def _seed_results(config: Config, results: dict[int, list[Evaluation]]) -> list[SeedResult]:

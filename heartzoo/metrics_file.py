@@ -96,7 +96,7 @@ def _known_track(name: str) -> str:
     return name
 
 
-Track = Annotated[str, AfterValidator(_known_track), Field(json_schema_extra={"enum": list(TRACKS)})]
+Track = Annotated[str, AfterValidator(_known_track), Field(json_schema_extra={"examples": list(TRACKS)})]
 
 
 class Condition(_Entry):

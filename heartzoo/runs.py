@@ -85,18 +85,18 @@ def check_examples(run: Path, data: TrainingSet) -> None:
     tuned, judged and published for inputs that it has never seen.
 
     Args:
-        run: its folder. What an old one was trained on is not known.
+        run: its folder. One that an earlier heartzoo began, without such a note, is taken as it is.
         data: the training set of its configuration.
 
     Raises:
-        UserError: records, their files, or the code that makes examples of them are others.
+        UserError: records, whose they are, their files, or the code that makes examples of them are others.
     """
     if not (run / EXAMPLES).is_file():
         return
     noted, found = read_json(run / EXAMPLES), _examples(data)
     restore = "restore them, or train anew"
     for part, whose, remedy in (
-        ("records", "of other records", restore),
+        ("records", "of other records or people", restore),
         ("files", "of other files", restore),
         ("code", "that other code made", "train anew, or go on with the heartzoo that began it"),
     ):
@@ -105,12 +105,12 @@ def check_examples(run: Path, data: TrainingSet) -> None:
 
 
 def _examples(data: TrainingSet) -> dict[str, Any]:
-    """Names of the training records by split, a hash of their files' hashes, and one of the code."""
-    stores = zip(data.config.data.train, data.stores, strict=False)  # copies follow
-    facts = {name: store.provenance["records"] for name, store in stores}
+    """Training records and whose they are by split, a hash of their files' hashes, and one of the code."""
+    stores = dict(zip(data.config.data.train, data.stores, strict=False))  # copies follow
+    facts = {name: store.provenance["records"] for name, store in stores.items()}
     hashes = [[record["sha256"] for record in records] for records in facts.values()]
     return {
-        "records": {name: [record["name"] for record in records] for name, records in facts.items()},
+        "records": {name: store.people for name, store in stores.items()},
         "files": hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest(),
         "code": code(),
     }
@@ -225,6 +225,7 @@ def find_pretrained(config: Config) -> Path | None:
         "task": (theirs.task, config.task),
         "input": (theirs.input, config.input),
         "data.mapping": (theirs.data.mapping, config.data.mapping),
+        "model": (_network(theirs), _network(config)),
     }
     _require_same(pairs, f"training.pretrained: {stated.model}", config.name)
     if set(stated.train) != set(theirs.learnt_from):
@@ -234,6 +235,11 @@ def find_pretrained(config: Config) -> Path | None:
             f"write [{', '.join(theirs.learnt_from)}]",
         )
     return entry.path("model.keras")
+
+
+def _network(config: Config) -> tuple[str, dict[str, object]]:
+    """What makes a network's layers, but for what counts in training alone."""
+    return config.model.architecture, {name: size for name, size in config.model.sizes.items() if name != "dropout"}
 
 
 def _require_same(pairs: Mapping[str, tuple[object, object]], whose: str, name: str) -> None:

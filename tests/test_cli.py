@@ -684,7 +684,7 @@ def test_names_with_brackets_are_told_as_they_are(cli, files, tiny_zoo, tmp_path
 def test_classify_tells_that_only_a_part_is_annotated(cli, tiny_zoo, tmp_path):
     synthetic.write(tmp_path, ["syn03"], 60.0)
     whole = ["classify", tmp_path / "syn03", "--model", "tiny", "--zoo", tiny_zoo]
-    assert "no others are looked for" not in cli(*whole)[2]
+    assert "is annotated for" not in cli(*whole)[2]
     beats = wfdb.rdann(str(tmp_path / "syn03"), "atr")
     early = beats.sample < 20 * 250
     symbols = [symbol for symbol, kept in zip(beats.symbol, early, strict=True) if kept]
@@ -692,8 +692,8 @@ def test_classify_tells_that_only_a_part_is_annotated(cli, tiny_zoo, tmp_path):
     code, _, errors = cli(*whole)
     assert code == 0
     told = " ".join(errors.split())
-    assert re.search("syn03: the annotated beats end at (19|20) s of 60, and no others are looked for; --detect", told)
-    assert "no others are looked for" not in cli(*whole, "--detect")[2]
+    assert re.search("syn03: no beat is annotated for 4[01] s from (19|20) s on, and none is looked for", told)
+    assert "is annotated for" not in cli(*whole, "--detect")[2]
 
 
 def test_classify_live_adapts_to_a_person(cli, tmp_path, monkeypatch):

@@ -185,7 +185,7 @@ def test_a_run_with_copies_notes_its_records_once_and_goes_on(cache, tiny, tmp_p
 @pytest.mark.parametrize(
     ("part", "told"),
     [
-        ("records", "examples of other records than are at hand; restore them"),
+        ("records", "examples of other records or people than are at hand; restore them"),
         ("files", "examples of other files than are at hand; restore them"),
         ("code", "examples that other code made than are at hand; train anew, or go on with the heartzoo"),
     ],

@@ -8,7 +8,7 @@ from typing import Any
 from heartzoo.cards.front_matter import training_databases, weights_licence
 from heartzoo.cards.tables import cell, yaml_block
 from heartzoo.config.file import parse_config
-from heartzoo.data.databases import DATABASES, HEARTBEAT_CSV
+from heartzoo.data.databases import DATABASES, HEARTBEAT_CSV, get_database
 from heartzoo.data.splits import get_split
 from heartzoo.metrics_file import Evaluation, Metrics
 from heartzoo.tasks import TASKS
@@ -88,7 +88,8 @@ def data_and_splits(configuration: dict[str, Any], metrics: Metrics) -> str:
             "| --- | --- | --- | --- | --- |",
             *rows,
             "",
-            f"{len(splits['training_patients'])} patients trained it, {len(splits['validation_patients'])} validated "
+            f"{len(splits['training_patients'])} patients trained it{_seen_before(splits)}, "
+            f"{len(splits['validation_patients'])} validated "
             f"it, {len({r.patient for r in scored.by_record.values()})} of {scored.split} tested it; "
             f"{_shared(splits, metrics)}. "
             f"{calibration} training examples calibrated int8. `configuration.json` lists every record, patient and "
@@ -98,12 +99,27 @@ def data_and_splits(configuration: dict[str, Any], metrics: Metrics) -> str:
     )
 
 
+def _pretrained_people(splits: dict[str, Any]) -> set[str]:
+    """``database/patient`` of everybody whom the pretrained network has learnt from; nobody without one."""
+    return {
+        f"{database.name}/{database.patient(record)}"
+        for name, records in splits.get("pretrained", {}).items()
+        for database in (get_database(get_split(name).database),)
+        for record in records
+    }
+
+
+def _seen_before(splits: dict[str, Any]) -> str:
+    before = len(_pretrained_people(splits))
+    return f" further, after the {before:,} of the network that it began as" if before else ""
+
+
 def _shared(splits: dict[str, Any], metrics: Metrics) -> str:
     """Whether somebody is on both sides."""
     scored = metrics.first
     if scored.track == "random":
         return "the same people are in all of them"
-    known = {*splits["training_patients"], *splits["validation_patients"]}
+    known = {*splits["training_patients"], *splits["validation_patients"], *_pretrained_people(splits)}
     both = [name for name, r in scored.by_record.items() if f"{scored.dataset}/{r.patient}" in known]
     if not both:
         return "nobody is in two of them"
@@ -147,7 +163,8 @@ def _trained_on(configuration: dict[str, Any]) -> str:
     names = {database.name for database in training_databases(configuration)}
     leads = "both leads, each by itself," if _other_lead_trains(configuration) else "one lead"
     holter = f"{leads} of two-lead Holter recordings of a few dozen people, most of them ill"
-    people = len({*configuration["splits"]["training_patients"], *configuration["splits"]["validation_patients"]})
+    splits = configuration["splits"]
+    people = len({*splits["training_patients"], *splits["validation_patients"], *_pretrained_people(splits)})
     what = holter if names <= {"mitdb", "svdb", HEARTBEAT_CSV} else f"recordings of {people:,} people"
     return f"Trained on {what}; other leads, electrodes, populations and noise may give other results."
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 MOSTLY = 0.9  # of a recording
-UNANNOTATED_S = 10.0  # at a recording's end, beyond which its annotations seem to be of a part
+UNANNOTATED_S = 10.0  # without a beat, beyond which annotations seem to be of a part of a recording
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -82,11 +82,7 @@ def classify(
         try:
             if adapted and adapted.lead and adapted.lead != recording.lead:
                 _warn(f"{recording.name}: the personal map is of lead {adapted.lead}, this is {recording.lead}")
-            if recording.beats is not None and recording.seconds - recording.beats[-1] / recording.fs > UNANNOTATED_S:
-                _warn(
-                    f"{recording.name}: the annotated beats end at {recording.beats[-1] / recording.fs:.0f} s of "
-                    f"{recording.seconds:.0f}, and no others are looked for; --detect finds them all"
-                )
+            _tell_of_unannotated(recording)
             _classify(recording, chosen, detect, out, adapted)
         except UserError as error:
             failed += _tell(error, path, paths)
@@ -135,6 +131,21 @@ def _warn(text: str) -> None:
     from heartzoo.progress import console
 
     console.print(text)
+
+
+def _tell_of_unannotated(recording: Recording) -> None:
+    """Say so where the annotations seem to be of a part of the recording."""
+    import numpy as np
+
+    if recording.beats is None:
+        return
+    ends = np.array([0, *recording.beats, recording.samples]) / recording.fs
+    longest = int(np.diff(ends).argmax())
+    if (seconds := ends[longest + 1] - ends[longest]) > UNANNOTATED_S:
+        _warn(
+            f"{recording.name}: no beat is annotated for {seconds:.0f} s from {ends[longest]:.0f} s on, and none is "
+            "looked for there; --detect finds them all"
+        )
 
 
 def _classify(

@@ -63,14 +63,15 @@ def select(
 
     if task:
         get_task(task)
+    listed = entries(zoo)
     if track:
-        look_up(TRACKS, track, "track")
+        look_up(dict.fromkeys([*TRACKS, *(entry.track for entry in listed)]), track, "track")
     limits = Limits(
         parse_size(flash) if flash else None,
         parse_size(arena) if arena else None,
         parse_size(macs, of_bytes=False) if macs else None,
     )
-    fits, misses = choose(entries(zoo), limits, task, track, sort)
+    fits, misses = choose(listed, limits, task, track, sort)
     if fits:
         show_models(fits)
         print("Flash is the model's alone: the interpreter, its kernels and your own code come on top.")

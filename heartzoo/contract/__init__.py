@@ -45,6 +45,7 @@ def configuration(
     seeds: dict[str, Any],
     tuned: dict[str, Any],
     widths: dict[str, int],
+    pretrained: dict[str, list[str]],
 ) -> dict[str, Any]:
     """The content of ``configuration.json``.
 
@@ -57,6 +58,7 @@ def configuration(
         tuned: what was chosen for the shipped file on validation patients: ``confidence`` (temperature, threshold) and
             ``personalisation``.
         widths: channels of layers that have fewer than the architecture's sizes give.
+        pretrained: the records that a pretrained network had learnt from, by split; empty without one.
     """
     task = TASKS[config.task]
     return {
@@ -74,7 +76,7 @@ def configuration(
         **tuned,
         "architecture": {"name": config.model.architecture, "sizes": config.model.sizes, "widths": widths},
         "training": {"track": config.track, **seeds},
-        "splits": _splits(config, data),
+        "splits": _splits(config, data, pretrained),
         **({"own_data": own} if (own := own_data(config.learnt_from, config.data.test)) else {}),
         "calibration": _positions(data, data.calibration()),
         "data_sha256": _data_sha256(config),
@@ -204,15 +206,11 @@ def _tensor(tensor: TensorFacts) -> dict[str, Any]:
     }
 
 
-def _splits(config: Config, data: TrainingSet) -> dict[str, Any]:
-    def listed(names: list[str]) -> dict[str, list[str]]:
-        return {name: list(split_records(get_split(name))) for name in names}
-
-    pretrained = config.training.pretrained
+def _splits(config: Config, data: TrainingSet, pretrained: dict[str, list[str]]) -> dict[str, Any]:
     return {
-        "train": listed(config.data.train),
-        "test": listed(config.data.test),
-        **({"pretrained": listed(pretrained.train)} if pretrained else {}),
+        "train": {name: list(split_records(get_split(name))) for name in config.data.train},
+        "test": {name: list(split_records(get_split(name))) for name in config.data.test},
+        **({"pretrained": pretrained} if pretrained else {}),
         "training_patients": np.unique(data.patients[~data.validation]).tolist(),
         "validation_patients": np.unique(data.patients[data.validation]).tolist(),
     }

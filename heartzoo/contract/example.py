@@ -9,7 +9,7 @@ import numpy as np
 
 from heartzoo.config import Config
 from heartzoo.data.batches import input_chunks
-from heartzoo.data.databases import get_database
+from heartzoo.data.databases import BUILT_IN_DATABASES, get_database
 from heartzoo.data.download import split_records
 from heartzoo.data.splits import get_split
 from heartzoo.data.store import Store, prepare
@@ -43,7 +43,7 @@ def example(config: Config, content: bytes) -> dict[str, Any] | None:
     """
     split = get_split(config.data.train[0])
     database = get_database(split.database)
-    if database.source == "user":
+    if database.source == "user" or database.name not in BUILT_IN_DATABASES:
         return None
     names = split_records(split)[:READ_RECORDS]
     margin = round(config.training.augmentation.shift_s * config.input.fs)

@@ -6,15 +6,17 @@ So whoever gets the model can use it without the file that entered them into the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from heartzoo.data.databases import BUILT_IN_DATABASES, DATABASES, Database
-from heartzoo.data.splits import BUILT_IN_SPLITS, SPLITS, TRACKS, TRAINED_ON, Split, get_split, track
+from heartzoo.data.splits import BUILT_IN_SPLITS, BUILT_IN_TRACKS, SPLITS, TRACKS, TRAINED_ON, Split, get_split, track
 from heartzoo.errors import UserError
 
-FolderName = Annotated[str, Field(pattern=r"^\w[\w.-]{0,63}$")]
+# What becomes part of a path.
+FOLDER, RECORD, ENDING = r"^\w[\w.-]{0,63}$", r"^\w[\w-]*(/\w[\w-]*)*$", r"^\w+$"
 
 
 class OwnData(BaseModel):
@@ -47,7 +49,7 @@ def own_data(learnt_from: Sequence[str], test: Sequence[str]) -> dict[str, Any] 
     splits = [get_split(name) for name in dict.fromkeys([*learnt_from, *test])]
     name = track(list(learnt_from))
     own = [split for split in splits if split.name not in BUILT_IN_SPLITS]
-    if not own:
+    if not own and frozenset(learnt_from) in BUILT_IN_TRACKS:
         return None
     databases = {split.database: DATABASES[split.database] for split in own}
     return OwnData(
@@ -67,18 +69,53 @@ def adopt(stated: Any, source: str) -> None:
         source: where that lies, for errors.
 
     Raises:
-        UserError: it is none, or names what could not be a folder.
+        UserError: it is none, or names what could leave the cache; a database or a split of a name that is known here
+            is another one.
     """
     try:
         told = OwnData.model_validate(stated)
         for database in told.databases:
-            for name in (database.name, database.version):
-                TypeAdapter(FolderName).validate_python(name)
+            _check_paths(database)
     except ValidationError as error:
         raise UserError(f"{source}: own_data is not as heartzoo writes it", "restore the file") from error
     for database in told.databases:
-        DATABASES.setdefault(database.name, database)
+        _refuse_other_database(database, source)
+        DATABASES.setdefault(database.name, replace(database, source="user"))
     for split in told.splits:
+        _refuse_other_split(split, source)
         SPLITS.setdefault(split.name, split)
-    TRACKS.setdefault(told.track, told.means)
-    TRAINED_ON.setdefault(frozenset(told.learnt_from), told.track)
+    if (key := frozenset(told.learnt_from)) not in TRAINED_ON:
+        TRACKS.setdefault(told.track, told.means)
+        TRAINED_ON[key] = told.track
+
+
+def _check_paths(database: Database) -> None:
+    for pattern, names in (
+        (FOLDER, (database.name, database.version)),
+        (RECORD, database.records),
+        (ENDING, database.extensions),
+    ):
+        TypeAdapter(tuple[Annotated[str, Field(pattern=pattern)], ...]).validate_python(names)
+
+
+def _refuse_other_database(told: Database, source: str) -> None:
+    known = DATABASES.get(told.name)
+    if known and (known.license, known.share_alike) != (told.license, told.share_alike):
+        raise _another("database", told.name, source)
+
+
+def _refuse_other_split(told: Split, source: str) -> None:
+    """One that has grown since is the same: whom the model has seen is still in it."""
+    known = SPLITS.get(told.name)
+    same = known is None or (
+        (known.database, known.test) == (told.database, told.test) and set(told.records) <= set(known.records)
+    )
+    if not same:
+        raise _another("split", told.name, source)
+
+
+def _another(kind: str, name: str, source: str) -> UserError:
+    return UserError(
+        f"{source}: its {kind} {name!r} is another one than the one of that name here",
+        "use that model without the file that enters yours, or give yours another name",
+    )

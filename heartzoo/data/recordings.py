@@ -272,10 +272,13 @@ def _open_numpy(path: Path, leads: Sequence[str], lead: str | None, fs: float | 
 def _open_csv(path: Path, leads: Sequence[str], lead: str | None, fs: float | None, unit: str | None) -> Recording:
     layout = Layout.of(path)
     number = _column(path, layout.names, leads, lead)
-    if layout.units and (stated := millivolts(layout.units[number])) is not None:
-        if unit and millivolts_per(unit) != stated:
-            raise UserError(f"{path} says that {layout.names[number]} is in {layout.units[number]}", "leave --unit out")
-        unit = layout.units[number]
+    if layout.units:
+        stated = layout.units[number]
+        if (scale := millivolts(stated)) is None and unit is None:
+            raise UserError(f"{path}: {layout.names[number]} is in {stated}", "say what one of them is, with --unit")
+        if scale is not None and unit and millivolts_per(unit) != scale:
+            raise UserError(f"{path} says that {layout.names[number]} is in {stated}", "leave --unit out")
+        unit = unit or stated
     rate, scale = _needed_fs(path, fs, unit)
 
     def read(step: int) -> Iterator[np.ndarray]:

@@ -42,7 +42,8 @@ class Layout:
     def of(cls, path: Path) -> Layout:
         """Look at a file's first lines.
 
-        Lines before the first of numbers that start with ``#`` are remarks. Names stand in a line without a number.
+        Lines before the first of numbers that start with ``#`` are remarks. A line is one of names if it holds
+        no number, or a text above a number.
 
         Raises:
             UserError: what should be the columns' names are more or fewer than the columns.
@@ -53,12 +54,13 @@ class Layout:
         first, *rest = lines[start:] or [""]
         separator = next((mark for mark in SEPARATORS if mark in first), None)
         cells = _cells(first, separator)
+        below = _cells(next(filter(str.strip, rest), ""), separator)
         units = None
-        if not any(cells) or any(map(_is_number, cells)):
+        if not _are_names(cells, below):
             names = [str(number + 1) for number in range(len(cells))]
         else:
             start += 1
-            columns = len(_cells(next(filter(str.strip, rest), first), separator))
+            columns = len(below) if any(below) else len(cells)
             names = [first.strip()] if separator is None and columns == 1 else cells
             if len(names) != columns:
                 found = first.strip()[:60]
@@ -66,8 +68,7 @@ class Layout:
                     f"{path}: line {start} is no line of names of the {columns} columns below it: {found!r}",
                     "put # before a line that is neither names nor numbers",
                 )
-            below = _cells(rest[0], separator) if rest else []
-            if len(below) == columns and any(cell.lower() in PER_MV for cell in below):
+            if rest and rest[0].strip() and len(below) == columns and any(cell.lower() in PER_MV for cell in below):
                 units, start = tuple(below), start + 1
         return cls(path, tuple(names), units, separator, start, max(0, _lines(path) - start))
 
@@ -120,6 +121,14 @@ def _opened(path: Path) -> TextIO:
 
 def _cells(line: str, separator: str | None) -> list[str]:
     return [cell.strip().strip("\"'") for cell in line.strip("\r\n").split(separator)] or [""]
+
+
+def _are_names(cells: Sequence[str], below: Sequence[str]) -> bool:
+    """Whether a line holds the names of the columns below it."""
+    texts = [bool(cell) and not _is_number(cell) for cell in cells]
+    if not any(map(_is_number, cells)):
+        return any(texts)
+    return any(text and _is_number(under) for text, under in zip(texts, below, strict=False))
 
 
 def _is_number(text: str) -> bool:

@@ -34,6 +34,7 @@ TRAINED_ON = {
     frozenset({"icentia-train"}): "icentia",
     frozenset({"synthetic-train"}): "synthetic",
 }
+BUILT_IN_TRACKS = frozenset(TRAINED_ON)  # other combinations are a user's own
 RANDOM_SPLIT_SEED = 0
 RANDOM_TEST_FRACTION = 0.2
 
@@ -210,9 +211,11 @@ def track(train_splits: list[str]) -> str:
     key = frozenset(train_splits)
     if key not in TRAINED_ON:
         valid = "; ".join(" + ".join(sorted(splits)) for splits in TRAINED_ON)
-        raise UserError(f"{' + '.join(sorted(key))} as training splits make no track", f"take one of: {valid}")
+        raise UserError(f"no track is trained on {' + '.join(sorted(key)) or 'nothing'}", f"take one of: {valid}")
     if TRAINED_ON[key] not in TRACKS:
         raise UserError(f"track {TRAINED_ON[key]!r} is not in TRACKS", "enter there what a result on it is worth")
+    if key not in BUILT_IN_TRACKS and TRAINED_ON[key] in {TRAINED_ON[known] for known in BUILT_IN_TRACKS}:
+        raise UserError(f"track {TRAINED_ON[key]!r} is not of {' + '.join(sorted(key))}", "give yours another name")
     return TRAINED_ON[key]
 
 

@@ -52,6 +52,7 @@ class Store:
 
     Attributes:
         provenance: where the examples come from: database, version, split, records, leads, hashes, contract.
+        people: the patient of each record, in the records' order.
         samples: int64, shape (n,), beat positions in the recording.
         symbols: uint8, shape (n,).
         rr: float32, shape (n, features).
@@ -71,11 +72,11 @@ class Store:
                 self.samples = file["samples"][:]
                 self.symbols = file["symbols"][:]
                 self.rr = file["rr"][:] if "rr" in file else np.zeros((len(self.symbols), 0), np.float32)
-                names = np.array([r["name"] for r in self.provenance["records"]])
                 # Who is the same person is asked now: the answer may be a better one than when the store was made.
-                patients = np.array([get_database(self.provenance["database"]).patient(name) for name in names])
-                self.records = names[file["record"][:]]
-                self.patients = patients[file["record"][:]]
+                database = get_database(self.provenance["database"])
+                self.people = {r["name"]: database.patient(r["name"]) for r in self.provenance["records"]}
+                self.records = np.array(list(self.people))[file["record"][:]]
+                self.patients = np.array(list(self.people.values()))[file["record"][:]]
         except (OSError, KeyError, ValueError, IndexError) as error:
             raise UserError(f"{path} is not a prepared store ({error})", "delete it and prepare it again") from error
         self.margin: int = self.provenance["margin"]
@@ -205,10 +206,19 @@ def clean() -> list[tuple[Path, int]]:
     """
     gone = []
     for path in sorted((cache_dir() / "prepared").glob("*.h5")):
-        if not _holds(path, {"code": code()}):
+        if _made_by(path) != code():
             gone.append((path, path.stat().st_size))
             path.unlink()
     return gone
+
+
+def _made_by(path: Path) -> str | None:
+    """Which code made a store; None where the file is none. Whose recordings it holds need not be known."""
+    try:
+        with h5py.File(path, "r") as file:
+            return str(json.loads(file.attrs["provenance"])["code"])
+    except (OSError, KeyError, ValueError):
+        return None
 
 
 def changeable(database: Database, names: Sequence[str]) -> dict[str, list[int]]:

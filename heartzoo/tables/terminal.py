@@ -96,9 +96,9 @@ def end_to_end_table(result: EndToEndResult, annotated: Evaluation) -> Table:
 
 def show(shown: RenderableType) -> None:
     """Print to standard output, as wide as it takes up to 160 columns: a figure or a name cut off helps nobody."""
-    console = Console()
+    console = Console(markup=False)  # a name from a file may hold brackets
     wanted = console.measure(shown, options=console.options.update(width=160)).maximum
-    Console(width=max(console.width, wanted)).print(shown)
+    Console(width=max(console.width, wanted), markup=False).print(shown)
 
 
 def percent(fraction: float) -> str:

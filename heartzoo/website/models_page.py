@@ -87,17 +87,17 @@ def _table(models: list[Entry]) -> str:
 def _row(entry: Entry) -> str:
     metrics, preprocessing = entry.metrics, entry.configuration["preprocessing"]
     first, cost = _first(entry), metrics.cost
-    databases = sorted({get_split(split).database for split in entry.configuration["splits"]["train"]})
+    databases = sorted({get_split(split).database for split in entry.config.learnt_from})
     figures = _figure(entry)
-    random = first.track == "random"
+    random, track = first.track == "random", escape(first.track)
     none = ("", "-")
     cells: list[tuple[Any, str]] = [
         (entry.name, f'<a href="{metrics.task}.html#{entry.name}">{entry.name}</a>'),
-        (metrics.task, f"{metrics.task}<small>{first.track}</small>"),
+        (metrics.task, f"{metrics.task}<small>{track}</small>"),
         none if random else figures,
         *(none if count is None else (count, f"{count:,}") for count in _costs(entry).values()),
         figures if random else none,
-        (databases[0], f"{', '.join(databases)} ({first.track})"),
+        (databases[0], f"{', '.join(databases)} ({track})"),
         (entry.config.model.architecture, entry.config.model.architecture),
         (preprocessing["fs"], f"{preprocessing['fs']:g}"),
         (preprocessing["frame"], f"{preprocessing['frame']:,}"),
@@ -105,7 +105,7 @@ def _row(entry: Entry) -> str:
     ]
     content = "".join(f'<td data-value="{escape(str(value))}">{text}</td>' for value, text in cells)
     return (
-        f'<tr data-name="{entry.name}" data-task="{metrics.task}" data-track="{first.track}" '
+        f'<tr data-name="{entry.name}" data-task="{metrics.task}" data-track="{track}" '
         f'data-flash="{cost.tflite_bytes}" data-arena="{cost.arena_bytes or ""}">{content}</tr>'
     )
 

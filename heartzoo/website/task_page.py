@@ -54,7 +54,7 @@ def _tab(entry: Entry) -> str:
     metrics, configuration = entry.metrics, entry.configuration
     track = configuration["training"]["track"]
     first = _first(entry)
-    databases = {split: get_database(get_split(split).database).title for split in configuration["splits"]["train"]}
+    databases = {split: get_database(get_split(split).database).title for split in entry.config.learnt_from}
     summary = configuration["summary"]
     parts = [
         f"{summary[:1].upper()}{summary[1:]}. Version {entry.version}; [its card](../cards/{entry.name}.md).",

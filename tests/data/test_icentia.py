@@ -213,7 +213,7 @@ def test_cnn1_trains_on_the_tree_by_changing_the_data_section_alone(
     train(config, tmp_path / "run")
     more = f"{cached_tree[0][0][:-3]}s01"
     write_segment(tmp_path / "icentia11k-continuous-ecg/1.0", more, rhythm_marks(150), 150 * FS)
-    with pytest.raises(UserError, match="trained on examples of other records than are at hand"):
+    with pytest.raises(UserError, match="trained on examples of other records or people than are at hand"):
         train(config, tmp_path / "run", resume=True)
     (result,) = evaluate(keras_subject(config, tmp_path / "run/seed-0/best.keras", 0), get_split("icentia-test"))
     assert (result.track, result.records) == ("icentia", cached_tree[1])

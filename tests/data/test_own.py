@@ -83,13 +83,50 @@ def test_whoever_reads_a_configuration_knows_its_data(tables: None, tmp_path: Pa
     assert track(["mine-train"]) == "mine" and splits.TRACKS["mine"] == "ours on ours"
 
 
-def test_what_is_known_already_stays(tables: None, tmp_path: Path) -> None:
+def test_what_has_grown_since_stays(tables: None, tmp_path: Path) -> None:
     enter()
     path = written(tmp_path, own_data(["mine-train"], ["mine-test"]))
-    databases.DATABASES["mine"] = replace(MINE, version="2")
+    databases.DATABASES["mine"] = replace(MINE, version="2", records=(*MINE.records, "c1"))
+    splits.SPLITS["mine-train"] = Split("mine-train", "mine", ("a1", "a2", "c1"))
     configuration_file.read(path)
-    assert get_database("mine").version == "2"
+    assert get_database("mine").version == "2" and get_split("mine-train").people == {"mine/a1", "mine/c1"}
     assert own_data(["ds1", "svdb-train"], ["ds2"]) is None
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "other"),
+    [
+        ("SPLITS", "mine-train", Split("mine-train", "mine", ("b1",))),
+        ("SPLITS", "mine-train", Split("mine-train", "mitdb", ("101",))),
+        ("SPLITS", "mine-test", Split("mine-test", "mine", ("b1",))),
+        ("DATABASES", "mine", replace(MINE, license="theirs")),
+    ],
+)
+def test_somebody_else_s_data_of_the_same_name_are_refused(
+    table: str, name: str, other: Any, tables: None, tmp_path: Path
+) -> None:
+    enter()
+    path = written(tmp_path, own_data(["mine-train"], ["mine-test"]))
+    {"SPLITS": splits.SPLITS, "DATABASES": databases.DATABASES}[table][name] = other
+    with pytest.raises(UserError, match=f"its (split|database) '{name}' is another one than the one of that name here"):
+        configuration_file.read(path)
+
+
+def test_a_track_of_known_splits_is_carried_too(tables: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    enter()
+    key = frozenset({"ds1", "icentia-train"})
+    with monkeypatch.context() as patched:
+        patched.setitem(splits.TRAINED_ON, key, "mine")
+        path = written(tmp_path, own_data(["ds1", "icentia-train"], ["ds2"]))
+    with pytest.raises(UserError, match="no track is trained on ds1"):
+        track(["ds1", "icentia-train"])
+    configuration_file.read(path)
+    assert track(["ds1", "icentia-train"]) == "mine"
+    monkeypatch.setitem(splits.TRAINED_ON, key, "strict")
+    with pytest.raises(UserError, match=r"track 'strict' is not of ds1 \+ icentia-train"):
+        track(["ds1", "icentia-train"])
+    monkeypatch.undo()
+    splits.TRAINED_ON.pop(key, None)
 
 
 @pytest.mark.parametrize("name", ["../../home", "/etc", "", ".."])
@@ -102,9 +139,14 @@ def test_no_database_leaves_the_cache(name: str, tables: None, tmp_path: Path) -
         spoilt = own | {"databases": [own["databases"][0] | {key: name}]}
         with pytest.raises(UserError, match="own_data is not as heartzoo writes it"):
             configuration_file.read(written(tmp_path, spoilt))
+    for spoilt in ({"extensions": ["hea", "/../../x"]}, {"records": ["../a"]}):
+        with pytest.raises(UserError, match="own_data is not as heartzoo writes it"):
+            configuration_file.read(written(tmp_path, own | {"databases": [own["databases"][0] | spoilt]}))
     with pytest.raises(UserError, match="own_data is not as heartzoo writes it"):
         configuration_file.read(written(tmp_path, {"databases": 3}))
-    assert "mine" not in databases.DATABASES and name not in databases.DATABASES
+    configuration_file.read(written(tmp_path, own | {"databases": [own["databases"][0] | {"source": "physionet"}]}))
+    assert databases.DATABASES.pop("mine").source == "user"
+    assert name not in databases.DATABASES
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,10 @@ MAKERS: dict[str, Callable[[Path], tuple[Path, dict[str, Any]]]] = {
         write_csv(f / "a.csv", "".join(f"2026-01-01 10:00:{k},{value}\n" for k, value in enumerate(SIGNAL.tolist()))),
         {"fs": FS, "lead": "2"},
     ),
+    "csv of pandas": lambda f: (
+        write_csv(f / "a.csv", "time,0,1\n" + "".join(f"{k},0,{value}\n" for k, value in enumerate(SIGNAL.tolist()))),
+        {"fs": FS, "lead": "1"},
+    ),
     "npy": lambda f: (save(f / "a.npy", SIGNAL), {"fs": FS}),
     "npy of leads": lambda f: (save(f / "a.npy", np.stack([0 * SIGNAL, SIGNAL], 1)), {"fs": FS, "lead": "2"}),
     "wfdb": lambda f: (wfdb_record(f, "a"), {}),
@@ -219,6 +223,10 @@ BAD: dict[str, tuple[Callable[[Path], Path], dict[str, Any], str]] = {
     "another unit than its own": (
         lambda f: write_csv(f / "a.csv", "t,ECG\ns,uV\n0,1\n"), {"fs": FS, "lead": "ECG", "unit": "mV"},
         "says that ECG is in uV; leave --unit out",
+    ),
+    "counts of a converter": (
+        lambda f: write_csv(f / "a.csv", "t,V1,ECG\ns,mV,adu\n0,1,2\n"), {"fs": FS, "lead": "ECG"},
+        "ECG is in adu; say what one of them is, with --unit",
     ),
     "one line of thousands": (
         lambda f: write_csv(f / "a.csv", ",".join(map(str, range(9000)))), {"fs": FS}, "9000 columns .* and 8975 more",
