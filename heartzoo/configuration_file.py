@@ -9,6 +9,12 @@ from typing import Any
 from heartzoo.errors import UserError
 
 
+def learnt_from(configuration: dict[str, Any]) -> list[str]:
+    """Every split whose people the weights have seen, as :attr:`heartzoo.config.Config.learnt_from`."""
+    splits = configuration["splits"]
+    return list(dict.fromkeys([*splits["train"], *splits.get("pretrained", ())]))
+
+
 def read(path: Path) -> dict[str, Any]:
     """The content of a ``configuration.json``; the data of its makers that it tells of are known from then on.
 

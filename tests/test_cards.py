@@ -39,6 +39,22 @@ def test_every_published_card_follows_from_its_files(label):
     assert text(label) == found, "run `python -m heartzoo.cards`"
 
 
+def test_a_card_counts_whom_a_pretrained_network_has_seen():
+    entry = zoo.find("arr-5-rr-strict")
+    splits = entry.configuration["splits"]
+    svdb = zoo.find("arr-5-rr-sm").configuration["splits"]["train"]["svdb-train"]
+    people = [f"svdb/{record}" for record in svdb]
+    tuned = entry.configuration | {
+        "splits": splits
+        | {"pretrained": splits["train"], "train": {"svdb-train": svdb}}
+        | {"training_patients": people[:30], "validation_patients": people[30:]}
+    }
+    found = card(tuned, entry.metrics, {}, None)
+    assert "30 patients trained it further, after the 22 of the network that it began as, 10 validated it" in found
+    assert "nobody is in two of them but the person of record 202" in found  # who is ds1's 201
+    assert "mitdb" in ModelCard(found).data.tags
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_a_hub_reads_the_front_matter(name):
     data, metrics = ModelCard(text(name)).data, zoo.find(name).metrics

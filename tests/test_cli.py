@@ -772,3 +772,12 @@ def test_an_interruption_is_told(tiny_zoo):
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=60)
     assert process.returncode == 130 and told.startswith("heartzoo: interrupted; ")
+
+
+def test_a_track_with_brackets_is_listed_as_it_is(cli, tiny_zoo, tmp_path):
+    copy = shutil.copytree(tiny_zoo, tmp_path / "zoo")
+    index = json.loads((copy / "index.json").read_text())
+    index["models"][0]["track"] = "ours [/b]"
+    (copy / "index.json").write_text(json.dumps(index))
+    code, told, errors = cli("list", "--zoo", copy)
+    assert code == 0 and "ours [/b]" in told, errors

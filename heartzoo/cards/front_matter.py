@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from heartzoo.configuration_file import learnt_from
 from heartzoo.data.databases import DATABASES, Database, get_database
 from heartzoo.data.splits import get_split, is_part
 from heartzoo.metrics_file import Evaluation, Metrics
@@ -43,9 +44,7 @@ def front_matter(configuration: dict[str, Any], metrics: Metrics) -> str:
 
 def training_databases(configuration: dict[str, Any]) -> list[Database]:
     """The databases that the weights were trained on, those that a pretrained network had too, sorted by name."""
-    splits = configuration["splits"]
-    names = {get_split(split).database for use in ("train", "pretrained") for split in splits.get(use, ())}
-    return [DATABASES[name] for name in sorted(names)]
+    return [DATABASES[name] for name in sorted({get_split(s).database for s in learnt_from(configuration)})]
 
 
 def weights_licence(configuration: dict[str, Any]) -> str:

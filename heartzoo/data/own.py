@@ -80,9 +80,11 @@ def adopt(stated: Any, source: str) -> None:
         raise UserError(f"{source}: own_data is not as heartzoo writes it", "restore the file") from error
     for database in told.databases:
         _refuse_other_database(database, source)
-        DATABASES.setdefault(database.name, replace(database, source="user"))
     for split in told.splits:
         _refuse_other_split(split, source)
+    for database in told.databases:
+        DATABASES.setdefault(database.name, replace(database, source="user"))
+    for split in told.splits:
         SPLITS.setdefault(split.name, split)
     if (key := frozenset(told.learnt_from)) not in TRAINED_ON:
         TRACKS.setdefault(told.track, told.means)

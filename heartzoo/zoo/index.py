@@ -168,8 +168,7 @@ def describe(configuration: dict[str, Any], metrics: Metrics, files: dict[str, d
     first = metrics.first
     parent = next(e for e in metrics.evaluations if not e.of_file and e.split == first.split)
     value, (low, high) = headline(first, metrics.task)
-    data, splits = configuration["config"]["data"], configuration["splits"]
-    learnt_from = [name for use in ("train", "pretrained") for name in splits.get(use, ())]
+    learnt_from = configuration_file.learnt_from(configuration)
     return IndexEntry.model_validate(
         {
             "name": configuration["name"],
@@ -178,8 +177,8 @@ def describe(configuration: dict[str, Any], metrics: Metrics, files: dict[str, d
             "architecture": configuration["config"]["model"]["architecture"],
             "summary": configuration["summary"],
             "track": first.track,
-            "train": list(dict.fromkeys(learnt_from)),
-            "test": data["test"],
+            "train": learnt_from,
+            "test": configuration["config"]["data"]["test"],
             "data_licences": sorted({get_database(get_split(name).database).license for name in learnt_from}),
             "headline": {
                 "metric": TASKS[metrics.task].headline(first.track),

@@ -55,14 +55,11 @@ def enter() -> None:
 
 
 def forget() -> None:
-    for table, keys in (
-        (databases.DATABASES, ["mine"]),
-        (splits.SPLITS, ["mine-train", "mine-test"]),
-        (splits.TRACKS, ["mine"]),
-        (splits.TRAINED_ON, [frozenset({"mine-train"})]),
-    ):
-        for key in keys:
-            del table[key]  # type: ignore[attr-defined]
+    databases.DATABASES.pop("mine")
+    for name in ("mine-train", "mine-test"):
+        splits.SPLITS.pop(name)
+    splits.TRACKS.pop("mine")
+    splits.TRAINED_ON.pop(frozenset({"mine-train"}))
 
 
 def written(folder: Path, own: Any) -> Path:
@@ -110,6 +107,17 @@ def test_somebody_else_s_data_of_the_same_name_are_refused(
     {"SPLITS": splits.SPLITS, "DATABASES": databases.DATABASES}[table][name] = other
     with pytest.raises(UserError, match=f"its (split|database) '{name}' is another one than the one of that name here"):
         configuration_file.read(path)
+    assert {"SPLITS": splits.SPLITS, "DATABASES": databases.DATABASES}[table][name] == other
+
+
+def test_nothing_of_a_refused_description_is_entered(tables: None, tmp_path: Path) -> None:
+    enter()
+    path = written(tmp_path, own_data(["mine-train"], ["mine-test"]))
+    forget()
+    splits.SPLITS["mine-test"] = Split("mine-test", "mitdb", ("101",))
+    with pytest.raises(UserError, match="its split 'mine-test' is another one"):
+        configuration_file.read(path)
+    assert "mine" not in databases.DATABASES and "mine-train" not in splits.SPLITS and "mine" not in splits.TRACKS
 
 
 def test_a_track_of_known_splits_is_carried_too(tables: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
