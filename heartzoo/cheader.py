@@ -11,6 +11,7 @@ import numpy as np
 
 from heartzoo.errors import UserError
 from heartzoo.flatbuffer import ModelFacts, TensorFacts
+from heartzoo.interpreters import RUNTIMES, default_runtime
 
 MAX_MODEL_BYTES = 256 * 1024
 # Operators whose name in MicroMutableOpResolver is not the schema's in camel case.
@@ -214,8 +215,8 @@ def _golden_vectors(symbol: str, golden: GoldenVectors) -> str:
     )
     return "\n".join(
         [
-            f"/* Synthetic ECG and the answers of TFLite Micro: signal_{dtype} (and rr_{dtype}) must give "
-            f"logits_{dtype}. */",
+            f"/* Synthetic ECG and the answers of {RUNTIMES[default_runtime()]}:",
+            f"   signal_{dtype} (and rr_{dtype}) must give logits_{dtype}. */",
             "typedef struct {",
             *(f"  {field}" for field, _ in present),
             f"}} {symbol}_golden_t;",

@@ -11,6 +11,7 @@ import io
 import json
 import math
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -200,7 +201,7 @@ def load_model(path: Path) -> keras.Model:
         raise UserError(f"no model file {path}", "train first, or name another")
     try:
         return keras.saving.load_model(path, custom_objects=_CUSTOM, safe_mode=True, compile=False)
-    except (ValueError, TypeError, KeyError, OSError) as error:
+    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile, zlib.error, RecursionError) as error:
         raise UserError(
             f"{path} cannot be loaded as a Keras model ({str(error).splitlines()[0]})", "export it again"
         ) from error

@@ -25,11 +25,18 @@ from heartzoo.candidates import (
 )
 from heartzoo.checkpoints import load_model
 from heartzoo.config import Config
+from heartzoo.config.export import Runtime
 from heartzoo.config.file import load_config
 from heartzoo.data.batches import Inputs
+from heartzoo.data.databases import get_database
+from heartzoo.data.splits import get_split
+from heartzoo.data.store import require_disturbable
 from heartzoo.data.training_set import TrainingSet, load_training_set
 from heartzoo.errors import UserError
-from heartzoo.firmware import preprocessing_cost
+from heartzoo.evaluation import refuse_without_recordings
+from heartzoo.evaluation.end_to_end import refuse_without_beats
+from heartzoo.firmware import preprocessing_cost, require_emulator
+from heartzoo.firmware.settings import check as firmware_rate
 from heartzoo.flatbuffer import inspect
 from heartzoo.metrics_file import (
     SCHEMA_VERSION,
@@ -74,8 +81,8 @@ def export(
         The new entry.
 
     Raises:
-        UserError: no finished run, a change of what was trained, the version exists, data are missing, or the disk is
-            full.
+        UserError: no finished run, a change of what was trained, the version exists, something is asked for that
+            cannot be measured, data are missing, or the disk is full.
     """
     root = root or zoo.zoo_folder()
     config = _changed(read_run(run), run, changes)
@@ -86,6 +93,9 @@ def export(
             f"export.runtime = {config.export.runtime}, but TFLite Micro is not installed to compare it with",
             "export on Linux x86-64, where the tflite-micro package exists",
         )
+    check_measurable(config)
+    # What runs the file here is what the contract tells, and what repeats the figures.
+    config = _with_export(config, runtime=config.export.runtime or _other_runtime())
     data = load_training_set(config)
     check_examples(run, data)
     calibration = data.inputs(data.calibration())
@@ -113,6 +123,35 @@ def export(
     return publishing.publish(root, config.name, version, files)
 
 
+def check_measurable(config: Config) -> None:
+    """Refuse, before a test split is opened, what cannot be measured.
+
+    Raises:
+        UserError: there is such a thing.
+    """
+    export = config.export
+    splits = [get_split(name) for name in config.data.test]
+    if export.end_to_end:
+        refuse_without_beats(config)
+        for split in splits:
+            refuse_without_recordings(split)
+    if export.robustness:
+        require_disturbable(get_database(splits[0].database))
+    if export.firmware_hz:
+        firmware_rate(config.input, config.name, export.firmware_hz)
+        require_emulator()
+
+
+def _with_export(config: Config, **changes: Any) -> Config:
+    return config.model_copy(update={"export": config.export.model_copy(update=changes)})
+
+
+def _other_runtime() -> Runtime | None:
+    """What runs the file where TFLite Micro cannot be had."""
+    runtime = default_runtime()
+    return None if runtime == "tflm" else runtime
+
+
 def _changed(config: Config, run: Path, changes: Sequence[str]) -> Config:
     """The configuration with other settings of the export, another name or other texts."""
     changed = load_config(run / "config.yaml", list(changes))
@@ -135,7 +174,7 @@ def _choose(config: Config, candidates: list[Candidate]) -> Candidate:
 def _agreement(config: Config, content: bytes, calibration: Inputs) -> Agreement | None:
     """Compare the runtime of the evaluation with TFLite Micro, where it is another."""
     runtime = config.export.runtime
-    if runtime is None or runtime == "tflm":
+    if runtime is None or runtime == "tflm" or default_runtime() != "tflm":
         return None
     console.print(f"compare {RUNTIMES[runtime]} with TFLite Micro on {len(calibration['signal'])} calibration examples")
     signal, rr = calibration["signal"], calibration.get("rr")

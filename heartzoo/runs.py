@@ -195,19 +195,26 @@ def _same_steps(done: Config, config: Config) -> int:
 
 
 def _copy_trainings(source: Path, config: Config, out: Path, steps: int, data: TrainingSet) -> None:
-    """Copy the training and its first steps, with what an export has made of them; what an interrupted copy left goes.
+    """Copy the training and its first steps, with what an export has made of them.
 
-    An export evaluates those networks again only where their files differ: it knows an evaluation by its file's hash.
+    What an interrupted copy left goes; other trainings in that folder do not. An export evaluates those networks again
+    only if their files differ: it knows an evaluation by its file's hash.
     """
     check_examples(source, data)
-    for leftover in out.glob("seed-*"):
-        shutil.rmtree(leftover)
+    copying = out / ".part.copy"
+    if copying.is_file():
+        for leftover in out.glob("seed-*"):
+            shutil.rmtree(leftover)
+    else:
+        _refuse_leftovers(out)
+        write_bytes(copying, b"")
     for seed in config.seeds:
         for plan in plans(out / f"seed-{seed}", config)[: steps + 1]:
             old = source / plan.folder.relative_to(out)
             plan.folder.mkdir(parents=True, exist_ok=True)
             for path in (old / BEST, *old.glob("model.keras"), *old.glob("[!.]*.json")):
                 write_bytes(plan.folder / path.name, path.read_bytes())
+    copying.unlink()
 
 
 def find_pretrained(config: Config) -> Path | None:

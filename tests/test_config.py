@@ -112,6 +112,8 @@ MISTAKES = [
     ("name", "../up", ("name", "'../up'")),
     ("data.test", ["ds1"], ("data.test names the training split ds1",)),
     ("data.train", ["ds1", "ds1"], ("names a split twice",)),
+    ("data.test", ["ds2", "svdb-test", "ds2"], ("data.test", "names a split twice")),
+    ("data.test", ["ds2", "ds2-skip5"], ("data.test names ds2-skip5, which is part of ds2",)),
     ("data.leads", [], ("data.leads", "at least 1")),
     ("training.augmentation.nstdb_snr_db", [24, 6], ("from high to low",)),
     ("seeds", [], ("seeds", "at least 1")),

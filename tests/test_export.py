@@ -17,15 +17,16 @@ import pytest
 
 from heartzoo import candidates, cheader, metrics_file, zoo
 from heartzoo.config.disturbance import Disturbance
-from heartzoo.config.file import load_config
+from heartzoo.config.file import load_config, parse_config
 from heartzoo.data.records import open_record
 from heartzoo.data.splits import get_split
 from heartzoo.errors import UserError
-from heartzoo.export import describe, export
+from heartzoo.export import check_measurable, describe, export
 from heartzoo.prevalence import RunningPrevalence
 from heartzoo.runs import train
 from heartzoo.runtime import default_runtime
 from heartzoo.zoo import publishing
+from heartzoo.zoo.verification import verify
 
 FILES = ["README.md", "configuration.json", "metrics.json", "model.h", "model.keras", "model.tflite"]
 needs_tflm = pytest.mark.skipif(default_runtime() != "tflm", reason="the tflite-micro wheel is not installed")
@@ -53,7 +54,7 @@ def test_every_file_is_in_the_index(entry, tiny_zoo):
         assert fact == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     (model,) = json.loads((tiny_zoo / "index.json").read_text())["models"]
     assert (model["name"], model["version"], model["task"]) == ("tiny", "1.0.0", "beat-3")
-    assert [str(entry.folder / name) in line for name, line in zip(entry.files, describe(entry), strict=True)]
+    assert all(str(entry.folder / name) in line for name, line in zip(entry.files, describe(entry), strict=True))
 
 
 def test_metrics_hold_float_and_int8_of_the_published_file_and_every_seed(entry):
@@ -239,6 +240,59 @@ def test_another_runtime_is_named_and_compared_with_tflite_micro(run, cache, tin
     assert "reference kernels, not by TFLite Micro" in entry.path("README.md").read_text()
 
 
+def test_without_tflite_micro_nothing_says_that_it_ran(run, cache, tmp_path, monkeypatch):
+    monkeypatch.setattr("heartzoo.interpreters.find_spec", lambda name: None)
+    entry = export(run, root=tmp_path / "zoo")
+    assert {e.runtime for e in entry.metrics.evaluations if e.precision == "int8"} == {"reference"}
+    assert entry.metrics.agreement is None and entry.metrics.cost.arena_bytes is None
+    (told,) = (step for step in entry.configuration["preprocessing"]["steps"] if step.startswith("Run the network"))
+    assert "LiteRT's reference kernels" in told and "TFLite Micro" not in told
+    assert "answers of LiteRT's reference kernels" in entry.path("model.h").read_text()
+    assert "--runtime reference" in entry.path("README.md").read_text()
+    assert verify(tmp_path / "zoo")[0].problems == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("export.firmware_hz=250.5", "a sampling rate of 250.5 Hz; expected 100 to 1000, a whole number"),
+        ("export.firmware_hz=250", "are not all installed"),
+    ],
+)
+def test_what_cannot_be_measured_is_told_before_a_test_split_is_opened(change, told, run, tmp_path, monkeypatch):
+    monkeypatch.setattr("heartzoo.firmware.measurement.can_emulate", lambda: False)
+    for kept in run.glob("seed-*/*-tflm-*.json"):
+        kept.unlink()
+    monkeypatch.setattr("heartzoo.export.evaluate_candidate", lambda *arguments: pytest.fail("opened"))
+    with pytest.raises(UserError, match=told):
+        export(run, root=tmp_path / "zoo", changes=[change])
+    assert not (tmp_path / "zoo").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"data": {"train": ["random-train"], "test": ["random-test"]}, "export": {"end_to_end": True}}, "no whole"),
+        (
+            {
+                "task": "rhythm-3", "model": {"architecture": "rhythm_cnn"}, "export": {"end_to_end": True},
+                "data": {"train": ["rhythm-train"], "test": ["rhythm-test"]},
+                "input": {"cut": "rhythm", "fs": 250, "frame": 2049},
+            },
+            "labels frames by rhythm",
+        ),
+        ({"data": {"train": ["csv-train"], "test": ["csv-test"]}, "export": {"robustness": True}}, "single beats"),
+    ],
+)  # fmt: skip
+def test_a_split_that_an_export_cannot_measure_is_told_first(changes, told):
+    base = {
+        "name": "x", "task": "arrhythmia-5", "model": {"architecture": "cnn_187"},
+        "input": {"cut": "r-peak", "fs": 125, "frame": 187},
+    }  # fmt: skip
+    with pytest.raises(UserError, match=told):
+        check_measurable(parse_config({**base, **changes}, "x"))
+
+
 def test_an_unfinished_run_is_refused(run, tmp_path):
     state = run / "seed-1" / "state.json"
     state.write_text(json.dumps({"history": json.loads(state.read_text())["history"][:1]}))
@@ -253,11 +307,16 @@ def test_an_unfinished_run_is_refused(run, tmp_path):
     ("content", "told"),
     [
         (b"PK\x03\x04 half a file", r"best\.keras cannot be loaded as a Keras model"),
+        ("another byte", r"best\.keras cannot be loaded as a Keras model"),
         (None, r"no model file .*seed-0.best\.keras"),
     ],
 )
 def test_a_damaged_network_is_told(content, told, run, tmp_path):
+    whole = (run / "seed-0" / "best.keras").read_bytes()
     (run / "seed-0" / "best.keras").unlink()
+    if content == "another byte":
+        middle = len(whole) // 2
+        content = whole[:middle] + bytes([whole[middle] ^ 255]) + whole[middle + 1 :]
     if content:
         (run / "seed-0" / "best.keras").write_bytes(content)
     with pytest.raises(UserError, match=told):

@@ -257,7 +257,7 @@ def _preprocessing(cost: Preprocessing) -> str:
 
 def _repeat(configuration: dict[str, Any], metrics: Metrics) -> str:
     name, version = configuration["name"], configuration["version"]
-    runtime = f" --runtime {metrics.agreement.runtime}" if metrics.agreement else ""
+    runtime = f" --runtime {metrics.first.runtime}" if metrics.first.runtime != "tflm" else ""
     own = (
         "Both need the recordings of its makers, and the training their file that enters them into heartzoo's tables "
         "(`python mine.py` in place of `heartzoo`). "

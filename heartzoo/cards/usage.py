@@ -71,7 +71,7 @@ def usage(configuration: dict[str, Any], metrics: Metrics, files: dict[str, Any]
     """
     label = f"{configuration['name']}@{configuration['version']}"
     labels = FRAME_LABELS if TASKS[metrics.task].of_rhythm else BEAT_LABELS
-    runtime = f" --runtime {metrics.agreement.runtime}" if metrics.agreement else ""
+    runtime = f" --runtime {metrics.first.runtime}" if metrics.first.runtime != "tflm" else ""
     parts = [PYTHON.format(label=label, labels=labels), SHELL.format(label=label, runtime=runtime)]
     parts.append(_c(configuration, metrics) if "model.h" in files else NO_HEADER)
     return "\n\n".join(parts)

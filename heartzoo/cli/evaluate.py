@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -103,7 +103,8 @@ def evaluate(
             print(f"{part}: left out, it holds no scored beat of the records at hand")
     if entry:
         _compare(entry, results)
-    stem = out / f"{label.replace('@', '-')}-{chosen.name}-{subject.runtime}"
+    name = label.replace("@", "-") if entry else f"{label}-{subject.file_sha256[:8]}"  # many are named model.tflite
+    stem = out / f"{name}-{chosen.name}-{subject.runtime}"
     apart: dict[str, Sequence[Condition]] = {}
     _write_report(stem, label, results, apart)  # and again after each part, so that none is lost with the next
     if end_to_end:
@@ -134,29 +135,37 @@ def _subject(
         path = Path(target)
         if not path.is_file():
             raise UserError(f"no model file {path}", "name a .tflite or .keras file, or a model of the zoo")
-        checked, seed = _configuration_beside(path, config)
-        return path.name, _load(path, checked, seed, runtime, jobs), None
+        checked, stated = _configuration_beside(path, config)
+        seed = stated["training"]["shipped_seed"] if stated else None
+        subject = replace(_load(path, checked, seed, runtime, jobs), **_confidence(stated, path))
+        return path.name, subject, None
     from heartzoo.zoo import named
 
     entry = named(target, zoo)
     path = entry.path("model.keras" if runtime == "keras" else "model.tflite")
     seed = entry.configuration["training"]["shipped_seed"]
-    confidence = entry.configuration.get("confidence", {}) if path.suffix == ".tflite" else {}
-    subject = replace(_load(path, entry.config, seed, runtime, jobs), **confidence)
+    subject = replace(_load(path, entry.config, seed, runtime, jobs), **_confidence(entry.configuration, path))
     return f"{entry.name}@{entry.version}", subject, entry
 
 
-def _configuration_beside(path: Path, config: Path | None) -> tuple[Config, int | None]:
+def _confidence(stated: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Temperature and threshold, which are of the integer file."""
+    return dict(stated.get("confidence", {})) if path.suffix == ".tflite" else {}
+
+
+def _configuration_beside(path: Path, config: Path | None) -> tuple[Config, dict[str, Any]]:
+    """The configuration, and the content of the ``configuration.json`` that it is from; empty where it is from none."""
     from heartzoo.config.file import load_config, parse_config
 
     beside = path.with_name("configuration.json")
     if config:
-        return load_config(config), None
+        return load_config(config), {}
     if not beside.is_file():
         raise UserError(f"{path} has no configuration.json beside it", "name its configuration with --config")
     content = configuration_file.read(beside)
     try:
-        return parse_config(content["config"], str(beside)), content["training"]["shipped_seed"]
+        _ = content["training"]["shipped_seed"]
+        return parse_config(content["config"], str(beside)), content
     except (KeyError, TypeError) as error:
         raise UserError(
             f"{beside} is not a configuration.json of heartzoo", "name a configuration with --config"

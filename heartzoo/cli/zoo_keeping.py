@@ -83,7 +83,10 @@ def select(
     if several:
         print("Figures of different tasks do not compare: choose one with --task.")
     for miss in misses[:NEAREST_MISSES]:
-        over = ", ".join(f"{need:,} {UNITS[name]} of {most:,}" for name, (need, most) in miss.exceeded.items())
+        over = ", ".join(
+            f"{'a number' if need is None else f'{need:,}'} {UNITS[name]} of {most:,}"
+            for name, (need, most) in miss.exceeded.items()
+        )
         print(f"does not fit: {miss.entry.label} ({miss.entry.headline.value:.3f}) needs {over}")
     if not fits:
         raise UserError("no model fits", "allow more, or see heartzoo list")

@@ -18,6 +18,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from heartzoo.compression.fake_quantization import scale_and_shift
 from heartzoo.errors import UserError
 from heartzoo.models.channels import Groups, find_groups, narrow
 
@@ -158,5 +159,5 @@ def _importance(model: keras.Model, maker: str) -> np.ndarray:
     norms: np.ndarray = np.abs(layer.get_weights()[0]).reshape(-1, layer.output.shape[-1]).sum(axis=0)
     for after in model.layers:
         if isinstance(after, layers.BatchNormalization) and after.input is layer.output:
-            norms = norms * np.abs(after.gamma) / np.sqrt(np.asarray(after.moving_variance) + after.epsilon)
+            norms = norms * np.abs(scale_and_shift(after)[0])
     return norms

@@ -185,7 +185,8 @@ class _Rewriter:
         activation = _activation(layer)
         if activation == "hard_sigmoid":  # computed as relu6(x + 3) / 6: a convolution and a multiplication
             settings["activation"] = "relu6"
-            weights = [weights[0], weights[1] + 3]
+            bias = weights[1] if len(weights) > 1 else np.zeros(layer.output.shape[-1], np.float32)
+            weights, settings["use_bias"] = [weights[0], bias + 3], True
         elif activation not in _FUSED:
             settings["activation"] = "linear"
         made = (FAKE_QUANTIZED[type(layer)] if self.ranges is not None else type(layer)).from_config(settings)

@@ -11,7 +11,7 @@ from heartzoo.config.export import ExportConfig
 from heartzoo.config.section import Count, Fraction, Positive, Section, low_to_high, refuse_idle
 from heartzoo.config.training import TrainingConfig
 from heartzoo.data.rr import FEATURES
-from heartzoo.data.splits import get_split, track
+from heartzoo.data.splits import PARTS, get_split, track
 from heartzoo.data.template import TEMPLATE_FEATURES, RegularRule, window_samples
 from heartzoo.errors import UserError, look_up
 from heartzoo.tasks import TASKS, get_task
@@ -47,6 +47,13 @@ class DataConfig(Section):
         for name in self.test:
             if not get_split(name).test:
                 raise UserError(f"data.test names the training split {name}", "test on a test split")
+        if len(set(self.test)) < len(self.test):
+            raise UserError(f"data.test = {self.test} names a split twice", "name each once")
+        for name in self.test:
+            if parts := sorted({*self.test} & {*PARTS.get(name, ())}):
+                raise UserError(
+                    f"data.test names {parts[0]}, which is part of {name}", "leave it out: a split's parts come along"
+                )
         return self
 
 

@@ -162,8 +162,8 @@ def prepare(
         UserError: a record is absent, damaged (so its hash, where one is known) or lacks the lead; the database holds
             beats instead of recordings, which cannot be disturbed; the disk is full.
     """
-    if disturbance and database.extensions == ("csv",):
-        raise UserError(f"{database.name} holds single beats, which cannot be disturbed", "take recordings")
+    if disturbance:
+        require_disturbable(database)
     names, absent = _available(database, records, present_only)
     drowns = bool(contract.drowned_share) and not database.marks_noise
     wanted = {
@@ -189,6 +189,16 @@ def prepare(
             _remove_leftovers(path)
             _write(path, database, contract, wanted, disturbance, jobs)
     return Store(path)
+
+
+def require_disturbable(database: Database) -> None:
+    """Refuse a database of single beats.
+
+    Raises:
+        UserError: it is one.
+    """
+    if database.extensions == ("csv",):
+        raise UserError(f"{database.name} holds single beats, which cannot be disturbed", "take recordings")
 
 
 @cache

@@ -31,12 +31,19 @@ NO_BEATS = np.zeros(0, np.int64)
 
 @dataclass(frozen=True)
 class _Heard:
-    """One record: its class of each reference beat (-1: not scored), and the pairs with the beats found."""
+    """One record: its class of each reference beat (-1: not scored), and the pairs with the beats found that count.
+
+    ``counted`` marks, of the beats that the model hears, those that the split counts.
+    """
 
     name: str
     labels: np.ndarray
     pairs: np.ndarray
-    found: int
+    counted: np.ndarray
+
+    @property
+    def found(self) -> int:
+        return int(self.counted.sum())
 
 
 def evaluate_end_to_end(subject: Subject, split: Split, present_only: bool = False) -> EndToEndResult:
@@ -70,7 +77,7 @@ def refuse_without_beats(config: Config) -> None:
         UserError: it does.
     """
     if config.input.cut == "rhythm":
-        raise UserError(f"{config.name} labels frames by rhythm, not beats", "leave --end-to-end out")
+        raise UserError(f"{config.name} labels frames by rhythm, not beats", "leave the end-to-end evaluation out")
 
 
 def _names(split: Split, present_only: bool) -> list[str]:
@@ -94,15 +101,15 @@ def _inputs(subject: Subject, split: Split, names: list[str], heard: list[_Heard
             raise
         front_end = FrontEnd(subject.config.input, record.fs)
         found = Examples.joined([front_end.push(record.signal), front_end.finish()])
-        found = found.where(_scored(record, split, found.samples))
+        found = found.where(_outside_flutter(record, found.samples))
         heard.append(_compared(subject, record, split, found.samples))
         if len(found.samples):
             yield model_inputs(found.frames, found.rr, subject.config.input)
 
 
-def _scored(record: Record, split: Split, samples: np.ndarray) -> np.ndarray:
-    """Which positions count: those after what the split skips, outside flutter and fibrillation."""
-    kept = samples >= split.skip_s * record.fs
+def _outside_flutter(record: Record, samples: np.ndarray) -> np.ndarray:
+    """Which positions are outside ventricular flutter and fibrillation."""
+    kept = np.ones(len(samples), bool)
     marks = [*record.rhythms, (len(record.signal) + 1, "")]
     for (start, label), (end, _) in pairwise(marks):
         if label in FLUTTER:
@@ -111,16 +118,21 @@ def _scored(record: Record, split: Split, samples: np.ndarray) -> np.ndarray:
 
 
 def _compared(subject: Subject, record: Record, split: Split, found: np.ndarray) -> _Heard:
-    kept = _scored(record, split, record.samples)
+    first = split.skip_s * record.fs
+    kept = _outside_flutter(record, record.samples) & (record.samples >= first)
     labels = get_task(subject.config.task).labels(record.symbols, subject.config.data.mapping)[kept]
-    return _Heard(record.name, labels, match(record.samples[kept], found, WINDOW_S * record.fs), len(found))
+    counted = found >= first
+    pairs = match(record.samples[kept], found[counted], WINDOW_S * record.fs)
+    return _Heard(record.name, labels, pairs, counted)
 
 
 def _result(subject: Subject, split: Split, heard: list[_Heard], answers: list[np.ndarray]) -> EndToEndResult:
     classes = get_task(subject.config.task).classes
     by_record, rest = {}, iter(answers)
     for one in heard:
-        called = RunningPrevalence(subject.config).shifted(next(rest)).argmax(axis=1) if one.found else NO_BEATS
+        called = NO_BEATS
+        if len(one.counted):
+            called = RunningPrevalence(subject.config).shifted(next(rest)).argmax(axis=1)[one.counted]
         by_record[one.name] = {
             "found": len(one.pairs),
             "missed": len(one.labels) - len(one.pairs),

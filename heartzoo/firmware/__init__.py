@@ -12,6 +12,7 @@ from heartzoo.files import write_bytes
 from heartzoo.firmware import measurement
 from heartzoo.firmware.classifier import classifier_header, classifier_source
 from heartzoo.firmware.golden import golden, golden_header
+from heartzoo.firmware.measurement import TOOLCHAIN
 from heartzoo.firmware.readme import Measured, readme
 from heartzoo.firmware.settings import Settings
 from heartzoo.firmware.sources import config_files, settings_of, sources
@@ -21,7 +22,7 @@ from heartzoo.zoo import PublishedModel, load_tflite
 
 LICENCE = b"/* SPDX-License-Identifier: Apache-2.0 */\n"
 
-__all__ = ["preprocessing_cost", "write_firmware"]
+__all__ = ["preprocessing_cost", "require_emulator", "write_firmware"]
 
 
 def write_firmware(name: str, out: Path, recording_hz: float | None = None, zoo: Path | None = None) -> list[Path]:
@@ -38,7 +39,8 @@ def write_firmware(name: str, out: Path, recording_hz: float | None = None, zoo:
 
     Raises:
         UserError: no such model, TFLite Micro lacks an operator of it, its input is not made as the samples come, a
-            sampling rate out of range, or a folder that holds something else.
+            sampling rate out of range, a folder that holds something else, or a cross-compiler or emulator that does
+            not make what it should of the code.
     """
     model = load_tflite(name, zoo=zoo)
     settings = settings_of(model, recording_hz)
@@ -63,14 +65,11 @@ def preprocessing_cost(name: str, recording_hz: float | None = None, zoo: Path |
     Raises:
         UserError: as :func:`write_firmware`; the cross-compiler or the emulator is not installed.
     """
+    require_emulator()
     model = load_tflite(name, zoo=zoo)
     settings = settings_of(model, recording_hz)
     measured = _measured(_files(settings, model, _arena_bytes(model)))
-    if measured is None:
-        raise UserError(
-            f"{measurement.COMPILER}, its C library and {measurement.EMULATOR} are not all installed",
-            "install them: Debian has gcc-arm-none-eabi, libnewlib-arm-none-eabi and qemu-system-arm",
-        )
+    assert measured is not None  # of an emulator that is installed
     return Preprocessing(
         recording_hz=settings.recording_hz,
         instructions_per_second=measured.board.instructions_per_second,
@@ -78,6 +77,19 @@ def preprocessing_cost(name: str, recording_hz: float | None = None, zoo: Path |
         ram_bytes=measured.board.state_bytes,
         stack_bytes=measured.board.stack_bytes,
     )
+
+
+def require_emulator() -> None:
+    """Refuse to measure without the cross-compiler and the emulator.
+
+    Raises:
+        UserError: they are not installed.
+    """
+    if not measurement.can_emulate():
+        raise UserError(
+            f"{measurement.COMPILER}, its C library and {measurement.EMULATOR} are not all installed",
+            "install them: Debian has gcc-arm-none-eabi, libnewlib-arm-none-eabi and qemu-system-arm",
+        )
 
 
 def _content(model: PublishedModel) -> bytes:
@@ -141,4 +153,7 @@ def _measured(files: dict[str, bytes]) -> Measured | None:
             (folder / path).parent.mkdir(exist_ok=True)
             (folder / path).write_bytes(content)
         board = measurement.run_on_board(folder)
+        if not board.passed:
+            lines = board.output.strip().splitlines() or ["it printed nothing"]
+            raise UserError(f"the golden test failed on the emulated board: {lines[-1]}", TOOLCHAIN)
         return Measured({core: measurement.sizes(folder, core) for core in measurement.CORES}, board)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from heartzoo.errors import UserError
+
 COMPILER, SIZE, EMULATOR = "arm-none-eabi-gcc", "arm-none-eabi-size", "qemu-system-arm"
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
 CORES = {
@@ -19,6 +21,7 @@ CORES = {
 OPTIMISED = ("-O2", "-ffunction-sections", "-fdata-sections")
 MACHINE = ("-machine", "mps2-an386", "-nographic", "-monitor", "none", "-serial", "none", "-icount", "shift=0")
 LONGEST_RUN_S = 120
+TOOLCHAIN = f"take other versions of {COMPILER} and {EMULATOR}, or do without them"
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,9 @@ def sizes(folder: Path, core: str) -> Sizes:
     Args:
         folder: the folder.
         core: a key of ``CORES``.
+
+    Raises:
+        UserError: it cannot be compiled.
     """
     with tempfile.TemporaryDirectory() as build:
         sources = [str(path.resolve()) for path in sorted(folder.glob("*.c"))]
@@ -86,7 +92,11 @@ def sizes(folder: Path, core: str) -> Sizes:
 
 
 def run_on_board(folder: Path) -> BoardRun:
-    """Run a firmware folder's golden test on an emulated Cortex-M4F, where instructions are counted."""
+    """Run a firmware folder's golden test on an emulated Cortex-M4F, where instructions are counted.
+
+    Raises:
+        UserError: it cannot be compiled, does not end, or prints no figures.
+    """
     with tempfile.TemporaryDirectory() as build:
         program = Path(build) / "golden.elf"
         test = folder / "test"
@@ -99,7 +109,12 @@ def run_on_board(folder: Path) -> BoardRun:
             ]
         )
         command = [EMULATOR, *MACHINE, "-semihosting-config", "enable=on,target=native", "-kernel", str(program)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_RUN_S)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_RUN_S)
+        except subprocess.TimeoutExpired as error:
+            raise UserError(
+                f"the golden test took {EMULATOR} more than {LONGEST_RUN_S} s", "try again when the machine is idle"
+            ) from error
     found = done.stdout
     return BoardRun(
         passed=done.returncode == 0 and "passed" in found,
@@ -113,12 +128,13 @@ def run_on_board(folder: Path) -> BoardRun:
 def _figure(name: str, output: str) -> int:
     found = re.search(rf"^{name} (\d+)$", output, re.MULTILINE)
     if found is None:
-        raise RuntimeError(f"the golden test did not print {name!r}: {output[-500:]!r}")
+        raise UserError(f"the golden test did not print {name!r} on the emulated board: {output[-200:]!r}", TOOLCHAIN)
     return int(found[1])
 
 
 def _run(command: list[str], folder: Path | None = None) -> str:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode:
-        raise RuntimeError(f"{command[0]} failed: {done.stderr[-2000:]}")
+        problem = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr[-200:])
+        raise UserError(f"{command[0]} failed: {problem}", TOOLCHAIN)
     return done.stdout

@@ -91,6 +91,7 @@ def withdraw(zoo: Path, name: str, reason: str) -> Entry:
         raise UserError(f"{name!r} names no version", "a version is withdrawn, not a model: NAME@VERSION")
     if not reason.strip():
         raise UserError("a withdrawal needs its reason", "say why with --reason")
+    find(name, zoo)  # before the lock, which would make the folder
     with lock(zoo / "index.json"):
         entry = find(name, zoo)
         if entry.withdrawn is not None:
@@ -147,14 +148,15 @@ def publish_to(
                     "publish it under another version",
                 )
         new = [entry for entry in chosen if entry.label not in there]
-        changed = [entry for entry in chosen if entry.label not in there or there[entry.label].files != entry.files]
+        entries = there | {entry.label: _kept(entry, there) for entry in chosen}
+        changed = [entry for entry in chosen if there.get(entry.label) != entries[entry.label]]
         if not (target / "index.json").is_file():
             zoo_index.write(target, there.values())  # first, so that an interrupted call can be made again
         for entry in track(changed, len(changed), f"publish to {target}"):
             for file in entry.files:
                 content = (source / entry.name / entry.version / file).read_bytes()
                 write_bytes(target / entry.name / entry.version / file, content)
-        zoo_index.write(target, (there | {entry.label: _kept(entry, there) for entry in chosen}).values())
+        zoo_index.write(target, entries.values())
     return [entry.label for entry in new]
 
 
@@ -164,9 +166,9 @@ def _immutable(entry: IndexEntry) -> dict[str, FileFacts]:
 
 
 def _kept(entry: IndexEntry, there: Mapping[str, IndexEntry]) -> IndexEntry:
-    """The entry, withdrawn if it is so in either place."""
-    reason = entry.withdrawn or (there[entry.label].withdrawn if entry.label in there else None)
-    return entry.model_copy(update={"withdrawn": reason})
+    """The entry; the one that is there, with its card, where that alone is withdrawn."""
+    old = there.get(entry.label)
+    return old if old and old.withdrawn is not None and entry.withdrawn is None else entry
 
 
 def _versions(name: str, listed: list[IndexEntry]) -> list[IndexEntry]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,10 +25,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Miss:
-    """A model that does not fit, and what it exceeds: name of the limit -> (needed, allowed)."""
+    """A model that does not fit, and what it exceeds: name of the limit -> (needed, None if not measured; allowed)."""
 
     entry: IndexEntry
-    exceeded: dict[str, tuple[int, int]]
+    exceeded: dict[str, tuple[int | None, int]]
 
 
 def parse_size(text: str, of_bytes: bool = True) -> int:
@@ -75,7 +76,7 @@ def select(
             continue
         allowed = {name: getattr(limits, name) for name in needs(entry) if getattr(limits, name) is not None}
         exceeded = {
-            name: (need or 0, allowed[name])
+            name: (need, allowed[name])
             for name, need in needs(entry).items()
             if name in allowed and (need is None or need > allowed[name])
         }
@@ -94,6 +95,7 @@ def _rank(entry: IndexEntry, sort: str) -> tuple[float, str]:
 
 
 def _distance(miss: Miss) -> tuple[float, float]:
-    """How many times the allowance it needs at worst; of equal ones the better model first."""
-    worst = max(need / max(allowed, 1) for need, allowed in miss.exceeded.values())
+    """How many times the allowance it needs at worst, what was not measured last; of equal ones the better first."""
+    needed = ((math.inf if need is None else need, allowed) for need, allowed in miss.exceeded.values())
+    worst = max(need / max(allowed, 1) for need, allowed in needed)
     return worst, -miss.entry.headline.value

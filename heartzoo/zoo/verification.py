@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,10 @@ from heartzoo.files import sha256
 from heartzoo.flatbuffer import inspect, require_shapes
 from heartzoo.progress import track
 from heartzoo.zoo import choose, read_index
-from heartzoo.zoo.index import IndexEntry, entry_on_disk
+from heartzoo.zoo.index import CARD, IndexEntry, entry_on_disk
 
 if TYPE_CHECKING:
-    from heartzoo.metrics_file import Metrics
+    from heartzoo.metrics_file import Evaluation, Metrics
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,9 @@ def _contradictions(folder: Path, entry: IndexEntry) -> list[str]:
                 problems.append(f"{name} is {found:,}, metrics.json says {getattr(derived.cost, name):,}")
         metrics = metrics_file.read(folder / "metrics.json")
         problems += _others_figures(folder, entry, metrics)
+        problems += _other_seeds_and_stages(metrics, configuration["training"]["shipped_seed"])
+        if ("**Withdrawn**" in (folder / CARD).read_text("utf-8")) != (entry.withdrawn is not None):
+            problems.append("its card and the index do not agree whether it is withdrawn")
         problems += _invented_intervals(metrics)
         if given := configuration.get("example"):  # not in versions of before
             problems += contradictions(config, content, given)
@@ -136,11 +140,49 @@ def _others_figures(folder: Path, entry: IndexEntry, metrics: Metrics) -> list[s
         for file, (name, version) in own.items()
         if (name, version) != (entry.name, entry.version)
     ]
-    for result in metrics.evaluations:
-        file = "model.tflite" if result.of_file else "model.keras"
-        if file in entry.files and result.file_sha256 != entry.files[file].sha256:
-            problems.append(f"the figures on {result.split} ({result.precision}) are of another {file}")
+    for part in ("evaluations", "without_prevalence", "robustness", "personalisation", "end_to_end"):
+        for result in getattr(metrics, part):
+            file = "model.tflite" if result.of_file else "model.keras"
+            if file in entry.files and result.file_sha256 != entry.files[file].sha256:
+                apart = "" if part == "evaluations" else f", {part.replace('_', ' ')}"
+                problem = f"the figures on {result.split} ({result.precision}{apart}) are of another {file}"
+                problems += [problem] * (problem not in problems)
     return problems
+
+
+def _other_seeds_and_stages(metrics: Metrics, shipped: int) -> list[str]:
+    """Figures over seeds, and of the last stage of the making, that are not those of the published network."""
+    problems = []
+    for figure in metrics.seeds:
+        for result in metrics.evaluations:
+            same = (result.split, result.precision, result.runtime) == (figure.split, figure.precision, figure.runtime)
+            if same and not _near(figure.each.get(shipped), _figure(result, figure.metric)):
+                problems.append(
+                    f"{figure.metric} of seed {shipped} on {figure.split} ({figure.precision}) is "
+                    f"{figure.each.get(shipped)} among the seeds, {_figure(result, figure.metric)} in its evaluation"
+                )
+    if metrics.ablation:
+        last, first = metrics.ablation[-1], metrics.first
+        stated = last.int8.get(shipped)
+        if last.split == first.split and not _near(stated, _figure(first, last.metric)):
+            problems.append(
+                f"{last.metric} after the last stage is {stated}, {_figure(first, last.metric)} in its evaluation"
+            )
+    return problems
+
+
+def _figure(result: Evaluation, name: str) -> float:
+    """A figure of an evaluation, by its name with dots."""
+    found: Any = result.model_dump()
+    for part in name.split("."):
+        found = found[part]
+    return float(found)
+
+
+def _near(stated: float | None, computed: float) -> bool:
+    from heartzoo.metrics_file import TOLERANCE
+
+    return stated is not None and abs(stated - computed) <= TOLERANCE
 
 
 def _invented_intervals(metrics: Metrics) -> list[str]:
@@ -170,7 +212,7 @@ def check_keras(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             tree = json.loads(archive.read("config.json"))
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, OSError, RuntimeError) as error:
         raise UserError("it is no Keras file", "take the .tflite file, or another version") from error
     pending: list[Any] = [tree]
     while pending:

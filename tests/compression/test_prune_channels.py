@@ -41,6 +41,16 @@ def test_the_least_important_channel_goes_first():
     }
 
 
+def test_a_batch_norm_that_does_not_scale_is_no_hindrance():
+    x = keras.Input((1, 64, 1), name="signal")
+    y = keras.layers.Conv2D(8, (1, 5), padding="same", use_bias=False, name="conv")(x)
+    y = keras.layers.ReLU()(keras.layers.BatchNormalization(scale=False)(y))
+    y = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, (1, 3), padding="same")(y))
+    model = keras.Model(x, keras.layers.Dense(3)(y))
+    bound = Bound("macs", macs(model) * 0.6, macs, ChannelCosts(model, find_groups(model)).macs)
+    assert macs(narrow(model, choose_channels(model, [bound], 0.1))) <= 0.6 * macs(model)
+
+
 def test_a_budget_that_cannot_be_met_names_the_nearest_that_can():
     model = models.build("resnet", (1, 64, 1), 3)
     with pytest.raises(UserError, match=r"cannot reach macs <= 10: at its smallest it has [\d,]+; allow"):

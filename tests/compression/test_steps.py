@@ -14,6 +14,7 @@ from heartzoo.config.file import load_config, parse_config
 from heartzoo.data.training_set import load_training_set
 from heartzoo.errors import UserError
 from heartzoo.export import export
+from heartzoo.files import write_bytes
 from heartzoo.models.channels import macs
 from heartzoo.training import build_model
 
@@ -66,6 +67,31 @@ def test_an_interrupted_compression_goes_on_and_ends_the_same(tiny, tiny_run, co
     runs.compress(tiny_run, config, broken, resume=True)
     for one, other in zip(networks(broken)[-1].get_weights(), networks(compressed)[-1].get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_trainings_that_an_interrupted_copy_did_not_leave_are_not_removed(tiny, tiny_run, cache, tmp_path, monkeypatch):
+    config, out = load_config(tiny, [*SHORT, "compression=[{quantize_aware: {epochs: 1}}]"]), tmp_path / "run"
+    (out / "seed-1").mkdir(parents=True)
+    (out / "seed-1" / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match=r"seed-1 is there, but no config\.yaml beside it"):
+        runs.compress(tiny_run, config, out)
+    assert (out / "seed-1" / "notes.txt").read_text() == "mine"
+    shutil.rmtree(out)
+
+    def killed_in_seed(path, content):
+        if "seed-0" in path.parts:
+            raise KeyboardInterrupt
+        write_bytes(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "write_bytes", killed_in_seed)
+        with pytest.raises(KeyboardInterrupt):
+            runs.compress(tiny_run, config, out)
+    assert (out / "seed-0").is_dir()
+    (out / "seed-0" / "half").touch()
+    runs.compress(tiny_run, config, out)
+    assert not (out / "seed-0" / "half").exists()
+    assert not list(out.glob(".part.*"))
 
 
 def test_a_step_that_was_interrupted_between_epochs_ends_the_same(

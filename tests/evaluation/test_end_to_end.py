@@ -106,6 +106,25 @@ def test_flutter_and_what_is_skipped_count_for_nothing(
     assert (late.found + late.missed, late.extra) == ((samples >= end).sum(), 0)
 
 
+def test_a_split_without_the_first_minutes_is_called_as_the_whole_recording_is(subject: Subject) -> None:
+    """The prevalence that is followed is that of the recording from its beginning on."""
+    late = end_to_end.evaluate_end_to_end(subject, replace(SPLIT, skip_s=60.0))
+    whole = end_to_end.evaluate_end_to_end(subject, SPLIT)
+    heard: list[np.ndarray] = []
+    for change in (SPLIT, replace(SPLIT, skip_s=60.0)):
+        counted: list[np.ndarray] = []
+
+        def predict(chunks: Iterable[Inputs], total: int, counted: list[np.ndarray] = counted) -> Iterator[np.ndarray]:
+            for chunk in chunks:
+                counted.append(chunk["signal"])
+                yield np.tile(np.eye(3)[0], (len(chunk["signal"]), 1))
+
+        end_to_end.evaluate_end_to_end(replace(subject, predict=predict), change)
+        heard.append(np.concatenate(counted))
+    assert np.array_equal(*heard)
+    assert 0 < np.sum(late.confusion_matrix) < np.sum(whole.confusion_matrix)
+
+
 def test_stated_figures_are_checked(subject: Subject) -> None:
     content = end_to_end.evaluate_end_to_end(called(subject, "NSR"), SPLIT).model_dump()
     content["detection"]["extra"] += 1

@@ -45,6 +45,18 @@ def test_people_that_a_model_has_seen_do_not_test_it(train: str, test: str, spli
         evaluate(subject(train, test), get_split(split))
 
 
+@pytest.mark.parametrize("records", [("201",), ("201", "202", "100"), ("101",)])
+def test_a_split_of_ones_own_with_records_that_a_model_has_seen_does_not_test_it(records: tuple[str, ...]) -> None:
+    with pytest.raises(UserError, match="trained on ds1: it has seen people of mine"):
+        evaluate(subject("ds1", "ds2"), Split("mine", "mitdb", records, test=True))
+
+
+def test_the_person_on_both_sides_of_the_protocol_is_let_pass_in_record_202_alone() -> None:
+    config = subject("ds1", "ds2").config
+    for split in (get_split("ds2"), Split("mine", "mitdb", ("202",), test=True)):
+        evaluation.refuse_known_people(config, split)
+
+
 def test_a_random_split_is_not_drawn_from_part_of_its_records(monkeypatch):
     monkeypatch.setattr(evaluation, "present", lambda database: database.records[:40])
     with pytest.raises(UserError, match="random-test is drawn from the beats of all its records, and 8 are not at"):
@@ -186,12 +198,32 @@ def test_what_tests_is_disturbed_by_the_second_half_of_the_noise(guessing, monke
 
 def test_only_what_follows_the_first_minutes_scores_an_adapted_model(guessing, monkeypatch):
     monkeypatch.setattr(evaluation, "FIRST_S", 60.0)
-    split = get_split("synthetic-test")
-    results = evaluation.evaluate_personalised(guessing, split, Personalisation((0, 0, 0), 0.5, 1.0))
-    (rest,) = evaluate(guessing, replace(split, skip_s=60.0))
+    split, how = get_split("synthetic-test"), Personalisation((0, 0, 0), 0.5, 1.0)
+    results = evaluation.evaluate_personalised(guessing, split, how)
+    late = replace(split, skip_s=60.0)
+    (rest,) = evaluate(guessing, late)
     assert 0 < rest.n < evaluate(guessing, split)[0].n
     assert [result.n for result in results] == [rest.n] * 3
     assert results[0].confusion_matrix == rest.confusion_matrix
+    # a split without those minutes still adapts by them
+    assert [r.confusion_matrix for r in evaluation.evaluate_personalised(guessing, late, how)] == [
+        r.confusion_matrix for r in results
+    ]
+    assert len({str(result.confusion_matrix) for result in results}) > 1
+
+
+def test_a_split_without_the_first_minutes_follows_the_prevalence_from_them_on(guessing, monkeypatch):
+    rules = parse_config({**guessing.config.model_dump(), "prevalence": {"PAC": {"usual": 0.5, "assumed": 0.05}}}, "x")
+    following = replace(guessing, config=rules)
+    whole = get_split("synthetic-test")
+    late = replace(whole, name="late", skip_s=60.0)
+    monkeypatch.setattr("heartzoo.data.splits.SPLITS", SPLITS | {"late": late})
+    monkeypatch.setitem(PARTS, whole.name, ("late",))
+    _, part = evaluate(following, whole)
+    (direct,) = evaluate(following, late)
+    assert direct == part
+    anew = evaluate(replace(following, config=guessing.config), late)[0]
+    assert anew.confusion_matrix != direct.confusion_matrix  # it is followed at all
 
 
 def test_the_error_without_a_temperature_is_that_of_temperature_one(guessing):

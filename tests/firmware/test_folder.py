@@ -211,6 +211,16 @@ def test_a_compiler_without_its_library_measures_nothing(tmp_path, monkeypatch):
     assert "were not measured" in (tmp_path / "out" / "README.md").read_text()
 
 
+def test_figures_of_code_that_does_not_pass_its_test_are_not_given(tmp_path, monkeypatch):
+    failed = measurement.BoardRun(False, "value 3 is 0.25, expected 0.5\nFAILED\n", 1, 2, 3)
+    monkeypatch.setattr(measurement, "can_emulate", lambda: True)
+    monkeypatch.setattr(measurement, "run_on_board", lambda folder: failed)
+    for measure in (lambda: preprocessing_cost("arr-5-rr-xs", 360), lambda: write_firmware("arr-5-rr-xs", tmp_path)):
+        with pytest.raises(UserError, match="the golden test failed on the emulated board: FAILED"):
+            measure()
+    assert not any(tmp_path.iterdir())
+
+
 def test_what_is_measured_goes_into_metrics():
     if not can_emulate():
         with pytest.raises(UserError, match="not all installed"):

@@ -62,5 +62,8 @@ def test_withdrawn_older_and_seen_patients_do_not_count(tiny_zoo):
     seen = one.model_copy(update={"name": "b", "track": "random"})
     unmeasured = one.model_copy(update={"name": "c", "cost": one.cost.model_copy(update={"arena_bytes": None})})
     fits, misses = select([one, newer, gone, seen, unmeasured], Limits(arena=50))
-    assert [entry.label for entry in fits] == ["a@1.10.0"] and [miss.entry.name for miss in misses] == ["c"]
+    assert [entry.label for entry in fits] == ["a@1.10.0"]
+    assert [(miss.entry.name, miss.exceeded) for miss in misses] == [("c", {"arena": (None, 50)})]
+    _, misses = select([unmeasured, newer], Limits(arena=10))
+    assert [miss.entry.name for miss in misses] == ["a", "c"]  # what was not measured is not the nearest
     assert [entry.name for entry in select([one, seen], Limits(), track="random")[0]] == ["b"]

@@ -245,6 +245,10 @@ def test_a_keras_file_without_code_passes_and_what_is_none_does_not(tmp_path):
     (tmp_path / "bad.keras").write_bytes(b"text")
     with pytest.raises(UserError, match="it is no Keras file"):
         check_keras(tmp_path / "bad.keras")
+    with zipfile.ZipFile(tmp_path / "deep.keras", "w") as archive:
+        archive.writestr("config.json", "[" * 100_000)
+    with pytest.raises(UserError, match="it is no Keras file"):
+        check_keras(tmp_path / "deep.keras")
 
 
 # Withdrawal
@@ -339,6 +343,9 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda z: change_index(z, lambda m: m["headline"].update(value=0.99)), "the index says headline = .*0.99",
     ),
     "another cost": (lambda z: change_index(z, lambda m: m["cost"].update(macs=1)), "the index says cost"),
+    "a card that says nothing of a withdrawal": (
+        lambda z: change_index(z, lambda m: m.update(withdrawn="wrong")), "do not agree whether it is withdrawn",
+    ),
     "another licence": (
         lambda z: change_index(z, lambda m: m.update(data_licences=["none"])), "the index says data_licences",
     ),
@@ -353,6 +360,13 @@ def test_what_is_wrong_is_named(case, copy):
     assert len(found.splitlines()) == 1 and re.search(told, found), found
 
 
+def stage(tree: dict[str, Any]) -> dict[str, Any]:
+    """A row of the ablation whose figure nobody measured."""
+    costs = {name: tree["cost"][name] for name in ("parameters", "nonzero_parameters", "macs", "tflite_bytes")}
+    figures = {"stage": "train", "split": "synthetic-test", "metric": "macro_f1", "int8": {"0": 0.991, "1": 0.991}}
+    return {**figures, **costs, "gzip_bytes": 1, "operators": 1}
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -362,6 +376,15 @@ def test_what_is_wrong_is_named(case, copy):
             "macro_f1_ci95 on synthetic-test (float32) is 0.9800 to 0.9900, the bootstrap over its patients gives 0.",
         ),
         (lambda tree: tree["evaluations"][0].update(file_sha256="0" * 64), "are of another model.tflite"),
+        (
+            lambda tree: tree["without_prevalence"][0].update(file_sha256="0" * 64),
+            "(int8, without prevalence) are of another model.tflite",
+        ),
+        (
+            lambda tree: tree["seeds"][0].update(each={"0": 0.992, "1": 0.994}, mean=0.993, spread=0.002 / 2**0.5),
+            "among the seeds",
+        ),
+        (lambda tree: tree.update(ablation=[stage(tree)]), "macro_f1 after the last stage is 0.991, 0."),
         (lambda tree: tree.update(version="7.0.0"), "metrics.json is of tiny@7.0.0"),
         (lambda tree: tree.pop("cost"), "cost"),
     ],
@@ -391,6 +414,8 @@ def test_a_published_folder_serves_the_same_models(copy, tiny_zoo, tmp_path, ser
     assert zoo.find("tiny@1.0.0", target).withdrawn == "old"
     publishing.publish_to(target, zoo=tiny_zoo)  # where nobody knows of the withdrawal
     assert zoo.find("tiny@1.0.0", target).withdrawn == "old"
+    assert "**Withdrawn**: old" in (target / "tiny/1.0.0/README.md").read_text()
+    assert problems(target) == ""
 
 
 def test_an_interrupted_first_publication_can_be_made_again(copy, tmp_path, monkeypatch):
