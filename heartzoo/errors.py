@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import TypeVar
@@ -45,13 +46,18 @@ def look_up(table: Mapping[str, T], name: str, kind: str) -> T:
     return table[name]
 
 
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Sorts 2.10.0 after 2.9.0."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
 def nearest(word: str, valid: Iterable[str]) -> str:
     """Name the valid word nearest to a mistaken one, and the others, as far as a line holds them.
 
     >>> nearest("mitbd", ["mitdb", "svdb"])
     "did you mean 'mitdb'? Valid: mitdb, svdb"
     """
-    names = sorted(valid)
+    names = sorted(valid, key=_natural)
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     listing = f"Valid: {', '.join(names[:MOST_NAMED])}{more}" if names else "There are none"
     match = get_close_matches(word, names, n=1, cutoff=0.5)

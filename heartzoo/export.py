@@ -55,6 +55,7 @@ from heartzoo.tasks import get_task
 from heartzoo.training import build_model
 from heartzoo.zoo import publishing
 from heartzoo.zoo.assets import version_files
+from heartzoo.zoo.index import newest
 
 CHANGEABLE = ("export", "name", "summary", "limits", "origin")
 
@@ -82,10 +83,12 @@ def export(
 
     Raises:
         UserError: no finished run, a change of what was trained, the version exists, something is asked for that
-            cannot be measured, data are missing, or the disk is full.
+            cannot be measured, data are missing, the newest version is of this very run, or the disk is full.
     """
     root = root or zoo.zoo_folder()
     config = _changed(read_run(run), run, changes)
+    publishing.list_unlisted(root)
+    before = None if version else _newest(root, config.name)
     version = publishing.next_version(root, config.name) if version is None else version
     publishing.check_free(root, config.name, version)
     if config.export.runtime and default_runtime() != "tflm":
@@ -120,7 +123,18 @@ def export(
             staged = publishing.publish(Path(folder), config.name, version, files)
             firmware = preprocessing_cost(staged.name, config.export.firmware_hz, Path(folder))
         files = _files(config, version, *rest, firmware)
+    if before and before.files.keys() == files.keys() and publishing.says_the_same(files, before):
+        raise UserError(
+            f"{run} is published already, as {before.name}@{before.version}",
+            "nothing is left to do; --version publishes it once more",
+        )
     return publishing.publish(root, config.name, version, files)
+
+
+def _newest(root: Path, name: str) -> zoo.Entry | None:
+    """The model's newest version in a zoo; None where it has none that is not withdrawn."""
+    listed = newest(zoo.read_index(root))
+    return zoo.find(listed[name].label, root) if name in listed else None
 
 
 def check_measurable(config: Config) -> None:

@@ -30,6 +30,7 @@ from heartzoo.data.training_set import TrainingSet, load_training_set
 from heartzoo.errors import UserError
 from heartzoo.evaluation import refuse_known_people
 from heartzoo.files import lock, read_json, write_bytes, write_json
+from heartzoo.progress import console
 from heartzoo.training import first_model, train_seed
 from heartzoo.zoo import named
 
@@ -338,6 +339,8 @@ def _check_run(config: Config, out: Path, resume: bool) -> None:
     """Refuse a folder that holds a run which is not to be gone on with."""
     path = out / "config.yaml"
     if not path.is_file():
+        if resume:
+            console.print(f"{out} holds no run to resume: it begins anew")
         return
     if not resume:
         raise UserError(f"{out} already holds a run", "go on with it by --resume, or name another --out")

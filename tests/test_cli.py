@@ -191,6 +191,10 @@ MISTAKES = {
     "a zoo of a newer heartzoo": ("list --zoo {newer-zoo}", "schema_version 9, this heartzoo reads 2; upgrade"),
     "nothing to classify": ("classify", "expected recordings, or --live alone; name a WFDB record"),
     "live and a recording": ("classify {signal.csv} --live --fs 250 --model tiny --zoo {zoo}", "or --live alone"),
+    "a file as folder": (
+        "classify {signal.csv} --fs 250 --out {words.csv} --model tiny --zoo {zoo}", "words.csv is a file; name a",
+    ),
+    "no zoo at all": ("list --zoo {folder}", "expected a folder with index.json"),
     "live into a folder": ("classify --live --fs 250 --out a --model tiny --zoo {zoo}", "leave out --detect, --lead"),
     "over the recording": (
         "classify {signal.csv} --fs 250 --out {folder} --model tiny --zoo {zoo}", "over the recording .*signal.csv",
@@ -661,6 +665,8 @@ def test_a_model_is_adapted_to_a_person_and_used_for_him(cli, cache, tiny_zoo, t
     assert code == 2 and "syn24.hz is there and is no personal map; name another file" in errors
     code, told, errors = cli("personalise", record, "--annotations", labels, "--out", "mine.json", *zoo)
     assert code == 0 and "wrote mine.json; next: heartzoo classify RECORD --personal mine.json" in told, errors
+    code, told, _ = cli("personalise", record, "--out", "few.json", "--minutes", 0.5, "--model", "beat-3-rr-sm", *zoo)
+    assert code == 0 and re.search(r"\d\d beats are few to learn from", told)
     code, told, errors = cli("classify", record, "--personal", "me.json", "--model", "tiny", "--zoo", tiny_zoo)
     assert code == 2 and re.search("expected beat-3-rr-sm@.*, which this .* was made of, found tiny@1.0.0", errors)
     code, told, errors = cli("personalise", record, "--out", "me.json", "--model", "tiny", "--zoo", tiny_zoo)

@@ -186,6 +186,8 @@ def test_a_version_is_never_overwritten_and_the_next_is_chosen(run, tiny_zoo, tm
     before = published(copy / "tiny" / "1.0.0")
     with pytest.raises(UserError, match=r"tiny@1.0.0 exists and is never overwritten"):
         export(run, "1.0.0", copy)
+    with pytest.raises(UserError, match=r"is published already, as tiny@1\.0\.0; .*--version publishes it once more"):
+        export(run, root=copy)
     monkeypatch.setattr(cheader, "MAX_MODEL_BYTES", 1000)  # as if the model were larger than the limit
     second, third = export(run, root=copy), export(run, root=copy, large_header=True)
     assert (second.version, third.version) == ("1.1.0", "1.2.0")
@@ -364,6 +366,21 @@ def test_a_kill_while_the_files_are_written_leaves_no_version(entry, tmp_path):
     files = {path.name: path.read_bytes() for path in entry.folder.iterdir()}
     found = publishing.publish(root, "tiny", "2.0.0", files)
     assert published(found.folder) == files and [path.name for path in (root / "tiny").iterdir()] == ["2.0.0"]
+
+
+def test_a_kill_before_the_index_is_written_leaves_a_version_that_the_next_export_lists(run, tmp_path, monkeypatch):
+    def killed(*arguments):
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(publishing, "write_index", killed)
+        patch.setattr("shutil.rmtree", lambda *arguments, **settings: None)  # nobody tidies up after a kill
+        with pytest.raises(SystemExit):
+            export(run, root=tmp_path / "zoo")
+    assert (tmp_path / "zoo/tiny/1.0.0/model.tflite").is_file() and zoo.read_index(tmp_path / "zoo") == []
+    with pytest.raises(UserError, match=r"is published already, as tiny@1\.0\.0"):
+        export(run, root=tmp_path / "zoo")
+    assert [entry.label for entry in zoo.read_index(tmp_path / "zoo")] == ["tiny@1.0.0"]
 
 
 def test_a_full_disk_leaves_nothing(entry, tiny_zoo, tmp_path, monkeypatch):

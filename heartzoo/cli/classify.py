@@ -66,6 +66,8 @@ def classify(
             raise UserError("--live reads one signal and prints its beats", "leave out --detect, --lead and --out")
         return _live(chosen, fs, unit or "mV", adapted)
     out = out or Path("classified")
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file", "name a folder with --out")
     paths, failed = records or [], 0
     opened: list[tuple[Path, Recording]] = []
     for path in paths:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from heartzoo.data.recordings import Recording
 
 LONGEST_MINUTES = 24 * 60
+FEW_BEATS = 60
 ROOM_S = 60.0  # more than any model waits for what follows a beat
 
 
@@ -71,6 +72,8 @@ def _tell(found: PersonalMap) -> None:
         f"{found.model} agrees with {found.agreed_before:,} of these labels, adapted with {found.agreed_after:,}; what "
         "that gains on a person's later beats, the model's card says under Personalisation"
     )
+    if total < FEW_BEATS:
+        print(f"{total} beats are few to learn from: take more minutes, or label more of them")
     if absent := ", ".join(name for name, count in found.beats.items() if not count):
         print(f"no beat labelled {absent}: such beats may be found less often than before")
 

@@ -29,12 +29,14 @@ def list_models(
     zoo: Annotated[Path | None, typer.Option(help="the zoo's folder; default the zoo in use")] = None,
 ) -> None:
     """The models of the zoo with their files' figures and costs."""
-    from heartzoo.zoo import entries
+    from heartzoo.zoo import entries, zoo_folder
     from heartzoo.zoo.index import newest
 
     known = entries(zoo)
+    if not known:
+        raise UserError(f"{zoo or zoo_folder()} holds no model", "name a zoo with --zoo, or in HEARTZOO_ZOO")
     listed = [entry for entry in known if fnmatch(entry.name, pattern)]
-    if known and not listed:
+    if not listed:
         raise UserError(f"no model is named {pattern}", nearest(pattern, {entry.name for entry in known}))
     show_models(newest(listed).values())
     for entry in listed:

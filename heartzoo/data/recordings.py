@@ -7,12 +7,14 @@ other is the name of a WFDB record, with or without an ending.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from heartzoo.config.export import HIGHEST_HZ, LOWEST_HZ
 from heartzoo.data.records import (
     PER_MV,
     check_size,
@@ -24,10 +26,12 @@ from heartzoo.data.records import (
     read_header,
     sampling_rate,
 )
-from heartzoo.data.signal_csv import Layout
+from heartzoo.data.signal_csv import LONGEST_GAP_S, Layout
 from heartzoo.errors import MOST_NAMED, UserError
 
 PIECE_S = 300.0
+MOST_OFF = 0.02  # times may be rounded to a millisecond
+_UNIT = re.compile(r"[ _(\[]([munµμ]v)[)\]]?$", re.IGNORECASE)
 NO_VOLTAGE = "take another recording, or write its signal as CSV or NumPy, where --unit says what it is in"
 
 
@@ -87,7 +91,7 @@ def open_recording(
         path: the file, or a WFDB record with or without ending.
         leads: leads by preference; where the recording has none of them, its first lead with a voltage is taken.
         lead: the very lead to read.
-        fs: sampling rate in Hz, for a CSV or NumPy file, which does not tell it.
+        fs: sampling rate in Hz, for a CSV or NumPy file, which does not tell it (but for exports of devices).
         unit: of a CSV or NumPy file: V, mV, uV or nV; default mV.
         annotated: read the annotated beats of a WFDB record, if it has any.
 
@@ -133,6 +137,18 @@ def _choose(path: Path, names: Sequence[str], volts: Sequence[bool], leads: Sequ
     return list(names).index(chosen)
 
 
+def _told_apart(names: Sequence[str]) -> list[str]:
+    """Names of which no two are the same: ``ECG``, ``ECG (2)``, so that each can be asked for."""
+    found: list[str] = []
+    for name in names:
+        number = 2
+        told = name = name or str(len(found) + 1)
+        while told in found:
+            told, number = f"{name} ({number})", number + 1
+        found.append(told)
+    return found
+
+
 def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return (", ".join(name[:40] for name in names[:MOST_NAMED]) or "none") + more
@@ -161,9 +177,11 @@ def _open_wfdb(path: Path, leads: Sequence[str], lead: str | None, fs: float | N
         )
     header = read_header(path)
     check_size(path, header)
+    names = _told_apart(header.sig_name)
     scales = [millivolts(unit) for unit in header.units]
-    number = _choose(path, header.sig_name, [scale is not None for scale in scales], leads, lead)
-    rate, width, scale = sampling_rate(header, number), frame_samples(header, number), scales[number] or 1.0
+    number = _choose(path, names, [scale is not None for scale in scales], leads, lead)
+    rate, width, scale = sampling_rate(header, number), frame_samples(header, number), millivolts(header.units[number])
+    assert scale is not None  # so chosen
     _check_fs(path, rate, fs)
     length = int(header.sig_len or 0) * width
 
@@ -174,9 +192,8 @@ def _open_wfdb(path: Path, leads: Sequence[str], lead: str | None, fs: float | N
             found = read_frames(path, number, first, last) * scale
             yield found[start - first * width : stop - first * width]
 
-    names = tuple(header.sig_name)
     beats = _beats(path, length, rate) if annotated and length else None
-    return Recording(path.name, names[number], names, rate, length, read, beats)
+    return Recording(path.name, names[number], tuple(names), rate, length, read, beats)
 
 
 def _beats(path: Path, length: int, fs: float) -> np.ndarray | None:
@@ -196,7 +213,7 @@ def _open_edf(path: Path, leads: Sequence[str], lead: str | None, fs: float | No
 
     try:
         with pyedflib.EdfReader(str(path)) as file:
-            names = [name.strip() for name in file.getSignalLabels()]
+            names = _told_apart([name.strip() for name in file.getSignalLabels()])
             units = [file.getPhysicalDimension(number).strip().lower() for number in range(len(names))]
             lengths, rates = file.getNSamples().tolist(), file.getSampleFrequencies().tolist()
     except (OSError, IndexError) as error:  # IndexError: it has no signals at all
@@ -214,6 +231,44 @@ def _open_edf(path: Path, leads: Sequence[str], lead: str | None, fs: float | No
                 yield file.readSignal(number, start, min(step, length - start)) * scale
 
     return Recording(path.stem, names[number], tuple(names), rates[number], length, read)
+
+
+def _unit_in(name: str) -> str | None:
+    """The unit that a column's name ends in, as in ``ECG (mV)`` or ``ecg_uV``."""
+    found = _UNIT.search(name)
+    return found[1] if found else None
+
+
+def _check_times(path: Path, per_time: float, fs: float | None) -> None:
+    """Refuse a sampling rate that a column of times contradicts; without one, say what these suggest."""
+    rates = {unit: per_time * count for unit, count in (("s", 1.0), ("ms", 1e3), ("us", 1e6))}
+    if fs is None:
+        usual = [f"{rate:.6g}" for rate in rates.values() if LOWEST_HZ <= rate <= HIGHEST_HZ]
+        suggested = f", {' or '.join(usual)} by its times" if usual else ""
+        raise UserError(f"{path} does not tell its sampling rate", f"give it in Hz with --fs{suggested}")
+    if not any(abs(rate - fs) <= MOST_OFF * fs for rate in rates.values()):
+        told = ", ".join(f"{rate:.4g} Hz in {unit}" for unit, rate in rates.items())
+        raise UserError(
+            f"{path}: its times are of {told}, found --fs {fs:g}", "give the rate of the file, or rename that column"
+        )
+
+
+def _without_gaps(
+    path: Path, pieces: Iterator[np.ndarray], fs: float, per_time: float, first: int
+) -> Iterator[np.ndarray]:
+    """The pieces of a column of times, of which the first is in that line, as long as no second is missing."""
+    unit = min((1.0, 1e3, 1e6), key=lambda count: abs(math.log(per_time * count / fs)))
+    before = np.zeros(0)
+    for piece in pieces:
+        steps = np.diff(np.concatenate([before, piece])) / unit
+        if np.any(jumps := steps > LONGEST_GAP_S):
+            place = int(jumps.argmax())
+            raise UserError(
+                f"{path}: {steps[place]:.3g} s are missing before line {first + place + 1 - len(before)}",
+                "write lines with nan there, or classify what is before and after as recordings of their own",
+            )
+        yield piece
+        before, first = piece[-1:], first + len(piece)
 
 
 def _needed_fs(path: Path, fs: float | None, unit: str | None) -> tuple[float, float]:
@@ -271,17 +326,27 @@ def _open_numpy(path: Path, leads: Sequence[str], lead: str | None, fs: float | 
 
 def _open_csv(path: Path, leads: Sequence[str], lead: str | None, fs: float | None, unit: str | None) -> Recording:
     layout = Layout.of(path)
-    number = _column(path, layout.names, leads, lead)
-    if layout.units:
-        stated = layout.units[number]
+    names = _told_apart(layout.names)
+    number = _column(path, names, leads, lead)
+    if stated := layout.units[number] if layout.units else _unit_in(names[number]):
         if (scale := millivolts(stated)) is None and unit is None:
-            raise UserError(f"{path}: {layout.names[number]} is in {stated}", "say what one of them is, with --unit")
+            raise UserError(f"{path}: {names[number]} is in {stated}", "say what one of them is, with --unit")
         if scale is not None and unit and millivolts_per(unit) != scale:
-            raise UserError(f"{path} says that {layout.names[number]} is in {stated}", "leave --unit out")
+            raise UserError(f"{path} says that {names[number]} is in {stated}", "leave --unit out")
         unit = unit or stated
-    rate, scale = _needed_fs(path, fs, unit)
+    if layout.fs is not None:
+        _check_fs(path, layout.fs, fs)
+    times = layout.time_column if layout.time_column != number else None
+    per_time = None if times is None else layout.samples_per_time(times)
+    if per_time is not None:
+        _check_times(path, per_time, fs)
+    rate, scale = _needed_fs(path, layout.fs or fs, unit)
 
     def read(step: int) -> Iterator[np.ndarray]:
-        return (scale * piece for piece in layout.read(number, step))
+        pieces = (scale * piece for piece in layout.read(number, step))
+        if times is None or per_time is None:
+            return pieces
+        steady = _without_gaps(path, layout.read(times, step), rate, per_time, layout.start + 1)
+        return (piece for piece, _ in zip(pieces, steady, strict=True))
 
-    return Recording(path.stem, layout.names[number], layout.names, rate, layout.samples, read)
+    return Recording(path.stem, names[number], tuple(names), rate, layout.samples, read)

@@ -1,8 +1,13 @@
-"""A signal in a text file: one number a line, or columns with or without a line of names."""
+"""A signal in a text file: one number a line, or columns with or without a line of names.
+
+Or an export of a device, as Apple's Health app writes them: lines of ``key,value``, one of which tells the sampling
+rate (``Sample Rate,512 hertz``) and a later one the unit, then one number a line.
+"""
 
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +21,10 @@ from heartzoo.data.records import PER_MV
 from heartzoo.errors import UserError
 
 SEPARATORS = ("\t", ";", ",")  # a comma last: it may be a decimal comma between the others
+MOST_EXPORT_LINES = 40  # of key and value
+FIRST_TIMES, LONGEST_GAP_S = 1000, 1.0
+_TIME = re.compile(r"^(elapsed[ _]?)?(time|timestamp|t|seconds|secs?|s|ms|millis\w*)([ _(\[].*)?$", re.IGNORECASE)
+_STATED_RATE = re.compile(r'^[^,;]+[,;]\s*"?(\d+(?:[.,]\d+)?)\s*(?:hertz|hz)\b"?\s*$', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,9 @@ class Layout:
         separator: what splits them; None for blanks.
         start: lines before the first of numbers.
         samples: lines from there to the last that is not empty.
+        decimal_comma: whether numbers have one.
+        fs: sampling rate in Hz, as an export of a device states it; None where nothing does.
+        ending: what ends a line; a carriage return where nothing else does.
     """
 
     path: Path
@@ -37,6 +49,9 @@ class Layout:
     separator: str | None
     start: int
     samples: int
+    decimal_comma: bool = False
+    fs: float | None = None
+    ending: str = "\n"
 
     @classmethod
     def of(cls, path: Path) -> Layout:
@@ -46,10 +61,16 @@ class Layout:
         no number, or a text above a number.
 
         Raises:
-            UserError: what should be the columns' names are more or fewer than the columns.
+            UserError: what should be the columns' names are more or fewer than the columns; it is no text in UTF-8.
         """
-        with _opened(path) as file:
+        with path.open("rb") as file:
+            if b"\0" in file.read(2**16):
+                raise UserError(f"{path} is no text in UTF-8", "save it as such: others show as zero bytes")
+        ending = _ending(path)
+        with _opened(path, ending) as file:
             lines = list(islice(file, 1000))
+        if export := _export(path, lines, ending):
+            return export
         start = next((k for k, line in enumerate(lines) if line.strip() and not line.startswith("#")), len(lines))
         first, *rest = lines[start:] or [""]
         separator = next((mark for mark in SEPARATORS if mark in first), None)
@@ -70,24 +91,50 @@ class Layout:
                 )
             if rest and rest[0].strip() and len(below) == columns and any(cell.lower() in PER_MV for cell in below):
                 units, start = tuple(below), start + 1
-        return cls(path, tuple(names), units, separator, start, max(0, _lines(path) - start))
+        fields = (cell for line in lines[start:] for cell in _cells(line, separator))
+        comma = separator != "," and any(map(_has_decimal_comma, fields))
+        samples = max(0, _lines(path, ending) - start)
+        return cls(path, tuple(names), units, separator, start, samples, decimal_comma=comma, ending=ending)
 
     def read(self, column: int, step: int) -> Iterator[np.ndarray]:
         """Pieces of ``step`` numbers of a column, NaN where a line or its field is empty.
 
         Raises:
-            UserError: text among the numbers.
+            UserError: text among the numbers, or lines of more or fewer columns than the first.
         """
-        with _opened(self.path) as file:
+        with _opened(self.path, self.ending) as file:
             for _ in islice(file, self.start):
                 pass
             for start in range(0, self.samples, step):
                 lines = list(islice(file, min(step, self.samples - start)))
+                if self.decimal_comma:
+                    lines = [line.replace(",", ".") for line in lines]
                 yield self._numbers(lines, column, self.start + start + 1)
+
+    @property
+    def time_column(self) -> int | None:
+        """The column that is named as one of times is; None where there is none."""
+        return next((number for number, name in enumerate(self.names) if _TIME.match(name)), None)
+
+    def samples_per_time(self, column: int) -> float | None:
+        """Samples in a unit of a column of times, by its first thousand; None where they count samples, or are text."""
+        try:
+            steps = np.diff(next(self.read(column, FIRST_TIMES), np.zeros(0)))
+        except UserError:
+            return None
+        steps = steps[steps >= 0]
+        moves = np.flatnonzero(steps)  # a packet of samples may have one time
+        if len(moves) < 2 or np.all(steps == 1):
+            return None
+        between = steps[moves[0] + 1 : moves[-1] + 1]
+        usual = between < 5 * np.median(steps[moves])
+        return float(usual.sum() / between[usual].sum())
 
     def _numbers(self, lines: Sequence[str], column: int, first: int) -> np.ndarray:
         """The numbers of a column in some lines, of which the first has that number in the file."""
         try:
+            if any(map(self._has_too_many, lines)):
+                raise ValueError
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # of empty lines alone
                 found = np.loadtxt(lines, delimiter=self.separator, usecols=column, ndmin=1, comments=None)
@@ -99,6 +146,11 @@ class Layout:
 
     def _number(self, line: str, column: int, number: int) -> float:
         cells = _cells(line, self.separator)
+        if any(cells[len(self.names) :]):
+            raise UserError(
+                f"{self.path}: line {number} has {len(cells)} columns, expected {len(self.names)}",
+                "write numbers with a decimal point, and nothing between thousands",
+            )
         text = cells[column] if column < len(cells) else ""
         if not text and (not line.strip() or len(cells) == len(self.names)):
             return math.nan
@@ -113,10 +165,54 @@ class Layout:
             remedy = "write numbers with a decimal point"
         raise UserError(f"{self.path}: {problem}", remedy)
 
+    def _has_too_many(self, line: str) -> bool:
+        if self.separator is None:
+            return len(line.split()) > len(self.names)
+        return line.count(self.separator) >= len(self.names)
 
-def _opened(path: Path) -> TextIO:
-    # Lines end where _lines counts them: not at a carriage return alone.
-    return path.open(encoding="utf-8-sig", errors="replace", newline="\n")
+
+def _export(path: Path, lines: Sequence[str], ending: str) -> Layout | None:
+    """The layout of a device's export; None of any other file."""
+    stated = next((k for k, line in enumerate(lines[:MOST_EXPORT_LINES]) if _STATED_RATE.match(line)), None)
+    if stated is None:
+        return None
+    found = _STATED_RATE.match(lines[stated])
+    assert found is not None
+    start = next((k for k, line in enumerate(lines) if k > stated and _is_number(_pointed(line))), len(lines))
+    pairs = [_cells(line, "," if "," in line else ";") for line in lines[:start] if line.strip()]
+    values = {key.lower(): value for key, value, *_ in (pair for pair in pairs if len(pair) > 1)}
+    unit = next((value for value in values.values() if value.lower() in PER_MV), None)
+    return Layout(
+        path,
+        names=(values.get("lead", "1"),),
+        units=None if unit is None else (unit,),
+        separator=None,
+        start=start,
+        samples=max(0, _lines(path, ending) - start),
+        decimal_comma=any(map(_has_decimal_comma, lines[start:])),
+        fs=float(_pointed(found[1])),
+        ending=ending,
+    )
+
+
+def _ending(path: Path) -> str:
+    """A carriage return, if that alone ends lines."""
+    with path.open("rb") as file:
+        first = file.read(2**16)
+    return "\r" if b"\r" in first and b"\n" not in first else "\n"
+
+
+def _opened(path: Path, ending: str) -> TextIO:
+    # Lines end where _lines counts them.
+    return path.open(encoding="utf-8-sig", errors="replace", newline=ending)
+
+
+def _pointed(text: str) -> str:
+    return text.strip().replace(",", ".")
+
+
+def _has_decimal_comma(text: str) -> bool:
+    return text.count(",") == 1 and _is_number(_pointed(text))
 
 
 def _cells(line: str, separator: str | None) -> list[str]:
@@ -139,12 +235,12 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _lines(path: Path) -> int:
+def _lines(path: Path, ending: str) -> int:
     """Lines up to the last that is not empty."""
-    ended, found = 0, 0
+    ended, found, mark = 0, 0, ending.encode()
     with path.open("rb") as file:
         while block := file.read(2**20):
             if text := block.rstrip():
-                found = ended + text.count(b"\n") + 1
-            ended += block.count(b"\n")
+                found = ended + text.count(mark) + 1
+            ended += block.count(mark)
     return found

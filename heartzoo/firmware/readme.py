@@ -11,9 +11,10 @@ from heartzoo.data.detection import LOOK_AHEAD_S
 from heartzoo.data.front_end import FrontEnd
 from heartzoo.firmware.configuration import latest_peak_ms
 from heartzoo.firmware.measurement import BoardRun, Sizes
-from heartzoo.firmware.settings import Settings
+from heartzoo.firmware.settings import Settings, taps
 from heartzoo.interpreters import RUNTIMES, default_runtime
 
+LARGE_FILTER_BYTES = 8192
 PAGE = """\
 # {name} {version} for a microcontroller
 
@@ -136,7 +137,7 @@ def readme(settings: Settings, delay: dict[str, Any], arena: int, model_bytes: i
         unit="beat" if of_beats else "frame",
         rail=RAIL_BEATS if of_beats else "the steps there and back look like large beats",
         classes=", ".join(settings.classes),
-        costs=_costs(arena, model_bytes, measured),
+        costs=_costs(settings, arena, model_bytes, measured),
         delay=_delay(settings, delay),
         threshold=f"{settings.threshold:.3f}" if settings.threshold else "it has none, so always 1",
         given=given,
@@ -152,8 +153,9 @@ def _runtime() -> str:
     return f"tflite-micro {version('tflite-micro')}" if name == "tflm" else RUNTIMES[name]
 
 
-def _costs(arena: int, model_bytes: int, measured: Measured | None) -> str:
+def _costs(settings: Settings, arena: int, model_bytes: int, measured: Measured | None) -> str:
     rows = ["| | bytes |", "| --- | --- |"]
+    filter_bytes = 0 if settings.ratio == 1 else 4 * len(taps(settings.ratio))
     if measured is not None:
         board = measured.board
         rows += [
@@ -164,12 +166,20 @@ def _costs(arena: int, model_bytes: int, measured: Measured | None) -> str:
             f"| RAM, preprocessing (`heartzoo_state`) | {board.state_bytes:,} |",
             f"| stack, preprocessing, Cortex-M4F | {board.stack_bytes:,} |",
         ]
+    if filter_bytes:
+        part = ", of which" if measured is not None else ", preprocessing:"
+        rows.append(f"| flash{part} the resampler's filter for {settings.recording_hz} Hz | {filter_bytes:,} |")
     rows += [f"| flash, network | {model_bytes:,} |", f"| RAM, TFLite Micro's arena (64-bit host) | {arena:,} |"]
     if measured is None:
         what = "Flash and RAM of the preprocessing were not measured, for want of the tools: `make size`, `make board`."
     else:
         count = measured.board.instructions_per_second
         what = f"The preprocessing takes {count:,} instructions for a second of ECG on an emulated Cortex-M4F."
+    if filter_bytes > LARGE_FILTER_BYTES:
+        what += (
+            f" The resampler's filter is large because {settings.recording_hz} and {settings.contract.fs:g} Hz have no "
+            "small ratio; a rate that has one needs far less."
+        )
     return "\n".join([*rows, "", what])
 
 

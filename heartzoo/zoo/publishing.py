@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -74,6 +75,30 @@ def publish(zoo: Path, name: str, version: str, files: dict[str, bytes]) -> Entr
                 folder.parent.rmdir()  # where it is empty
             raise
     return find(f"{name}@{version}", zoo)
+
+
+def says_the_same(files: Mapping[str, bytes], entry: Entry) -> bool:
+    """Whether configuration and metrics of new files say what a version's do, but for the version.
+
+    Not where the version's are not at hand, as most of an installed package.
+    """
+    told, names = {"version", "remeasured"}, ("configuration.json", "metrics.json")
+    try:
+        stated = {name: json.loads(entry.path(name).read_bytes()) for name in names}
+    except UserError:
+        return False
+    for name in names:
+        before, after = stated[name], json.loads(files[name])
+        if any(before.get(key) != after.get(key) for key in (before.keys() | after.keys()) - told):
+            return False
+    return True
+
+
+def list_unlisted(zoo: Path) -> None:
+    """List the whole versions that a killed export left out of the index."""
+    if any(zoo.glob("*/*/configuration.json")):
+        with lock(zoo / "index.json"):
+            write_index(zoo, read_index(zoo))
 
 
 def withdraw(zoo: Path, name: str, reason: str) -> Entry:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -52,22 +51,12 @@ def remeasure(name: str, version: str | None = None, root: Path | None = None, r
     work = cache_dir() / "remeasured" / f"{entry.name}-{entry.version}"
     metrics = _measured(entry, config, work, root, version)
     files = _files(entry, config, version, metrics)
-    if _same(files, entry):
+    if publishing.says_the_same(files, entry):
         shutil.rmtree(work, ignore_errors=True)
         raise UserError(f"{entry.name}@{entry.version} lacks nothing", "its figures came out again; nothing to publish")
     new = publishing.publish(root, entry.name, version, files)
     shutil.rmtree(work, ignore_errors=True)
     return new
-
-
-def _same(files: dict[str, bytes], entry: zoo.Entry) -> bool:
-    """Whether configuration and metrics say what they said before."""
-    told = {"version", "remeasured"}
-    for name in ("configuration.json", "metrics.json"):
-        before, after = json.loads(entry.path(name).read_bytes()), json.loads(files[name])
-        if any(before.get(key) != after.get(key) for key in (before.keys() | after.keys()) - told):
-            return False
-    return True
 
 
 def _next_patch(version: str) -> str:

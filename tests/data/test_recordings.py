@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -53,10 +54,35 @@ def wfdb_record(folder: Path, name: str, **changes: Any) -> Path:
     return folder / name
 
 
+def twins(folder: Path, name: str) -> Path:
+    """A record of two signals of one name, the first in no volts."""
+    path = wfdb_record(folder, name, sig_name=["ECG", "V1"], units=["NU", "mV"])
+    header = path.with_suffix(".hea")
+    header.write_text(header.read_text().replace("V1", "ECG"))
+    inverted = np.fromfile(path.with_suffix(".dat"), "<i2").reshape(-1, 2)
+    (-inverted).astype("<i2").tofile(path.with_suffix(".dat"))
+    header.write_text(re.sub(r" -?\d+ -?\d+ 0 ECG", " 0 0 0 ECG", header.read_text()))
+    return path
+
+
 def whole(recording: Recording) -> np.ndarray:
     return np.concatenate(list(recording.pieces()))
 
 
+def timed(times: np.ndarray) -> str:
+    """A column of times beside the signal."""
+    return "time,ECG\n" + "".join(f"{at:.3f},{value}\n" for at, value in zip(times, SIGNAL, strict=False))
+
+
+def save_bytes(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+EXPORT = (
+    'Name\nDate of Birth,"Jan 1, 1970"\nRecorded Date,2026-01-01 10:00:00 +0000\nSymptoms,\nDevice,"Watch7,1"\n'
+    "Sample Rate,250 hertz\n\n\nLead,Lead I\nUnit,µV\n\n"
+)
 MAKERS: dict[str, Callable[[Path], tuple[Path, dict[str, Any]]]] = {
     "edf": lambda f: (write_edf(f / "a.edf", pyedflib.FILETYPE_EDFPLUS, ("Resp", "%", 1.0), ("ECG", "uV", 1e3)), {}),
     "bdf": lambda f: (write_edf(f / "a.bdf", pyedflib.FILETYPE_BDFPLUS, ("EEG", "uV", 1e3), ("ECG", "mV", 1.0)), {}),
@@ -83,6 +109,10 @@ MAKERS: dict[str, Callable[[Path], tuple[Path, dict[str, Any]]]] = {
         ),
         {"fs": FS, "lead": "MLII"},
     ),
+    "csv with a unit in the column's name": lambda f: (
+        write_csv(f / "a.csv", "t_ms,ecg_uV\n" + "".join(f"{k},{1000 * v}\n" for k, v in enumerate(SIGNAL.tolist()))),
+        {"fs": FS},
+    ),
     "csv of times without names": lambda f: (
         write_csv(f / "a.csv", "".join(f"2026-01-01 10:00:{k},{value}\n" for k, value in enumerate(SIGNAL.tolist()))),
         {"fs": FS, "lead": "2"},
@@ -90,6 +120,49 @@ MAKERS: dict[str, Callable[[Path], tuple[Path, dict[str, Any]]]] = {
     "csv of pandas": lambda f: (
         write_csv(f / "a.csv", "time,0,1\n" + "".join(f"{k},0,{value}\n" for k, value in enumerate(SIGNAL.tolist()))),
         {"fs": FS, "lead": "1"},
+    ),
+    "csv with decimal commas": (
+        lambda f: (
+            write_csv(
+                f / "a.csv",
+                "t;ECG\n"
+                + f"{''.join(f'{k};{value}|' for k, value in enumerate(SIGNAL.tolist()))}".replace(".", ",").replace(
+                    "|", "\n"
+                ),
+            ),
+            {"fs": FS},
+        )
+    ),
+    "csv of lines that end with a carriage return": lambda f: (
+        write_csv(f / "a.csv", "".join(f"{value}\r" for value in SIGNAL.tolist())),
+        {"fs": FS},
+    ),
+    "an export of a watch": lambda f: (
+        write_csv(f / "a.csv", EXPORT + "".join(f"{1000 * value:.3f}\n" for value in SIGNAL.tolist())),
+        {},
+    ),
+    "an export of a watch with decimal commas": lambda f: (
+        write_csv(
+            f / "a.csv", EXPORT + "".join(f"{1000 * value:.3f}\n".replace(".", ",") for value in SIGNAL.tolist())
+        ),
+        {"fs": FS, "lead": "Lead I"},
+    ),
+    "csv with times rounded to a millisecond": lambda f: (
+        write_csv(f / "a.csv", timed(np.arange(5000) / FS + 1.7e9)),
+        {"fs": FS},
+    ),
+    "csv with times of packets": lambda f: (
+        write_csv(f / "a.csv", timed(1000 * (np.arange(5000) // 50 * 50) / FS)),
+        {"fs": FS},
+    ),
+    "edf of two signals of one name": lambda f: (
+        write_edf(f / "a.edf", 1, ("ECG", "%", 1.0), ("ECG", "mV", 1.0)),
+        {},
+    ),
+    "wfdb of two signals of one name": lambda f: (twins(f, "a"), {}),
+    "csv of two columns of one name": lambda f: (
+        write_csv(f / "a.csv", "ECG,ECG\n" + "".join(f"0,{value}\n" for value in SIGNAL.tolist())),
+        {"fs": FS, "lead": "ECG (2)"},
     ),
     "npy": lambda f: (save(f / "a.npy", SIGNAL), {"fs": FS}),
     "npy of leads": lambda f: (save(f / "a.npy", np.stack([0 * SIGNAL, SIGNAL], 1)), {"fs": FS, "lead": "2"}),
@@ -206,10 +279,40 @@ BAD: dict[str, tuple[Callable[[Path], Path], dict[str, Any], str]] = {
         lambda f: write_csv(f / "a.hea", "a/2 1 250 2000\nb 1000\nc 1000\n").with_suffix(""), {},
         "record a is made of several segments; name its segments one by one",
     ),
-    "decimal comma": (
-        lambda f: write_csv(f / "a.csv", "t;ECG\n0,004;-0,2\n"), {"fs": FS, "lead": "ECG"},
-        "found '-0,2' in line 2; write numbers with a decimal point",
+    "commas between thousands": (
+        lambda f: write_csv(f / "a.csv", 'V1,ECG\n"0.9","110.0"\n"0.9","1,110.0"\n'), {"fs": FS, "lead": "ECG"},
+        "line 3 has 3 columns, expected 2; write numbers with a decimal point, and nothing between thousands",
     ),
+    "a comma for everything": (
+        lambda f: write_csv(f / "a.csv", "time,ECG\n0,0\n0,004,0,03\n0,008,0,1\n"), {"fs": FS, "lead": "ECG"},
+        "line 3 has 4 columns, expected 2",
+    ),
+    "a stray number": (
+        lambda f: write_csv(f / "a.csv", "1 2\n3 4 5\n"), {"fs": FS, "lead": "2"}, "line 2 has 3 columns, expected 2",
+    ),
+    "another rate than the times": (
+        lambda f: write_csv(f / "a.csv", timed(np.arange(5000) / FS)), {"fs": 500.0},
+        "times are of 250 Hz in s, 2.5e.05 Hz in ms, 2.5e.08 Hz in us, found --fs 500; give the rate of the file",
+    ),
+    "times that suggest a rate": (
+        lambda f: write_csv(f / "a.csv", timed(np.arange(5000) / FS)), {},
+        "does not tell its sampling rate; give it in Hz with --fs, 250 by its times",
+    ),
+    "a gap in time": (
+        lambda f: write_csv(f / "a.csv", timed(np.delete(1000 * np.arange(5000) / FS, slice(2000, 3000)))), {"fs": FS},
+        "4 s are missing before line 2002; write lines with nan there",
+    ),
+    "utf-16": (
+        lambda f: save_bytes(f / "a.csv", "ECG\n1\n2\n".encode("utf-16")), {"fs": FS}, "is no text in UTF-8; save it",
+    ),
+    "the first of one name is in no volts": (
+        lambda f: write_edf(f / "a.edf", 1, ("ECG", "%", 1.0), ("ECG", "mV", 1.0)), {"lead": "ECG"},
+        r"ECG is not in volts; take one of ECG \(2\)",
+    ),
+    "another rate than an export's": (
+        lambda f: write_csv(f / "a.csv", EXPORT + "1\n2\n"), {"fs": 500.0}, "has 250 Hz, found --fs 500",
+    ),
+    "an export without numbers": (lambda f: write_csv(f / "a.csv", EXPORT), {}, "holds no samples"),
     "a line of another length": (
         lambda f: write_csv(f / "a.csv", "1,2\n3,4\n5\n"), {"fs": FS, "lead": "2"}, "line 3 has 1 of 2 columns",
     ),

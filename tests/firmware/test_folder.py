@@ -180,6 +180,14 @@ def test_a_wrong_golden_value_is_noticed(folder, tmp_path):
     assert done.returncode != 0 and "FAILED" in done.stdout
 
 
+def test_the_readme_states_what_the_resampler_costs(folder):
+    plain, odd = ((folder("arr-5-rr-xs", hz) / "README.md").read_text() for hz in (100, 997))
+    source = (folder("arr-5-rr-xs", 997) / "heartzoo_config.h").read_text()
+    reach = int(re.search(r"HEARTZOO_REACH (\d+)", source)[1])
+    assert f"the resampler's filter for 997 Hz | {4 * (reach + 1):,} |" in odd and "no small ratio" in odd
+    assert "resampler's filter" not in plain
+
+
 def test_the_readme_states_costs_delay_and_use(folder):
     text = (folder("arr-5-rr-sm", 360) / "README.md").read_text()
     for part in (
