@@ -42,8 +42,8 @@ def verify(zoo: Path, names: Sequence[str] = ()) -> list[Verified]:
 
     Each file is there, of the listed size and hash, and no other; configuration and metrics follow their schemas, are
     of this version and of these files; every figure follows from its own confusion matrix, every interval from the
-    patients of ``by_record``; the network's tensors and costs are what is said; it answers the example as
-    ``configuration.json`` says; and the index says the same.
+    patients of ``by_record``, the shipped seed's figures from its evaluation; the network's tensors and costs are what
+    is said; it answers the example as ``configuration.json`` says; index and card say the same.
 
     Args:
         zoo: the zoo's folder.
