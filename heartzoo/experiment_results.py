@@ -120,7 +120,8 @@ def table(result: ExperimentResult) -> str:
     """An experiment's table, in Markdown: figures over all folds' patients, mean and standard deviation over seeds.
 
     What a disturbance does is told as the headline's change by it; where it is another rhythm, which makes other
-    classes of the beats, as the sensitivity of the first class in it.
+    classes of the beats, as the sensitivity of the first class in it. Trials of examples that different code made are
+    told below it.
     """
     seeds = {variant.name: _by_seed(result, variant) for variant in result.variants}
     columns = [result.headline, *(f"F1 {name}" for name in result.classes), "mean over patients"]
@@ -156,6 +157,9 @@ def table(result: ExperimentResult) -> str:
             arena,
         ]
         lines.append("| " + " | ".join(cells) + " |")
+    codes = {fold.code for variant in result.variants for fold in variant.folds} - {None}
+    if len(codes) > 1:
+        lines += ["", "Not all of these trials are of examples that the same code made: their rows may not compare."]
     return "\n".join(lines)
 
 

@@ -125,6 +125,15 @@ def test_trials_of_examples_that_other_code_made_are_told(finished, cache, monke
     assert path.with_suffix(".json").read_bytes() == before
 
 
+def test_a_table_of_trials_on_different_examples_says_so(finished):
+    result = read(finished[0].with_suffix(".json"))
+    told = "Not all of these trials are of examples that the same code made"
+    assert told not in table(result)
+    other = result.model_copy(deep=True)
+    other.variants[0].folds[0] = other.variants[0].folds[0].model_copy(update={"code": "another"})
+    assert told in table(other)
+
+
 def test_the_table_pools_the_patients_of_all_folds(finished):
     result = read(finished[0].with_suffix(".json"))
     line = next(row for row in table(result).splitlines() if row.startswith("| alone"))
