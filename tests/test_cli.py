@@ -197,7 +197,7 @@ MISTAKES = {
     "no zoo at all": ("list --zoo {folder}", "expected a folder with index.json"),
     "live into a folder": ("classify --live --fs 250 --out a --model tiny --zoo {zoo}", "leave out --detect, --lead"),
     "over the recording": (
-        "classify {signal.csv} --fs 250 --out {folder} --model tiny --zoo {zoo}", "over the recording .*signal.csv",
+        "classify {signal.csv} --fs 250 --out {folder} --model tiny --zoo {zoo}", "over .*signal.csv, which is read",
     ),
     "a list for a key": ("train {odd-key}", "is not YAML .*; mend the file"),
     "a key twice": ("train {twice}", "seeds is there twice, again in line 2"),

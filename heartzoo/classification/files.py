@@ -6,6 +6,8 @@ import csv
 import io
 import re
 import tempfile
+from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +15,13 @@ import numpy as np
 from heartzoo.classification.recordings import Classification
 from heartzoo.classification.report import report
 from heartzoo.classification.stream import Beat
-from heartzoo.classification.summary import symbol_of
+from heartzoo.classification.summary import across_lost_signal, beside_lost_signal, symbol_of
+from heartzoo.contract import NOTICE
 from heartzoo.errors import UserError
 from heartzoo.files import write_bytes, write_json
 
 ANNOTATOR = "hz"
+BESIDE = "beside lost signal"
 COLUMNS = ("sample", "time_s", "rr_s", "class", "confidence", "abstained", "signal")
 
 
@@ -50,6 +54,21 @@ def paths_of(recording: str, folder: Path) -> list[Path]:
     """The files that :func:`write` makes of a recording of that name."""
     name = re.sub(r"[^\w-]", "_", recording, flags=re.ASCII) or "recording"
     return [folder / f"{name}.{ending}" for ending in (ANNOTATOR, "csv", "html", "json")]
+
+
+def refuse_foreign(paths: Sequence[Path]) -> None:
+    """Refuse to write over files that heartzoo did not write.
+
+    Args:
+        paths: from :func:`paths_of`.
+
+    Raises:
+        UserError: one is there that looks otherwise.
+    """
+    ours = {".csv": ",".join(COLUMNS), ".html": escape(NOTICE), ".json": '"ectopic_burden"'}
+    for path in paths:
+        if path.suffix in ours and path.is_file() and ours[path.suffix] not in path.read_text("utf-8", "replace"):
+            raise UserError(f"{path} is there, and not of heartzoo's making", "name another folder with --out")
 
 
 def annotation_file(classification: Classification) -> bytes:
@@ -91,26 +110,26 @@ def table(classification: Classification) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    marks = _marks(classification)
-    before: Beat | None = None
-    for beat, mark in zip(classification.beats, marks, strict=True):
-        writer.writerow((*row(beat, before), mark))
-        before = beat
+    marks, beats = _marks(classification), classification.beats
+    lost = [True, *across_lost_signal(beats, classification.quality).tolist()]
+    for number, (beat, mark) in enumerate(zip(beats, marks, strict=True)):
+        writer.writerow((*row(beat, None if lost[number] else beats[number - 1]), mark))
     return text.getvalue()
 
 
 def row(beat: Beat, before: Beat | None) -> tuple[object, ...]:
-    """A beat's columns, but for the signal's quality."""
+    """A beat's columns, but for the signal's quality; no interval where no beat is before it."""
     interval = f"{beat.time_s - before.time_s:.3f}" if before else ""
     return beat.sample, f"{beat.time_s:.3f}", interval, beat.label, f"{beat.confidence:.4f}", int(beat.abstained)
 
 
 def _marks(classification: Classification) -> list[str]:
-    """The quality of the signal at each beat."""
+    """The quality of the signal at each beat, or that it was lost between that and a neighbour."""
     starts = np.array([stretch.start_s for stretch in classification.quality])
     marks = []
     for beat in classification.beats:
         index = int(np.searchsorted(starts, beat.time_s, side="right")) - 1
         inside = index >= 0 and beat.time_s < classification.quality[index].end_s
         marks.append(classification.quality[index].mark if inside else "")
-    return marks
+    beside = beside_lost_signal(classification.beats, classification.quality)
+    return [mark or BESIDE * bool(lost) for mark, lost in zip(marks, beside, strict=True)]

@@ -59,8 +59,9 @@ def _facts(c: Classification) -> list[tuple[str, str]]:
     ]
     if c.personalised_by:
         rows.insert(1, ("adapted to", f"the person of {c.personalised_by}, by labelled beats"))
-    if s["beats"]:
-        rows.append(("ectopic burden", f"{s['ectopic_burden']:.2%}"))
+    if s["ectopic_burden"] is not None:
+        apart = f", without {s['beside_lost_signal']:,} beats beside lost signal" if s["beside_lost_signal"] else ""
+        rows.append(("ectopic burden", f"{s['ectopic_burden']:.2%}{apart}"))
     for name, found in s["ectopic"].items():
         rows.append((f"{name} beats", ", ".join(f"{what.replace('_', ' ')} {n:,}" for what, n in found.items())))
     if rate := s["heart_rate"]:
@@ -86,9 +87,9 @@ def clock(seconds: float) -> str:
 def _hours(c: Classification) -> tuple[list[float], list[tuple[float, str]]]:
     """Edges of the bars in s, and what stands below some of them."""
     width = next((width for width in BAR_S if c.seconds >= FEWEST_BARS * width), BAR_S[-1])
-    edges = np.arange(0.0, c.seconds + width, width).tolist()
+    edges = np.minimum(np.arange(0.0, c.seconds + width, width), c.seconds).tolist()
     every = -(-len(edges) // 12)
-    return edges, [(edge, clock(edge)) for edge in edges[::every] if edge <= c.seconds]
+    return edges, [(edge, clock(edge)) for edge in edges[::every] if edge < c.seconds or edge % width == 0]
 
 
 def _tachogram(c: Classification) -> str:

@@ -3,8 +3,9 @@
 Ectopic beats are those that the model calls supraventricular (S, PAC) or ventricular (V, PVC). Of one such kind, two in
 a row are a couplet, three or more a run; three or more in turn with normal beats are bigeminy. Beats before and after a
 stretch where the lead was off or flat do not follow one another, and the interval between them is none; nor is one of
-more than twice the median that touches noise or saturation, where a beat may not have been found. A heart rate is 60 s
-divided by the mean of 8 intervals in a row.
+more than twice the median that touches noise or saturation, where a beat may not have been found. A model takes the
+time across for an interval all the same, so that beats beside lost signal may be called ectopic: they do not count in
+the ectopic burden. A heart rate is 60 s divided by the mean of 8 intervals in a row.
 """
 
 from __future__ import annotations
@@ -48,15 +49,17 @@ def summarise(beats: Sequence[Beat], quality: Sequence[Stretch], seconds: float,
         tell.
     """
     labels = [beat.label for beat in beats]
-    lost = _touching(beats, [stretch for stretch in quality if stretch.mark in NO_SIGNAL])
+    lost = across_lost_signal(beats, quality)
     counts = {name: labels.count(name) for name in task.classes}
-    ectopic = sum(counts[name] for name in ectopic_classes(task))
+    beside = beside_lost_signal(beats, quality)
+    whole = np.array(labels)[~beside]
     return {
         "seconds": seconds,
         "beats": len(beats),
         "classes": counts,
         "abstained": sum(beat.abstained for beat in beats),
-        "ectopic_burden": ectopic / len(beats) if beats else None,
+        "beside_lost_signal": int(beside.sum()),
+        "ectopic_burden": float(np.isin(whole, ectopic_classes(task)).mean()) if len(whole) else None,
         "ectopic": {name: _patterns(labels, lost, name, task.classes[0]) for name in ectopic_classes(task)},
         **_rates(beats, quality),
         "poor_signal_s": {
@@ -74,10 +77,28 @@ def _patterns(labels: Sequence[str], lost: np.ndarray, ectopic: str, normal: str
     return {
         "beats": text.count("E"),
         "couplets": len(re.findall("(?<!E)EE(?!E)", text)),
-        "bigeminy": len(re.findall("(?:NE){3,}", text)),
+        "bigeminy": len(re.findall("(?<!E)E(?:NE){2,}|(?:NE){3,}", text)),
         "runs": len(runs),
         "longest_run": max(runs, default=0),
     }
+
+
+def across_lost_signal(beats: Sequence[Beat], quality: Sequence[Stretch]) -> np.ndarray:
+    """Whether the lead was off or flat between each beat and the next; shape (beats - 1,)."""
+    return _touching(beats, [stretch for stretch in quality if stretch.mark in NO_SIGNAL])
+
+
+def beside_lost_signal(beats: Sequence[Beat], quality: Sequence[Stretch]) -> np.ndarray:
+    """Whether the lead was off or flat between each beat and one of its neighbours, or an end; shape (beats,)."""
+    lost = [stretch for stretch in quality if stretch.mark in NO_SIGNAL]
+    found = np.zeros(len(beats), bool)
+    if lost and len(beats):
+        between = across_lost_signal(beats, quality)
+        found[:-1] |= between
+        found[1:] |= between
+        found[0] |= lost[0].start_s < beats[0].time_s
+        found[-1] |= lost[-1].end_s > beats[-1].time_s
+    return found
 
 
 def _touching(beats: Sequence[Beat], quality: Sequence[Stretch]) -> np.ndarray:
@@ -93,7 +114,7 @@ def intervals(beats: Sequence[Beat], quality: Sequence[Stretch]) -> tuple[np.nda
     """Where each R-R interval ends and how long it is, in s; without those across lost signal or a beat not found."""
     times = np.array([beat.time_s for beat in beats])
     ends, lengths = times[1:], np.diff(times)
-    whole = ~_touching(beats, [stretch for stretch in quality if stretch.mark in NO_SIGNAL])
+    whole = ~across_lost_signal(beats, quality)
     if whole.any():
         whole &= ~(_touching(beats, quality) & (lengths > 2 * np.median(lengths[whole])))
     return ends[whole], lengths[whole]

@@ -79,7 +79,7 @@ def classify(
     written = [paths_of(name, out)[0] for name in names]
     if twice := next((path for path in written if written.count(path) > 1), None):
         raise UserError(f"two recordings are named {twice.stem}", "classify them into folders of their own, with --out")
-    _keep_recordings(paths, names, out)
+    _keep_what_is_read([*paths, *([personal] if personal else [])], names, out)
     for path, recording in opened:
         try:
             if adapted and adapted.lead and adapted.lead != recording.lead:
@@ -102,13 +102,15 @@ def _tell(error: UserError, path: Path, paths: list[Path]) -> int:
     return 1
 
 
-def _keep_recordings(records: list[Path], names: list[str], out: Path) -> None:
-    """Refuse to write over what is read."""
-    from heartzoo.classification.files import paths_of
+def _keep_what_is_read(read: list[Path], names: list[str], out: Path) -> None:
+    """Refuse to write over what is read, or over others' files."""
+    from heartzoo.classification.files import paths_of, refuse_foreign
 
-    written = {path.resolve() for name in names for path in paths_of(name, out)}
-    if lost := next((path for path in records if path.resolve() in written), None):
-        raise UserError(f"the labels would be written over the recording {lost}", "name another folder with --out")
+    written = [path for name in names for path in paths_of(name, out)]
+    resolved = {path.resolve() for path in written}
+    if lost := next((path for path in read if path.resolve() in resolved), None):
+        raise UserError(f"the labels would be written over {lost}, which is read", "name another folder with --out")
+    refuse_foreign(written)
 
 
 def open_for(

@@ -26,10 +26,12 @@ from heartzoo.data.records import (
     read_header,
     sampling_rate,
 )
-from heartzoo.data.signal_csv import LONGEST_GAP_S, Layout
+from heartzoo.data.signal_csv import Layout
 from heartzoo.errors import MOST_NAMED, UserError
 
 PIECE_S = 300.0
+TIME_UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+LONGEST_GAP_S = 1.0
 MOST_OFF = 0.02  # times may be rounded to a millisecond
 _UNIT = re.compile(r"[ _(\[]([munµμ]v)[)\]]?$", re.IGNORECASE)
 NO_VOLTAGE = "take another recording, or write its signal as CSV or NumPy, where --unit says what it is in"
@@ -239,9 +241,14 @@ def _unit_in(name: str) -> str | None:
     return found[1] if found else None
 
 
+def _bare(name: str) -> str:
+    """A column's name without its unit."""
+    return _UNIT.sub("", name).strip() or name
+
+
 def _check_times(path: Path, per_time: float, fs: float | None) -> None:
     """Refuse a sampling rate that a column of times contradicts; without one, say what these suggest."""
-    rates = {unit: per_time * count for unit, count in (("s", 1.0), ("ms", 1e3), ("us", 1e6))}
+    rates = {unit: per_time * count for unit, count in TIME_UNITS.items()}
     if fs is None:
         usual = [f"{rate:.6g}" for rate in rates.values() if LOWEST_HZ <= rate <= HIGHEST_HZ]
         suggested = f", {' or '.join(usual)} by its times" if usual else ""
@@ -257,18 +264,22 @@ def _without_gaps(
     path: Path, pieces: Iterator[np.ndarray], fs: float, per_time: float, first: int
 ) -> Iterator[np.ndarray]:
     """The pieces of a column of times, of which the first is in that line, as long as no second is missing."""
-    unit = min((1.0, 1e3, 1e6), key=lambda count: abs(math.log(per_time * count / fs)))
-    before = np.zeros(0)
+    unit = min(TIME_UNITS.values(), key=lambda count: abs(math.log(per_time * count / fs)))
+    times, lines = np.zeros(0), np.zeros(0, np.int64)  # where a time is another than the one before it
     for piece in pieces:
-        steps = np.diff(np.concatenate([before, piece])) / unit
-        if np.any(jumps := steps > LONGEST_GAP_S):
+        known = np.flatnonzero(np.isfinite(piece))
+        times, lines = np.append(times[-1:], piece[known]), np.append(lines[-1:], first + known)
+        moved = np.append(True, np.diff(times) != 0)
+        times, lines = times[moved], lines[moved]
+        missing = np.diff(times) / unit - np.diff(lines) / fs
+        if np.any(jumps := missing > LONGEST_GAP_S):
             place = int(jumps.argmax())
             raise UserError(
-                f"{path}: {steps[place]:.3g} s are missing before line {first + place + 1 - len(before)}",
+                f"{path}: {missing[place]:.3g} s are missing before line {lines[place + 1]}",
                 "write lines with nan there, or classify what is before and after as recordings of their own",
             )
         yield piece
-        before, first = piece[-1:], first + len(piece)
+        first += len(piece)
 
 
 def _needed_fs(path: Path, fs: float | None, unit: str | None) -> tuple[float, float]:
@@ -326,9 +337,9 @@ def _open_numpy(path: Path, leads: Sequence[str], lead: str | None, fs: float | 
 
 def _open_csv(path: Path, leads: Sequence[str], lead: str | None, fs: float | None, unit: str | None) -> Recording:
     layout = Layout.of(path)
-    names = _told_apart(layout.names)
-    number = _column(path, names, leads, lead)
-    if stated := layout.units[number] if layout.units else _unit_in(names[number]):
+    names = _told_apart([_bare(name) for name in layout.names])
+    number = _column(path, names, leads, lead if lead is None or lead in names else _bare(lead))
+    if stated := layout.units[number] if layout.units else _unit_in(layout.names[number]):
         if (scale := millivolts(stated)) is None and unit is None:
             raise UserError(f"{path}: {names[number]} is in {stated}", "say what one of them is, with --unit")
         if scale is not None and unit and millivolts_per(unit) != scale:

@@ -22,9 +22,15 @@ from heartzoo.errors import UserError
 
 SEPARATORS = ("\t", ";", ",")  # a comma last: it may be a decimal comma between the others
 MOST_EXPORT_LINES = 40  # of key and value
-FIRST_TIMES, LONGEST_GAP_S = 1000, 1.0
-_TIME = re.compile(r"^(elapsed[ _]?)?(time|timestamp|t|seconds|secs?|s|ms|millis\w*)([ _(\[].*)?$", re.IGNORECASE)
-_STATED_RATE = re.compile(r'^[^,;]+[,;]\s*"?(\d+(?:[.,]\d+)?)\s*(?:hertz|hz)\b"?\s*$', re.IGNORECASE)
+FIRST_TIMES, LEAST_LINEAR = 1000, 0.99
+# A single letter in lower case only: T is a temperature.
+_TIME = re.compile(r"^((?i:elapsed[ _]?)?(?i:time|timestamp|seconds|secs?|ms|millis\w*)|t|s)([ _(\[].*)?$")
+# As the languages of watches call a sampling rate; no filter's frequency.
+_STATED_RATE = re.compile(
+    r'^[^,;#]*(?:sampl|abtast|chantillon|muestre|campion)[^,;]*[,;]\s*"?(\d+(?:[.,]\d+)?)\s*(?:hertz|hz)\b"?\s*$',
+    re.IGNORECASE,
+)
+_THOUSANDS = re.compile(r"^-?[1-9]\d{0,2},\d{3}$")
 
 
 @dataclass(frozen=True)
@@ -91,8 +97,7 @@ class Layout:
                 )
             if rest and rest[0].strip() and len(below) == columns and any(cell.lower() in PER_MV for cell in below):
                 units, start = tuple(below), start + 1
-        fields = (cell for line in lines[start:] for cell in _cells(line, separator))
-        comma = separator != "," and any(map(_has_decimal_comma, fields))
+        comma = separator != "," and _have_decimal_comma(lines[start:], separator)
         samples = max(0, _lines(path, ending) - start)
         return cls(path, tuple(names), units, separator, start, samples, decimal_comma=comma, ending=ending)
 
@@ -117,14 +122,15 @@ class Layout:
         return next((number for number, name in enumerate(self.names) if _TIME.match(name)), None)
 
     def samples_per_time(self, column: int) -> float | None:
-        """Samples in a unit of a column of times, by its first thousand; None where they count samples, or are text."""
+        """Samples in a unit of a column of times, by its first thousand; None where it counts samples or is no time."""
         try:
             steps = np.diff(next(self.read(column, FIRST_TIMES), np.zeros(0)))
         except UserError:
             return None
-        steps = steps[steps >= 0]
         moves = np.flatnonzero(steps)  # a packet of samples may have one time
-        if len(moves) < 2 or np.all(steps == 1):
+        if len(moves) < 2 or np.all(steps == 1) or not np.all(steps >= 0):
+            return None
+        if np.corrcoef(np.cumsum(steps), np.arange(len(steps)))[0, 1] < LEAST_LINEAR:
             return None
         between = steps[moves[0] + 1 : moves[-1] + 1]
         usual = between < 5 * np.median(steps[moves])
@@ -178,7 +184,12 @@ def _export(path: Path, lines: Sequence[str], ending: str) -> Layout | None:
         return None
     found = _STATED_RATE.match(lines[stated])
     assert found is not None
-    start = next((k for k, line in enumerate(lines) if k > stated and _is_number(_pointed(line))), len(lines))
+    start = next((k for k, line in enumerate(lines) if k > stated and _is_number(_pointed(line))), None)
+    if start is None:
+        return None
+    above = lines[start - 1]
+    if "," in lines[start] and above.strip() and _cells(above, ",")[-1].lower() not in PER_MV:
+        return None  # two columns, perhaps
     pairs = [_cells(line, "," if "," in line else ";") for line in lines[:start] if line.strip()]
     values = {key.lower(): value for key, value, *_ in (pair for pair in pairs if len(pair) > 1)}
     unit = next((value for value in values.values() if value.lower() in PER_MV), None)
@@ -189,7 +200,7 @@ def _export(path: Path, lines: Sequence[str], ending: str) -> Layout | None:
         separator=None,
         start=start,
         samples=max(0, _lines(path, ending) - start),
-        decimal_comma=any(map(_has_decimal_comma, lines[start:])),
+        decimal_comma=_have_decimal_comma(lines[start:], None),
         fs=float(_pointed(found[1])),
         ending=ending,
     )
@@ -211,8 +222,11 @@ def _pointed(text: str) -> str:
     return text.strip().replace(",", ".")
 
 
-def _has_decimal_comma(text: str) -> bool:
-    return text.count(",") == 1 and _is_number(_pointed(text))
+def _have_decimal_comma(lines: Sequence[str], separator: str | None) -> bool:
+    """Whether numbers have decimal commas, not commas between thousands."""
+    fields = (cell for line in lines for cell in _cells(line, separator))
+    found = [cell for cell in fields if cell.count(",") == 1 and _is_number(_pointed(cell))]
+    return not all(map(_THOUSANDS.match, found))
 
 
 def _cells(line: str, separator: str | None) -> list[str]:

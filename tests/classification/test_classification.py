@@ -18,7 +18,7 @@ from heartzoo.classification.drawing import ticks
 from heartzoo.classification.recordings import Classification, classify_recording, trained_leads
 from heartzoo.classification.report import report
 from heartzoo.classification.stream import DEFAULT_MODEL, Beat
-from heartzoo.classification.summary import summarise, symbol_of
+from heartzoo.classification.summary import beside_lost_signal, summarise, symbol_of
 from heartzoo.data import synthetic
 from heartzoo.data.quality import Stretch
 from heartzoo.data.recordings import open_recording
@@ -102,7 +102,7 @@ def test_poor_signal_is_in_the_annotations(classification: Classification, tmp_p
     assert marks == [(500, "noise"), (1000, "flat line"), (1250, "clean")]
     rows = list(csv.DictReader((tmp_path / "syn03.csv").read_text().splitlines()))
     assert {row["signal"] for row in rows if 2 <= float(row["time_s"]) < 4} == {"noise"}
-    assert {row["signal"] for row in rows if float(row["time_s"]) > 5} == {""}
+    assert {row["signal"] for row in rows if float(row["time_s"]) > 7} == {""}
 
 
 def test_the_table_holds_every_beat(classification: Classification) -> None:
@@ -135,8 +135,11 @@ def test_patterns_of_ectopic_beats() -> None:
 
 
 def test_ectopic_beats_in_turn_are_bigeminy_from_the_third_on() -> None:
-    found = [summarise(beats(labels), [], 9.0, AAMI)["ectopic"]["V"]["bigeminy"] for labels in ("NVNVNN", "NVNVNVNN")]
-    assert found == [0, 1]
+    found = [
+        summarise(beats(labels), [], 9.0, AAMI)["ectopic"]["V"]["bigeminy"]
+        for labels in ("NVNVNN", "NVNVNVNN", "VNVNN", "VNVNVNN")
+    ]
+    assert found == [0, 1, 0, 1]
 
 
 def test_the_mean_rate_is_that_of_the_mean_interval() -> None:
@@ -156,6 +159,40 @@ def test_the_longest_interval_is_not_a_lost_signal() -> None:
     assert (found["abstained"], found["poor_signal_s"]) == (2, {"lead off": 8.0})
     assert summarise(heard, [Stretch(5.0, 13.0, "noise")], 20.0, AAMI)["longest_rr_s"] == 2.5  # no pause of 10 s
     assert summarise(heard, [Stretch(14.5, 15.0, "noise")], 20.0, AAMI)["longest_rr_s"] == 10.0
+
+
+def test_beats_beside_a_lost_signal_do_not_count_in_the_burden() -> None:
+    heard = beats("NNVVNNSN")
+    seconds = [beat.time_s for beat in heard]
+    lost = [Stretch(seconds[2] + 0.2, seconds[3] - 0.2, "lead off")]
+    found, whole = summarise(heard, lost, 8.0, AAMI), summarise(heard, [], 8.0, AAMI)
+    assert (whole["beside_lost_signal"], whole["ectopic_burden"]) == (0, pytest.approx(3 / 8))
+    assert (found["beside_lost_signal"], found["ectopic_burden"]) == (2, pytest.approx(1 / 6))
+    assert found["classes"] == whole["classes"]
+    ends = [Stretch(0.0, seconds[0] - 0.01, "lead off"), Stretch(seconds[-1] + 0.01, 9.0, "flat line")]
+    assert beside_lost_signal(heard, ends).nonzero()[0].tolist() == [0, 7]
+    everywhere = summarise(beats("VV"), [Stretch(0.0, 9.0, "lead off")], 9.0, AAMI)
+    assert (everywhere["beside_lost_signal"], everywhere["ectopic_burden"]) == (2, None)
+
+
+def test_the_table_tells_of_lost_signal_and_gives_no_interval_across_it(classification: Classification) -> None:
+    first, second, third = classification.beats[3:6]
+    between = Stretch(first.time_s + 0.1, second.time_s - 0.1, "lead off")
+    text = files.table(replace(classification, quality=[between]))
+    rows = {int(row["sample"]): row for row in csv.DictReader(text.splitlines())}
+    assert [rows[beat.sample]["signal"] for beat in (first, second, third)] == [files.BESIDE, files.BESIDE, ""]
+    assert rows[second.sample]["rr_s"] == "" != rows[third.sample]["rr_s"]
+
+
+def test_files_of_others_are_not_written_over(classification: Classification, tmp_path: Path) -> None:
+    paths = files.write(classification, tmp_path)
+    files.refuse_foreign(paths)  # ours may be made anew
+    for path in paths[1:]:
+        before = path.read_bytes()
+        path.write_text("mine")
+        with pytest.raises(UserError, match="is there, and not of heartzoo's making; name another folder"):
+            files.refuse_foreign(paths)
+        path.write_bytes(before)
 
 
 def test_nothing_follows_across_a_lost_signal() -> None:

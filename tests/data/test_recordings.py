@@ -147,6 +147,47 @@ MAKERS: dict[str, Callable[[Path], tuple[Path, dict[str, Any]]]] = {
         ),
         {"fs": FS, "lead": "Lead I"},
     ),
+    "an export with a filter": lambda f: (
+        write_csv(
+            f / "a.csv",
+            "Low-pass,100 Hz\n"
+            + EXPORT.replace("Sample Rate,250 hertz", "Abtastrate,250,0 Hertz")
+            + "".join(f"{1000 * value:.3f}\n" for value in SIGNAL.tolist()),
+        ),
+        {},
+    ),
+    "remarks with hertz above columns": lambda f: (
+        write_csv(f / "a.csv", "# Sampling rate, 360 Hz\n# Mains filter, 50 Hz\n" + timed(np.arange(5000) / FS)),
+        {"fs": FS},
+    ),
+    "csv with times in nanoseconds": lambda f: (
+        write_csv(
+            f / "a.csv",
+            "timestamp,ECG\n" + "".join(f"{4_000_000 * k},{value}\n" for k, value in enumerate(SIGNAL.tolist())),
+        ),
+        {"fs": FS},
+    ),
+    "csv with times of long packets": lambda f: (
+        write_csv(f / "a.csv", timed(1000 * (np.arange(5000) // 300 * 300) / FS)),
+        {"fs": FS},
+    ),
+    "csv with a temperature": lambda f: (
+        write_csv(
+            f / "a.csv", "T,ECG\n" + "".join(f"{36 + k / 3000},{value}\n" for k, value in enumerate(SIGNAL.tolist()))
+        ),
+        {"fs": FS},
+    ),
+    "csv of a known lead with its unit": lambda f: (
+        write_csv(
+            f / "a.csv",
+            "time,MLII (uV),V5 (mV)\n" + "".join(f"{k},{1000 * v},0\n" for k, v in enumerate(SIGNAL.tolist())),
+        ),
+        {"fs": FS, "leads": ["MLII"]},
+    ),
+    "csv of two columns of one name and unit": lambda f: (
+        write_csv(f / "a.csv", "ECG (uV),ECG (uV)\n" + "".join(f"0,{1000 * v}\n" for v in SIGNAL.tolist())),
+        {"fs": FS, "lead": "ECG (2)"},
+    ),
     "csv with times rounded to a millisecond": lambda f: (
         write_csv(f / "a.csv", timed(np.arange(5000) / FS + 1.7e9)),
         {"fs": FS},
@@ -292,7 +333,7 @@ BAD: dict[str, tuple[Callable[[Path], Path], dict[str, Any], str]] = {
     ),
     "another rate than the times": (
         lambda f: write_csv(f / "a.csv", timed(np.arange(5000) / FS)), {"fs": 500.0},
-        "times are of 250 Hz in s, 2.5e.05 Hz in ms, 2.5e.08 Hz in us, found --fs 500; give the rate of the file",
+        r"times are of 250 Hz in s, 2.5e.05 Hz in ms, .*, found --fs 500; give the rate of the file",
     ),
     "times that suggest a rate": (
         lambda f: write_csv(f / "a.csv", timed(np.arange(5000) / FS)), {},
@@ -312,7 +353,18 @@ BAD: dict[str, tuple[Callable[[Path], Path], dict[str, Any], str]] = {
     "another rate than an export's": (
         lambda f: write_csv(f / "a.csv", EXPORT + "1\n2\n"), {"fs": 500.0}, "has 250 Hz, found --fs 500",
     ),
-    "an export without numbers": (lambda f: write_csv(f / "a.csv", EXPORT), {}, "holds no samples"),
+    "an export without numbers": (lambda f: write_csv(f / "a.csv", EXPORT), {}, "does not tell|no line of names"),
+    "commas between thousands, alone": (
+        lambda f: write_csv(f / "a.csv", "a;ECG\n1;65\n2;995\n3;1,015\n"), {"fs": FS, "lead": "ECG", "unit": "uV"},
+        "found '1,015' in line 4; write numbers with a decimal point",
+    ),
+    "an export of two columns": (
+        lambda f: write_csv(f / "a.csv", "Device,X\nSample rate,250 Hz\nTime (ms),ECG\n0,2000\n4,2013\n"), {},
+        "has 2 columns and none is chosen|expected a number",
+    ),
+    "a rate of a filter": (
+        lambda f: write_csv(f / "a.csv", "# low-pass filter, 150 Hz\n1\n2\n"), {}, "does not tell its sampling rate",
+    ),
     "a line of another length": (
         lambda f: write_csv(f / "a.csv", "1,2\n3,4\n5\n"), {"fs": FS, "lead": "2"}, "line 3 has 1 of 2 columns",
     ),
