@@ -27,9 +27,10 @@ class BeatStream:
     """Takes the prepared signal and the R peaks in pieces and cuts each beat as soon as that can be done.
 
     A beat is cut when the signal around it is there and, where the contract's features ask for it, the next beat is
-    known or can only come more than 3 s later. The examples are those of the whole recording, but for a frame from the
-    R peak on whose window of 10 s holds fewer than two peaks: its T is the median of the last intervals instead of the
-    record's.
+    known or can only come more than 3 s later. The examples are those of the whole recording, but for two: the last
+    beat, where the signal goes on for more than 3 s behind it, has an interval of 3 s behind it instead of the one
+    before it; and the T of a frame from the R peak on whose window of 10 s holds fewer than two peaks is the median of
+    the last intervals instead of the record's.
 
     Args:
         contract: how a beat becomes an example; not one of rhythm frames.
