@@ -157,9 +157,9 @@ def _flash(content: bytes) -> float:
 
 
 def _arena(content: bytes) -> float:
-    from heartzoo.runtime import arena_bytes
+    from heartzoo.interpreters import smallest_arena_bytes
 
-    found = arena_bytes(content)
+    found = smallest_arena_bytes(content)
     if found is None:
         raise UserError("prune_channels.arena_bytes needs TFLite Micro, which is not installed", "bound macs instead")
     return found

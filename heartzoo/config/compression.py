@@ -77,7 +77,9 @@ class PruneChannelsConfig(FinetuneConfig):
         default=None, description="most multiply-accumulates, e.g. 300k; below 1 as a fraction of the network's"
     )
     flash_bytes: Bytes | None = Field(default=None, description="most bytes of the int8 file, e.g. 16 KB")
-    arena_bytes: Bytes | None = Field(default=None, description="most bytes of TFLite Micro's arena, 64-bit host")
+    arena_bytes: Bytes | None = Field(
+        default=None, description="most bytes of arena that TFLite Micro is made ready in, 64-bit host"
+    )
     smallest: Fraction = Field(default=0.1, description="fraction of its channels that every layer keeps at least")
     temperature: Positive = Field(
         default=3.0, description="what logits are divided by; the teacher is the network before"
