@@ -76,7 +76,7 @@ def adopt(stated: Any, source: str) -> None:
         told = OwnData.model_validate(stated)
         for database in told.databases:
             _check_paths(database)
-    except ValidationError as error:
+    except (ValidationError, UserError) as error:  # the latter of patients that make no sense
         raise UserError(f"{source}: own_data is not as heartzoo writes it", "restore the file") from error
     for database in told.databases:
         _refuse_other_database(database, source)

@@ -177,3 +177,22 @@ def test_a_track_that_nobody_describes_is_told(tables: None) -> None:
     splits.TRAINED_ON[frozenset({"mine-train"})] = "mime"
     with pytest.raises(UserError, match="track 'mime' is not in TRACKS; enter there what a result on it is worth"):
         track(["mine-train"])
+
+
+def test_records_of_one_person_are_followed_to_the_end() -> None:
+    mine = replace(MINE, same_person={"b1": "a2", "a2": "a1"})
+    assert {mine.patient(record) for record in mine.records} == {"a1"}
+    assert replace(MINE, same_person={"a1": "anna", "a2": "anna"}).patient("a2") == "anna"
+
+
+@pytest.mark.parametrize(
+    ("same_person", "told"),
+    [
+        ({"a3": "a1"}, "mine: same_person names 'a3'; did you mean"),
+        ({"a1": "a1"}, "mine: same_person leads round in a circle, a1 -> a1"),
+        ({"b1": "a1", "a1": "a2", "a2": "a1"}, "a1 -> a2 -> a1"),
+    ],
+)
+def test_a_person_that_cannot_be_told_is_refused(same_person: dict[str, str], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        replace(MINE, same_person=same_person)
