@@ -18,10 +18,11 @@ from heartzoo.classification.stream import Beat
 from heartzoo.classification.summary import across_lost_signal, beside_lost_signal, symbol_of
 from heartzoo.contract import NOTICE
 from heartzoo.errors import UserError
-from heartzoo.files import write_bytes, write_json
+from heartzoo.files import write_bytes, write_json, writing
 
 ANNOTATOR = "hz"
 BESIDE = "beside lost signal"
+MOST_READ = 1 << 20  # characters, to know a file by
 COLUMNS = ("sample", "time_s", "rr_s", "class", "confidence", "abstained", "signal")
 
 
@@ -67,8 +68,13 @@ def refuse_foreign(paths: Sequence[Path]) -> None:
     """
     ours = {".csv": ",".join(COLUMNS), ".html": escape(NOTICE), ".json": '"ectopic_burden"'}
     for path in paths:
-        if path.suffix in ours and path.is_file() and ours[path.suffix] not in path.read_text("utf-8", "replace"):
+        if path.suffix in ours and path.is_file() and ours[path.suffix] not in _beginning(path):
             raise UserError(f"{path} is there, and not of heartzoo's making", "name another folder with --out")
+
+
+def _beginning(path: Path) -> str:
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return file.read(MOST_READ)
 
 
 def annotation_file(classification: Classification) -> bytes:
@@ -90,7 +96,7 @@ def annotation_file(classification: Classification) -> bytes:
     if not rows:
         return b"\0\0"  # how such a file ends
     samples, symbols, subtypes, nums, notes = zip(*sorted(rows), strict=True)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, writing(Path(folder)):
         wfdb.wrann(
             "record",
             ANNOTATOR,
@@ -102,7 +108,23 @@ def annotation_file(classification: Classification) -> bytes:
             fs=classification.fs,
             write_dir=folder,
         )
+        _require_whole(Path(folder) / "record", samples)
         return (Path(folder) / f"record.{ANNOTATOR}").read_bytes()
+
+
+def _require_whole(written: Path, samples: Sequence[int]) -> None:
+    """Refuse what wfdb, which says nothing of a full disk, has cut off."""
+    import wfdb
+
+    try:
+        found = wfdb.rdann(str(written), ANNOTATOR).sample.tolist()
+    except (IndexError, ValueError, TypeError):
+        found = []
+    if found != list(samples):
+        raise UserError(
+            f"the disk is full: cannot write into {written.parent}",
+            "free some space there, or name another folder for temporary files in TMPDIR",
+        )
 
 
 def table(classification: Classification) -> str:

@@ -90,6 +90,22 @@ def test_the_annotation_file_is_read_by_wfdb(classification: Classification, tmp
     assert np.array(annotation.num)[of_beats].tolist() == [beat.abstained for beat in classification.beats]
 
 
+@pytest.mark.parametrize("keep", [0, 1, 64, 513, -2])
+def test_an_annotation_file_that_the_disk_cut_off_is_told(
+    classification: Classification, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: int
+) -> None:
+    def cut(*arguments: object, write_dir: str, **options: object) -> None:
+        whole(*arguments, write_dir=write_dir, **options)
+        path = Path(write_dir) / "record.hz"
+        path.write_bytes(path.read_bytes()[:keep])
+
+    whole = wfdb.wrann
+    monkeypatch.setattr(wfdb, "wrann", cut)
+    with pytest.raises(UserError, match=r"the disk is full: cannot write into .*TMPDIR"):
+        files.write(classification, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_poor_signal_is_in_the_annotations(classification: Classification, tmp_path: Path) -> None:
     spoilt = replace(classification, quality=[Stretch(2.0, 4.0, "noise"), Stretch(4.0, 5.0, "flat line")])
     files.write(spoilt, tmp_path)
