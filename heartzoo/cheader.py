@@ -14,6 +14,7 @@ from heartzoo.flatbuffer import ModelFacts, TensorFacts
 from heartzoo.interpreters import RUNTIMES, default_runtime
 
 MAX_MODEL_BYTES = 256 * 1024
+LICENCE = "Apache-2.0"  # of heartzoo's code
 # Operators whose name in MicroMutableOpResolver is not the schema's in camel case.
 _RESOLVER_NAMES = {
     "BATCH_MATMUL": "BatchMatMul",
@@ -51,6 +52,7 @@ def c_header(
     arena_bytes: int | None,
     golden: GoldenVectors,
     max_model_bytes: int = MAX_MODEL_BYTES,
+    weights_licence: str = LICENCE,
 ) -> str:
     """Write a model as a header for C99 and C++11 compilers.
 
@@ -63,6 +65,7 @@ def c_header(
         arena_bytes: what :func:`heartzoo.interpreters.smallest_arena_bytes` measured; None where it could not.
         golden: test vectors.
         max_model_bytes: a larger model is refused.
+        weights_licence: of the model's bytes.
 
     Returns:
         The header's text, ASCII.
@@ -78,7 +81,7 @@ def c_header(
     symbol = symbol_of(name)
     macro = symbol.upper()
     parts = [
-        _opening(name, version, macro, facts.logits.dtype),
+        _opening(name, version, macro, facts.logits.dtype, weights_licence),
         _constants(macro, classes, facts, arena_bytes, golden),
         _operators(macro, facts),
         _class_names(symbol, classes),
@@ -94,13 +97,19 @@ def symbol_of(name: str) -> str:
     return "heartzoo_" + re.sub(r"\W", "_", name, flags=re.ASCII)
 
 
-def _opening(name: str, version: str, macro: str, dtype: str) -> str:
+def _opening(name: str, version: str, macro: str, dtype: str, weights_licence: str) -> str:
+    licence = LICENCE
+    if weights_licence != LICENCE:
+        stated = weights_licence.encode("ascii", "replace").decode().replace("*/", "* /")
+        licence = (
+            f"{LICENCE} AND LicenseRef-weights\n * LicenseRef-weights, of the model's bytes: {' '.join(stated.split())}"
+        )
     return f"""\
-/* {name} {version}, an {dtype} ECG model for TensorFlow Lite for Microcontrollers, from the heartzoo.
+/* {name} {version}, an {dtype} ECG model for TensorFlow Lite for Microcontrollers, from heartzoo.
  *
  * NOT A MEDICAL DEVICE: for research and education only, not for diagnosis or treatment.
  *
- * SPDX-License-Identifier: Apache-2.0
+ * SPDX-License-Identifier: {licence}
  * The notices of the data it was trained on are in the model's README.md, the preprocessing in its configuration.json.
  */
 #ifndef {macro}_H

@@ -143,3 +143,12 @@ def test_a_large_model_is_refused_unless_asked_for(golden):
         c_header(NAME, "1.0.0", large, CLASSES, facts(), 1, golden)
     header = c_header(NAME, "1.0.0", large, CLASSES, facts(), 1, golden, max_model_bytes=len(large))
     assert "MODEL_BYTES 262145" in header
+
+
+def test_weights_under_terms_of_their_own_are_told(golden, tmp_path):
+    ours = c_header(NAME, "1.0.0", CONTENT, CLASSES, facts(), 1, golden)
+    assert "SPDX-License-Identifier: Apache-2.0\n" in ours
+    theirs = c_header(NAME, "1.0.0", CONTENT, CLASSES, facts(), 1, golden, weights_licence="Müller's */\nterms")
+    assert "SPDX-License-Identifier: Apache-2.0 AND LicenseRef-weights\n" in theirs
+    assert " * LicenseRef-weights, of the model's bytes: M?ller's * / terms\n" in theirs
+    assert run("gcc", theirs, tmp_path) == run("gcc", ours, tmp_path)

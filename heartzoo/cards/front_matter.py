@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from heartzoo.cheader import LICENCE
 from heartzoo.configuration_file import learnt_from
 from heartzoo.data.databases import DATABASES, Database, get_database
 from heartzoo.data.splits import get_split, is_part
@@ -12,7 +13,6 @@ from heartzoo.tasks import TASKS
 from heartzoo.zoo.index import headline
 
 TAGS = ("ecg", "electrocardiogram", "arrhythmia", "tinyml", "tflite-micro", "int8", "microcontroller")
-WEIGHTS_LICENCE = "Apache-2.0"
 HUB_LICENCES = {"Apache-2.0": "apache-2.0", "CC BY-NC-SA 4.0": "cc-by-nc-sa-4.0"}
 HUB_TASK = "time-series-classification"
 
@@ -50,7 +50,7 @@ def training_databases(configuration: dict[str, Any]) -> list[Database]:
 def weights_licence(configuration: dict[str, Any]) -> str:
     """The licence of the weights: that of share-alike data, else heartzoo's."""
     binding = [database.license for database in training_databases(configuration) if database.share_alike]
-    return " and ".join(binding) or WEIGHTS_LICENCE
+    return " and ".join(binding) or LICENCE
 
 
 def _results(e: Evaluation, task: str) -> list[Any]:

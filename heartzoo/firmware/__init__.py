@@ -5,7 +5,8 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from heartzoo.cheader import c_header
+from heartzoo.cards.front_matter import weights_licence
+from heartzoo.cheader import LICENCE, c_header
 from heartzoo.contract import delay
 from heartzoo.errors import UserError
 from heartzoo.files import write_bytes
@@ -20,7 +21,7 @@ from heartzoo.interpreters import smallest_arena_bytes
 from heartzoo.metrics_file import Preprocessing
 from heartzoo.zoo import PublishedModel, load_tflite
 
-LICENCE = b"/* SPDX-License-Identifier: Apache-2.0 */\n"
+SPDX = f"/* SPDX-License-Identifier: {LICENCE} */\n".encode()
 
 __all__ = ["preprocessing_cost", "require_emulator", "write_firmware"]
 
@@ -128,6 +129,7 @@ def _files(settings: Settings, model: PublishedModel, arena: int) -> dict[str, b
         arena,
         vectors.header_vectors(),
         len(content),
+        weights_licence(model.entry.configuration),
     )
     texts = {
         "model.h": header,
@@ -136,7 +138,7 @@ def _files(settings: Settings, model: PublishedModel, arena: int) -> dict[str, b
         "test/golden.h": golden_header(vectors),
     }
     files = sources() | config_files(settings) | {path: text.encode("ascii") for path, text in texts.items()}
-    return {path: LICENCE + content if _is_code(path, content) else content for path, content in files.items()}
+    return {path: SPDX + content if _is_code(path, content) else content for path, content in files.items()}
 
 
 def _is_code(path: str, content: bytes) -> bool:

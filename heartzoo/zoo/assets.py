@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from heartzoo import cards, cheader
+from heartzoo.cards.front_matter import weights_licence
 from heartzoo.config import Config
 from heartzoo.data.batches import model_inputs
 from heartzoo.data.databases import get_database
@@ -50,7 +51,9 @@ def version_files(
     if len(tflite) <= most_header_bytes:
         facts, golden, arena = inspect(tflite), golden_vectors(config, tflite), metrics.cost.arena_bytes
         about = metrics.model, metrics.version, tflite, metrics.classes
-        files["model.h"] = cheader.c_header(*about, facts, arena, golden, most_header_bytes).encode("ascii")
+        licence = weights_licence(configuration)
+        header = cheader.c_header(*about, facts, arena, golden, most_header_bytes, licence)
+        files["model.h"] = header.encode("ascii")
     listed = {name: zoo_index.facts(content).model_dump() for name, content in files.items()}
     return files | {zoo_index.CARD: cards.card(configuration, metrics, listed).encode()}
 
