@@ -31,13 +31,19 @@ def test_the_python_of_a_guide_runs(page, cache, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_the_yaml_of_the_architecture_guide_is_a_configuration(tmp_path):
+def test_the_yaml_of_the_architecture_guide_builds_its_network(tmp_path, monkeypatch):
     from heartzoo.config.file import load_config
+    from heartzoo.models import registry
+    from heartzoo.training import build_model
 
-    (block,) = blocks_of(DOCS / "guides" / "own-architecture.md", "yaml")
+    page = DOCS / "guides" / "own-architecture.md"
+    (block,), (python,) = blocks_of(page, "yaml"), blocks_of(page, "python")
     path = DOCS.parent / "configs" / "arr-5-res-sm.yaml"
     (tmp_path / "mine.yaml").write_text(block.replace("arr-5-res-sm.yaml", str(path)))
-    assert load_config(tmp_path / "mine.yaml").model.sizes["filters"] == 12
+    monkeypatch.setattr(registry, "ARCHITECTURES", dict(registry.ARCHITECTURES))
+    exec(python, {})
+    network = build_model(load_config(tmp_path / "mine.yaml"))
+    assert [layer.filters for layer in network.layers if hasattr(layer, "filters")] == [12, 24]
 
 
 def test_the_guide_to_own_recordings_leads_to_a_model_of_them(tmp_path, monkeypatch):

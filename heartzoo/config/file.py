@@ -32,7 +32,8 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     """Read a configuration file and apply ``key=value`` overrides.
 
     Args:
-        path: a YAML file. Its key ``base`` may name another, relative to it, whose tree it changes.
+        path: a YAML file. Its key ``base`` may name another, relative to it, whose tree it changes; of a base of
+            another architecture it does not take over ``model``.
         overrides: such as ``training.epochs=5``; the value is read as YAML.
 
     Raises:
@@ -68,7 +69,15 @@ def read_tree(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     base = path.parent / str(tree.pop("base"))
     if base in above or base == path:
         raise UserError(f"{path}: base = {base.name} leads back to itself", "name another base")
-    return _over(read_tree(base, (*above, path)), tree)
+    below = read_tree(base, (*above, path))
+    if _architecture(tree) not in (None, _architecture(below)):
+        below.pop("model", None)  # its sizes are those of another architecture
+    return _over(below, tree)
+
+
+def _architecture(tree: dict[str, Any]) -> Any:
+    model = tree.get("model")
+    return model.get("architecture") if isinstance(model, dict) else None
 
 
 def _over(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
