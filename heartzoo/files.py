@@ -57,6 +57,9 @@ def writing(path: Path) -> Iterator[None]:
             raise UserError(f"the disk is full: cannot write {path}", "free some space and run it again") from error
         if error.errno in _NOT_WRITABLE:
             raise UserError(f"cannot write {path}: {error.strerror}", "choose another folder") from error
+        if error.errno in (errno.EFBIG, errno.EIO):  # under a limit of file sizes h5py reports the latter
+            remedy = "raise the limit of file sizes (ulimit -f), or check the disk"
+            raise UserError(f"cannot write {path}: {error.strerror}", remedy) from error
         raise
 
 

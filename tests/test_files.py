@@ -59,6 +59,8 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     ("error", "told"),
     [
         (OSError(errno.ENOSPC, "No space left on device"), "the disk is full: cannot write"),
+        (OSError(errno.EFBIG, "File too large"), "File too large; raise the limit of file sizes"),
+        (OSError(errno.EIO, "Input/output error"), "Input/output error; raise .* or check the disk"),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), "the disk is full: cannot write"),
         # as h5py reports it
         (OSError("Can't write data (errno = 28, error message = 'No space left on device')"), "the disk is full"),
@@ -82,8 +84,8 @@ def test_a_really_full_disk_is_told(tmp_path):
 
 
 def test_other_errors_pass(tmp_path):
-    with pytest.raises(OSError, match="Input/output"), writing(tmp_path):
-        raise OSError(errno.EIO, "Input/output error")
+    with pytest.raises(OSError, match="Too many open files"), writing(tmp_path):
+        raise OSError(errno.EMFILE, "Too many open files")
 
 
 @pytest.mark.parametrize("where", ["file/below", "folder"])
