@@ -47,6 +47,7 @@ def download(
     source = str(zoo or os.environ.get("HEARTZOO_ZOO") or zoo_folder())
     with _opened(source) as fetch:
         listed = _index(source, fetch).models
+        _note_withdrawals(listed)
         entry = choose(name, listed)
         if entry.withdrawn is not None:
             print(f"heartzoo: {entry.label} is withdrawn: {entry.withdrawn}", file=sys.stderr)
@@ -166,6 +167,21 @@ def _get(entry: IndexEntry, asset: str, path: Path, fetch: Fetch, near: Sequence
 
 def _right(path: Path, facts: FileFacts) -> bool:
     return path.is_file() and path.stat().st_size == facts.bytes and sha256(path) == facts.sha256
+
+
+def _note_withdrawals(listed: Sequence[IndexEntry]) -> None:
+    """Mark versions in the cache that have been withdrawn since they were downloaded."""
+    withdrawn = {entry.label: entry for entry in listed if entry.withdrawn is not None}
+
+    def noted(known: IndexEntry) -> IndexEntry:
+        told = withdrawn.get(known.label)
+        # another zoo may have another model of that name
+        same = told is not None and told.files.get("model.tflite") == known.files.get("model.tflite")
+        return known.model_copy(update={"withdrawn": told.withdrawn}) if told and same else known
+
+    if any(noted(known) != known for known in read_index(downloads())):
+        with lock(downloads() / "index.json"):
+            write(downloads(), [noted(known) for known in read_index(downloads())])
 
 
 def _list(entry: IndexEntry) -> None:

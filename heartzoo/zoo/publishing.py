@@ -96,7 +96,7 @@ def says_the_same(files: Mapping[str, bytes], entry: Entry) -> bool:
 
 def list_unlisted(zoo: Path) -> None:
     """List the whole versions that a killed export left out of the index."""
-    if any(zoo.glob("*/*/configuration.json")):
+    if _unlisted(zoo, read_index(zoo)):
         with lock(zoo / "index.json"):
             write_index(zoo, read_index(zoo))
 
@@ -145,7 +145,7 @@ def publish_to(
             versions alone, and an index of all.
 
     Returns:
-        The versions that are new there.
+        The versions that are new there, or withdrawn, or with another card, since the last time.
 
     Raises:
         UserError: no such model or version; one that does not verify; one that is there with other files. Nothing is
@@ -172,7 +172,6 @@ def publish_to(
                     f"{target} holds {entry.label} with other files, and a version is never overwritten",
                     "publish it under another version",
                 )
-        new = [entry for entry in chosen if entry.label not in there]
         entries = there | {entry.label: _kept(entry, there) for entry in chosen}
         changed = [entry for entry in chosen if there.get(entry.label) != entries[entry.label]]
         if not (target / "index.json").is_file():
@@ -182,7 +181,7 @@ def publish_to(
                 content = (source / entry.name / entry.version / file).read_bytes()
                 write_bytes(target / entry.name / entry.version / file, content)
         zoo_index.write(target, entries.values())
-    return [entry.label for entry in new]
+    return [entry.label for entry in changed]
 
 
 def _immutable(entry: IndexEntry) -> dict[str, FileFacts]:
@@ -213,10 +212,14 @@ def write_index(zoo: Path, known: Sequence[IndexEntry] = ()) -> None:
         known: entries that are kept as they are: files damaged since stay so, and a version that is listed without
             its files, as most are in an installed package, stays listed.
     """
+    zoo_index.write(zoo, [*known, *map(entry_on_disk, _unlisted(zoo, known))])
+
+
+def _unlisted(zoo: Path, known: Sequence[IndexEntry]) -> list[Path]:
+    """Folders of whole versions that are none of the known."""
     labels = {model.label for model in known}
     folders = (path.parent for path in zoo.glob("*/*/configuration.json"))
-    others = (path for path in folders if VERSION.match(path.name) and f"{path.parent.name}@{path.name}" not in labels)
-    zoo_index.write(zoo, [*known, *map(entry_on_disk, others)])
+    return [path for path in folders if VERSION.match(path.name) and f"{path.parent.name}@{path.name}" not in labels]
 
 
 def rewrite_cards(zoo: Path) -> list[str]:

@@ -278,6 +278,19 @@ def test_a_withdrawn_version_stays_listed_and_nobody_gets_it_unasked(copy, serve
     assert zoo.list_models(zoo=copy) == []
 
 
+def test_a_withdrawal_reaches_what_was_downloaded_before(copy, server, empty):
+    shutil.copytree(copy / "tiny/1.0.0", copy / "other/1.0.0")
+    for file in ("configuration.json", "metrics.json"):
+        path = copy / "other/1.0.0" / file
+        path.write_text(path.read_text().replace('"tiny"', '"other"'))
+    publishing.list_unlisted(copy)
+    download("tiny", "model.h", zoo=server.url)
+    publishing.withdraw(copy, "tiny@1.0.0", "old")
+    assert heartzoo.list_models() == ["tiny"]  # nobody has asked the server again
+    download("other", "model.h", zoo=server.url)
+    assert heartzoo.list_models() == ["other"] and zoo.find("tiny@1.0.0").withdrawn == "old"
+
+
 @pytest.mark.parametrize(
     ("name", "reason", "told"),
     [("tiny", "old", "names no version"), ("tiny@2.0.0", "old", "has no version"), ("tiny@1.0.0", " ", "its reason")],
@@ -410,7 +423,8 @@ def test_a_published_folder_serves_the_same_models(copy, tiny_zoo, tmp_path, ser
     assert problems(target) == ""
     assert hashes(download("tiny", out=tmp_path / "mine", zoo=serve(target).url)) == listed(copy)
     publishing.withdraw(copy, "tiny@1.0.0", "old")
-    publishing.publish_to(target, zoo=copy)
+    assert publishing.publish_to(target, zoo=copy) == ["tiny@1.0.0"]
+    assert publishing.publish_to(target, zoo=copy) == []
     assert zoo.find("tiny@1.0.0", target).withdrawn == "old"
     publishing.publish_to(target, zoo=tiny_zoo)  # where nobody knows of the withdrawal
     assert zoo.find("tiny@1.0.0", target).withdrawn == "old"
