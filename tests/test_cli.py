@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import shutil
 import signal
@@ -23,7 +25,7 @@ from heartzoo.config.disturbance import Disturbance
 from heartzoo.data import synthetic
 from heartzoo.errors import UserError
 from heartzoo.metrics_file import DisturbedResult
-from heartzoo.zoo import find
+from heartzoo.zoo import downloads, find
 from heartzoo.zoo.publishing import write_index
 
 PUBLISHED = Path(__file__).parents[1] / "zoo"
@@ -323,7 +325,7 @@ def test_a_model_is_selected_downloaded_verified_published_and_withdrawn(cli, ti
     code, text, errors = cli("select", "--task", "beat-3", "--track", "synthetic", "--flash", "32k", "--zoo", tiny_zoo)
     assert (code, errors) == (0, "") and text.endswith("next: heartzoo download tiny@1.0.0\n")
     code, text, errors = cli("select", "--arena", "1k", "--track", "synthetic", "--zoo", tiny_zoo)
-    assert code == 2 and "does not fit: tiny@1.0.0" in text and "B of arena of 1,024" in text
+    assert code == 2 and "does not fit: tiny@1.0.0" in text and "B of arena, 1,024 allowed" in text
     code, text, _ = cli("download", "tiny", "--asset", "model.h", "--zoo", tiny_zoo, "--out", tmp_path / "mine")
     assert code == 0 and text.startswith(str(tmp_path / "mine" / "model.h")) and len(text.splitlines()) == 1
     code, text, _ = cli("publish", tmp_path / "served", "--zoo", tiny_zoo)
@@ -778,6 +780,44 @@ def test_an_interruption_is_told(tiny_zoo):
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=60)
     assert process.returncode == 130 and told.startswith("heartzoo: interrupted; ")
+
+
+def test_an_interruption_that_becomes_another_error_is_told(cli, monkeypatch):
+    def interrupted(zoo):
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise SystemError("a callback returned with an exception set") from None
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    monkeypatch.setattr("heartzoo.zoo.entries", interrupted)
+    try:
+        code, _, told = cli("list")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert code == 130 and told.startswith("heartzoo: interrupted; ")
+
+
+def test_an_error_of_the_system_without_a_file_is_one_line(cli, monkeypatch):
+    def failing(zoo):
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+
+    monkeypatch.setattr("heartzoo.zoo.entries", failing)
+    code, _, told = cli("list")
+    assert code == 2 and told == "heartzoo: File too large\n"
+
+
+def test_a_downloaded_model_is_verified_by_name(cli, tiny_zoo, tmp_path):
+    (tmp_path / "zoo").mkdir()
+    (tmp_path / "zoo/index.json").write_text('{"schema_version": 2, "models": []}')
+    code, _, errors = cli("download", "tiny", "--zoo", tiny_zoo)
+    assert code == 0, errors
+    code, told, errors = cli("zoo", "verify", "tiny")
+    assert code == 0 and told.startswith("1 version: files, hashes"), errors
+    file = downloads() / "tiny/1.0.0/model.h"
+    file.write_text("damaged")
+    code, told, errors = cli("zoo", "verify", "tiny")
+    assert code == 2 and "model.h has 7 bytes" in told and f"1 problem in {file.parents[2]}" in errors
 
 
 def test_a_track_with_brackets_is_listed_as_it_is(cli, tiny_zoo, tmp_path):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
@@ -54,10 +56,18 @@ def main() -> None:
     """Run the command line; a user's mistake becomes one line on standard error and exit code 2."""
     # TensorFlow's start-up messages tell a user nothing.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    stopped: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopped.append(number)
+        signal.default_int_handler(number, frame)
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where a shell has it ignored
+        signal.signal(signal.SIGINT, stop)
     try:
         code = app(prog_name="heartzoo", standalone_mode=False)
         if code == INTERRUPTED:
-            print("heartzoo: interrupted; what was finished is kept (train goes on with --resume)", file=sys.stderr)
+            _tell_interrupted()
         sys.exit(code)
     except UserError as error:
         _refuse(str(error))
@@ -65,10 +75,13 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        if error.filename is None:
+        if error.errno is None:
             raise
-        _refuse(f"{error.filename}: {error.strerror}")
+        _refuse(f"{error.filename}: {error.strerror}" if error.filename else f"{error.strerror}")
     except Exception as error:
+        if stopped:  # TensorFlow makes an error of its own of an interruption
+            _tell_interrupted()
+            sys.exit(INTERRUPTED)
         # Click's complaints about arguments; which package they are defined in depends on typer's version.
         if not hasattr(error, "format_message"):
             raise
@@ -78,6 +91,10 @@ def main() -> None:
             sys.exit(2)
         context = getattr(error, "ctx", None)
         _refuse(f"{message.rstrip('.')}; see {context.command_path if context else 'heartzoo'} --help")
+
+
+def _tell_interrupted() -> None:
+    print("heartzoo: interrupted; what was finished is kept (train goes on with --resume)", file=sys.stderr)
 
 
 def _refuse(message: str) -> NoReturn:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
+from shlex import quote
 
 from heartzoo.errors import UserError
 from heartzoo.stderr import captured_stderr
@@ -12,6 +14,8 @@ from heartzoo.stderr import captured_stderr
 
 def import_keras() -> None:
     """Import Keras and its backend without their messages."""
+    # One process trains and judges several networks here; TensorFlow warns of each that it traces anew.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
         with captured_stderr():
             import keras
@@ -27,4 +31,4 @@ def import_keras() -> None:
 def program() -> str:
     """What the user runs heartzoo by, for hints: a file with data of his own, perhaps (docs/guides/own-data.md)."""
     called = Path(sys.argv[0])
-    return f"python {called}" if called.suffix == ".py" and called.name != "__main__.py" else "heartzoo"
+    return f"python {quote(str(called))}" if called.suffix == ".py" and called.name != "__main__.py" else "heartzoo"

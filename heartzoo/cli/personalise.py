@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -58,7 +59,7 @@ def personalise(
     found = learn(signal, recording.fs, peaks[known], symbols[known], chosen, 60 * minutes, name, lead)
     found.save(out)
     _tell(found)
-    print(f"wrote {out}; next: heartzoo classify RECORD --personal {out}")
+    print(f"wrote {out}; next: heartzoo classify RECORD --personal {quote(str(out))}")
     print(NOTICE)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -34,7 +35,7 @@ def train(
     from heartzoo.runs import train as run
 
     folder = run(checked, out or Path("runs") / checked.name, resume)
-    print(f"trained: {folder}\nnext: {program()} export {folder} --zoo my-zoo")
+    print(f"trained: {folder}\nnext: {program()} export {quote(str(folder))} --zoo my-zoo")
 
 
 def compress(
@@ -65,7 +66,7 @@ def compress(
     from heartzoo.runs import compress as do
 
     do(run, checked, folder, resume)
-    print(f"compressed: {folder}\nnext: {program()} export {folder} --zoo my-zoo")
+    print(f"compressed: {folder}\nnext: {program()} export {quote(str(folder))} --zoo my-zoo")
 
 
 def export(
@@ -89,7 +90,7 @@ def export(
     print("wrote")
     for line in describe(entry):
         print(f"  {line}")
-    where = f" --zoo {zoo}" if zoo else ""
+    where = f" --zoo {quote(str(zoo))}" if zoo else ""
     print(f"next: {program()} evaluate {entry.name}@{entry.version}{where}")
 
 

@@ -48,7 +48,7 @@ def select(
     arena: Annotated[str | None, typer.Option(help="most bytes of TFLite Micro's arena, e.g. 16k")] = None,
     macs: Annotated[str | None, typer.Option(help="most multiply-accumulates an inference, e.g. 500k")] = None,
     track: Annotated[
-        str | None, typer.Option(help="strict, extended, icentia, random or synthetic; default all but random")
+        str | None, typer.Option(help="strict, extended, svdb, icentia, random or synthetic; default all but random")
     ] = None,
     sort: Annotated[str, typer.Option(help="macro_f1, flash, arena, macs or parameters")] = "macro_f1",
     zoo: ZooFolder = None,
@@ -84,7 +84,7 @@ def select(
         print("Figures of different tasks do not compare: choose one with --task.")
     for miss in misses[:NEAREST_MISSES]:
         over = ", ".join(
-            f"{'a number' if need is None else f'{need:,}'} {UNITS[name]} of {most:,}"
+            f"{'an unmeasured number of' if need is None else f'{need:,}'} {UNITS[name]}, {most:,} allowed"
             for name, (need, most) in miss.exceeded.items()
         )
         print(f"does not fit: {miss.entry.label} ({miss.entry.headline.value:.3f}) needs {over}")
@@ -106,13 +106,14 @@ def publish(
 
     remote = "://" in target
     folder = out if remote else Path(target)
-    new = publish_to(folder, names or (), zoo, index_of(target).models if remote else ())
-    for label in new:
+    changed = publish_to(folder, names or (), zoo, index_of(target).models if remote else ())
+    for label in changed:
         print(f"published {label}")
     if remote:
-        print(f"{len(new)} new in {folder}: copy its content over that of {target}, index.json last")
+        print(f"{len(changed)} new or changed in {folder}: copy its content over that of {target}, index.json last")
     else:
-        print(f"{len(new)} new in {folder}; who has its address takes them with heartzoo download NAME --zoo URL")
+        how = "heartzoo download NAME --zoo URL"
+        print(f"{len(changed)} new or changed in {folder}; who has its address takes them with {how}")
 
 
 @app.command()
@@ -125,28 +126,42 @@ def verify(
     zoo: ZooFolder = None,
 ) -> None:
     """Check files, hashes, schemas, and that figures follow from their confusion matrices."""
-    from heartzoo.zoo import choose, entries, read_index, verification, zoo_folder
+    from heartzoo.zoo import entries, verification, zoo_folder
 
     entries(zoo)  # says what is wrong with the folder
-    source = zoo or zoo_folder()
-    found = verification.verify(source, names or ())
-    if not found:
-        raise UserError(f"{source} holds no model", "name a zoo's folder with --zoo")
-    problems = [problem for each in found for problem in each.problems]
-    absent, found = [each for each in found if not each.here], [each for each in found if each.here]
+    if names:
+        places = [_place(name, zoo) for name in dict.fromkeys(names)]
+        checked = [(place, found) for place, label in places for found in verification.verify(place, [label])]
+    else:
+        source = zoo or zoo_folder()
+        checked = [(source, found) for found in verification.verify(source)]
+        if not checked:
+            raise UserError(f"{source} holds no model", "name a zoo's folder with --zoo")
+    problems = [problem for _, found in checked for problem in found.problems]
+    absent, checked = [each for _, each in checked if not each.here], [pair for pair in checked if pair[1].here]
     if recompute and not problems:
-        listed = read_index(source)
-        chosen = [choose(name, listed).label for name in names or ()] or [each.label for each in found]
-        for label in chosen:
-            problems += verification.recompute(source, label, present_only).problems
+        for place, found in checked:
+            problems += verification.recompute(place, found.label, present_only).problems
     for problem in problems:
         print(problem)
+    where = ", ".join(dict.fromkeys(str(place) for place, _ in checked))
     if problems:
-        raise UserError(f"{_count(problems, 'problem')} in {source}", "restore the files, or publish a new version")
+        raise UserError(f"{_count(problems, 'problem')} in {where}", "restore the files, or publish a new version")
     again = ", and their figures come out again" if recompute else ""
-    print(f"{_count(found, 'version')}: files, hashes, schemas and figures agree{again}")
+    print(f"{_count(checked, 'version')}: files, hashes, schemas and figures agree{again}")
     if absent:
         print(f"{_count(absent, 'version')} more in the index, without files here: heartzoo download NAME@VERSION")
+
+
+def _place(name: str, zoo: Path | None) -> tuple[Path, str]:
+    """The zoo that holds a model's files, or the cache's where they were downloaded into that, and its label."""
+    from heartzoo.zoo import downloads, find
+
+    entry = find(name, zoo)
+    below = Path(entry.name) / entry.version
+    own = entry.folder.parents[1]
+    downloaded = zoo is None and not entry.folder.is_dir() and (downloads() / below).is_dir()
+    return downloads() if downloaded else own, f"{entry.name}@{entry.version}"
 
 
 def _count(things: Sequence[object], word: str) -> str:

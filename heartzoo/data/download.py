@@ -182,8 +182,9 @@ def _require(database: Database, names: list[str]) -> None:
     target = folder(database)
     missing = [name for name in names if not (target / name).is_file()]
     if missing:
+        others = f" (and {len(missing) - 3} files more)" if len(missing) > 3 else ""
         raise UserError(
-            f"{database.name} cannot be downloaded, and {', '.join(missing)} is not in {target}",
+            f"{database.name} cannot be downloaded, and {', '.join(missing[:3])}{others} is not in {target}",
             "copy or link your files into that folder",
         )
 
