@@ -9,7 +9,7 @@ import numpy as np
 from heartzoo.config import InputConfig
 from heartzoo.data.beats import Examples
 from heartzoo.data.front_end import FrontEnd
-from heartzoo.data.quality import OFFSET_MV, Gaps, Quality, Stretch
+from heartzoo.data.quality import OFFSET_MV, Gaps, LostSignal, Quality, Stretch
 
 BLOCK_S = 600.0  # a longer piece is taken in blocks, so that memory stays bounded
 
@@ -32,9 +32,9 @@ class Intake:
 
     def __init__(self, contract: InputConfig, fs: float, r_peaks: np.ndarray | None = None) -> None:
         self._fs = fs
-        self._gaps, self._quality = Gaps(), Quality(fs)
+        self._gaps, self._lost, self._quality = Gaps(), LostSignal(fs), Quality(fs)
         self._level: float | None = None
-        self._front_end = FrontEnd(contract, fs, r_peaks)
+        self._front_end = FrontEnd(contract, fs, r_peaks, self._lost)
         self.longest_delay_s = self._front_end.longest_delay_s
 
     @property
@@ -53,6 +53,7 @@ class Intake:
         for start in range(0, len(x), step):
             piece = x[start : start + step]
             self._quality.push(piece)
+            self._lost.push(piece)
             yield self._front_end.push(self._less_level(self._gaps.push(piece)))
 
     def _less_level(self, x: np.ndarray) -> np.ndarray:

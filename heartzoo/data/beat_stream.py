@@ -9,6 +9,7 @@ import numpy as np
 
 from heartzoo.data import signal as sig
 from heartzoo.data.beats import Examples
+from heartzoo.data.quality import LostSignal
 from heartzoo.data.rr import FEATURES, LONGEST_HISTORY, LONGEST_S, RunningRhythm
 from heartzoo.data.template import (
     REGULAR_FEATURES,
@@ -35,10 +36,12 @@ class BeatStream:
     Args:
         contract: how a beat becomes an example; not one of rhythm frames.
         fs: sampling rate of the recording, and so of the peaks, in Hz.
+        lost: where signal was lost, as far as the recording has come; by default nowhere.
     """
 
-    def __init__(self, contract: InputConfig, fs: float) -> None:
+    def __init__(self, contract: InputConfig, fs: float, lost: LostSignal | None = None) -> None:
         self._contract, self._fs = contract, fs
+        self._lost = lost or LostSignal(fs)
         self._rhythm, self._template = RunningRhythm(fs), RunningTemplate(contract.fs)
         self._delay = max((FEATURES[name].delay_beats for name in contract.rr_features), default=0)
         self._window = round(sig.WINDOW_S * contract.fs)
@@ -111,7 +114,8 @@ class BeatStream:
 
     def _examples(self, samples: np.ndarray, following: int | None) -> tuple[np.ndarray, np.ndarray]:
         contract, places = self._contract, self._centres(samples) - self._start
-        rr, rule = self._rhythm.features(samples, following, [contract.rr_features, REGULAR_FEATURES])
+        names = [contract.rr_features, REGULAR_FEATURES]
+        rr, rule = self._rhythm.features(samples, following, names, self._across(samples, following))
         if contract.template_features or contract.cut == "difference":
             regular = are_regular(rule, self._count + np.arange(len(samples)), contract.regular_beats)
             wide = sig.frames(self._x.astype(np.float32), places, *reach(contract.fs))
@@ -127,6 +131,14 @@ class BeatStream:
             case _:
                 before = contract.frame // 2
                 return sig.frames(self._x.astype(np.float32), places, before, contract.frame - before), rr
+
+    def _across(self, samples: np.ndarray, following: int | None) -> np.ndarray:
+        """Whether signal was lost after each beat, before the next one and within the 3 s that an interval counts."""
+        late = samples + math.ceil(LONGEST_S * self._fs)
+        after = late if following is None else np.minimum(np.append(samples[1:], following), late)
+        lost = self._lost.between(samples, after)
+        self._lost.forget(int(samples[-1]))
+        return lost
 
     def _scaled(self, places: np.ndarray) -> np.ndarray:
         """Frames from the R peak on, window after window; ``_x`` begins with one."""

@@ -9,6 +9,7 @@ import numpy as np
 from heartzoo.data.beat_stream import BeatStream
 from heartzoo.data.beats import Examples
 from heartzoo.data.detection import LOOK_AHEAD_S, Detector, lag_samples
+from heartzoo.data.quality import LostSignal
 from heartzoo.data.records import as_r_peaks, refuse_past_end
 from heartzoo.data.signal import RESAMPLING_REACH, Preparation, resample_positions
 
@@ -24,6 +25,7 @@ class FrontEnd:
         fs: sampling rate of the signal in Hz.
         r_peaks: R peaks that are known already, in samples of the signal, ascending, shape (n,); by default they are
             found.
+        lost: where signal was lost, as far as the recording has come; by default nowhere.
 
     Attributes:
         longest_delay_s: no beat is given later than this after its R peak.
@@ -32,10 +34,12 @@ class FrontEnd:
         UserError: R peaks that do not ascend, or at the end some that lie beyond it.
     """
 
-    def __init__(self, contract: InputConfig, fs: float, r_peaks: np.ndarray | None = None) -> None:
+    def __init__(
+        self, contract: InputConfig, fs: float, r_peaks: np.ndarray | None = None, lost: LostSignal | None = None
+    ) -> None:
         self._preparation = Preparation(fs, contract)
         self._peaks = _Found(contract, fs) if r_peaks is None else _Given(r_peaks, fs)
-        self._beats = BeatStream(contract, fs)
+        self._beats = BeatStream(contract, fs, lost)
         self.longest_delay_s = self._beats.longest_wait_s + LOOK_AHEAD_S + RESAMPLING_REACH / min(fs, contract.fs)
 
     def push(self, x: np.ndarray) -> Examples:

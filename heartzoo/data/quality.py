@@ -1,4 +1,4 @@
-"""Signal quality, second by second: what is missing, flat, saturated or noisy. And gaps filled, for what comes after.
+"""Signal quality, second by second: what is missing, flat, saturated or noisy. And gaps: where they are, and filled.
 
 Each whole second of the recording gets the first of these marks that holds, or none:
 
@@ -19,6 +19,7 @@ import numpy as np
 from heartzoo.data.signal import Butterworth
 
 MISSING_SHARE = 0.1
+LOST_S = 0.1  # about a QRS complex
 FLAT_MV, NOISE_MV, NOISE_HZ, LARGEST_MV = 0.01, 0.05, 30.0, 10.0
 SATURATED_S, SATURATED_MV = 0.04, 1.0
 OFFSET_MV = 5.0  # a first value beyond this is an electrode's offset, of which resampling lets through a ripple
@@ -71,6 +72,54 @@ class Gaps:
     def finish(self) -> np.ndarray:
         """Zeros for a signal without any value."""
         return np.zeros(self._ahead if self._last is None else 0)
+
+
+class LostSignal:
+    """Where a signal that comes in pieces was lost: :data:`LOST_S` or more of it were missing, so that a beat may be.
+
+    Missing is what is NaN, infinite or larger than :data:`MOST_MV`.
+
+    Args:
+        fs: sampling rate in Hz.
+
+    Attributes:
+        samples: how many were taken so far.
+    """
+
+    def __init__(self, fs: float) -> None:
+        self._least = math.ceil(LOST_S * fs)
+        self.samples, self._missing = 0, 0  # of the latter how many in a row up to the latest, or enough
+        # of each stretch the sample at which it had that length, and its last
+        self._certain, self._last = np.zeros(0, np.int64), np.zeros(0, np.int64)
+
+    def push(self, x: np.ndarray) -> None:
+        """Take the next samples in mV."""
+        bad = np.concatenate([np.ones(self._missing, bool), ~(np.abs(x) <= MOST_MV)])
+        edges = np.diff(np.concatenate([[0], bad.astype(np.int8), [0]]))
+        start, end = np.flatnonzero(edges > 0), np.flatnonzero(edges < 0)
+        first, long = self.samples - self._missing, end - start >= self._least
+        certain, last = first + start[long] + self._least - 1, first + end[long] - 1
+        if self._missing == self._least and len(self._last) and self._last[-1] == self.samples - 1:  # it goes on
+            certain[0] = self._certain[-1]
+            self._certain, self._last = self._certain[:-1], self._last[:-1]
+        self._certain, self._last = np.concatenate([self._certain, certain]), np.concatenate([self._last, last])
+        self.samples += len(x)
+        self._missing = min(int(end[-1] - start[-1]), self._least) if len(bad) and bad[-1] else 0
+
+    def between(self, samples: np.ndarray, following: np.ndarray) -> np.ndarray:
+        """Whether signal was lost between two beats each, boolean, shape (n,).
+
+        Args:
+            samples: where the first ones are, in samples from the start, shape (n,).
+            following: where the others are, shape (n,).
+        """
+        place = np.searchsorted(self._last, samples, side="right")
+        return np.append(self._certain, np.iinfo(np.int64).max)[place] < following
+
+    def forget(self, sample: int) -> None:
+        """No beat before this sample will be asked about any more."""
+        done = int(np.searchsorted(self._last, sample, side="right"))
+        self._certain, self._last = self._certain[done:], self._last[done:]
 
 
 class Quality:

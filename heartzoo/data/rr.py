@@ -3,6 +3,8 @@
 Notation. ``t[k]`` is the time of beat k in seconds, over all beats of the record (also those that are not scored).
 ``pre[k] = t[k] - t[k-1]`` and ``post[k] = t[k+1] - t[k]``, each limited to 0.2 ... 3 s. The first beat has no ``pre``:
 its ``post`` stands in; the last beat has no ``post``: its ``pre`` stands in; a record of one beat has 0.8 s for both.
+An interval across lost signal is not known: the median of H(64) stands in, of an even number the lower of the middle
+two, and it belongs to no H; 0.8 s, as an interval like others, where it would be the first.
 ``H(m)`` is the last m intervals up to and including ``pre[k]``, fewer at the record's start (the first beat uses the
 second's), ``H(all)`` every one so far. The mean of those remembers a slow night for hours: models that take
 ``pre_mean`` or ``post_mean`` are for recordings of half an hour, as they were trained and scored on. The usual interval
@@ -16,7 +18,7 @@ reference gives 1, one twice as early -1.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,12 +39,15 @@ MOST_BITS = 5.0
 class Intervals:
     """Intervals around each beat of a record, in seconds, shape (beats,).
 
-    Where they begin in the middle of a record, ``sum_before``, ``count_before`` and ``usual_before`` are of the
-    intervals left out.
+    ``known`` are the record's intervals each once, without those across lost signal, shape (any,), and ``place`` says
+    which of them is each beat's latest, shape (beats,). Where they begin in the middle of a record, ``sum_before``,
+    ``count_before`` and ``usual_before`` are of the intervals left out.
     """
 
     pre: np.ndarray
     post: np.ndarray
+    known: np.ndarray
+    place: np.ndarray
     sum_before: float = 0.0
     count_before: int = 0
     usual_before: float = 0.0
@@ -63,59 +68,57 @@ class Feature:
     value: Callable[[Intervals], np.ndarray]
 
 
-def intervals(samples: np.ndarray, fs: float) -> Intervals:
+def intervals(samples: np.ndarray, fs: float, lost: np.ndarray | None = None) -> Intervals:
     """Intervals before and after each beat.
 
     Args:
         samples: beat positions, ascending, shape (beats,); of none as of a lone one.
         fs: their sampling rate in Hz.
+        lost: whether signal was lost between each beat and the next, boolean, shape (beats - 1,); by default nowhere.
     """
     between = np.clip(np.diff(samples) / fs, SHORTEST_S, LONGEST_S)
     if len(between) == 0:
         between = np.array([SINGLE_BEAT_S])
-        return Intervals(between, between)
-    return Intervals(np.concatenate([between[:1], between]), np.concatenate([between, between[-1:]]))
+        return Intervals(between, between, between, np.zeros(1, int))
+    whole = np.ones(len(between), bool) if lost is None else ~lost
+    if not whole[0]:
+        between[0], whole[0] = SINGLE_BEAT_S, True
+    known, place = between[whole], np.cumsum(whole) - 1
+    if not whole.all():
+        rows, count = _history(known, CONTEXT)
+        middles = np.sort(rows, axis=1)[np.arange(len(known)), (count - 1) // 2]
+        between = np.where(whole, between, middles[place])
+    return Intervals(
+        np.concatenate([between[:1], between]), np.concatenate([between, between[-1:]]), known, np.append(0, place)
+    )
 
 
-def _known(pre: np.ndarray) -> np.ndarray:
-    """The intervals of the record, each once: the first beat's is the second's."""
-    return pre[1:] if len(pre) > 1 else pre
-
-
-def _of_beats(values: np.ndarray, beats: int) -> np.ndarray:
-    """What holds after each interval -> what holds at each beat; shape (beats,) and what follows."""
-    return values[np.maximum(np.arange(beats) - 1, 0)]
-
-
-def _history(pre: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
-    """The H(window) of each beat as rows padded in front with infinity, (n, window), and how many are real, (n,)."""
-    known = _known(pre)
+def _history(known: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
+    """The H(window) of each interval as rows padded in front with infinity, (n, window), and how many are real."""
     padded = np.concatenate([np.full(window - 1, np.inf), known])
     rows = np.lib.stride_tricks.sliding_window_view(padded, window)
-    count = np.minimum(np.arange(1, len(known) + 1), window)
-    return _of_beats(rows, len(pre)), _of_beats(count, len(pre))
+    return rows, np.minimum(np.arange(1, len(known) + 1), window)
 
 
-def _quantile(pre: np.ndarray, window: int, q: float) -> np.ndarray:
-    """Quantile of H(window), linearly interpolated between order statistics."""
-    rows, count = _history(pre, window)
+def _quantile(i: Intervals, window: int, q: float) -> np.ndarray:
+    """Quantile of each beat's H(window), linearly interpolated between order statistics."""
+    rows, count = _history(i.known, window)
     rows = np.sort(rows, axis=1)
     position = q * (count - 1)
     low = np.floor(position).astype(int)
     high = np.minimum(low + 1, count - 1)
-    every = np.arange(len(pre))
-    return rows[every, low] + (position - low) * (rows[every, high] - rows[every, low])
+    every = np.arange(len(rows))
+    return (rows[every, low] + (position - low) * (rows[every, high] - rows[every, low]))[i.place]
 
 
-def _mean(pre: np.ndarray, window: int) -> np.ndarray:
-    rows, count = _history(pre, window)
-    return np.where(np.isinf(rows), 0.0, rows).sum(axis=1) / count
+def _mean(i: Intervals, window: int) -> np.ndarray:
+    rows, count = _history(i.known, window)
+    return (np.where(np.isinf(rows), 0.0, rows).sum(axis=1) / count)[i.place]
 
 
 def _mean_so_far(i: Intervals) -> np.ndarray:
-    known = _known(i.pre)
-    total = np.cumsum(np.concatenate([[i.sum_before], known]))[1:]
-    return _of_beats(total / (i.count_before + np.arange(1, len(known) + 1)), len(i.pre))
+    total = np.cumsum(np.concatenate([[i.sum_before], i.known]))[1:]
+    return (total / (i.count_before + np.arange(1, len(total) + 1)))[i.place]
 
 
 def next_usual(usual: float, interval: float, total: float, count: int) -> float:
@@ -135,11 +138,11 @@ def next_usual(usual: float, interval: float, total: float, count: int) -> float
 
 def _usual(i: Intervals) -> np.ndarray:
     found, total, usual = [], i.sum_before, i.usual_before
-    for count, interval in enumerate(_known(i.pre).tolist(), i.count_before + 1):
+    for count, interval in enumerate(i.known.tolist(), i.count_before + 1):
         total += interval
         usual = next_usual(usual, interval, total, count)
         found.append(usual)
-    return _of_beats(np.array(found), len(i.pre))
+    return np.array(found)[i.place]
 
 
 def _previous(pre: np.ndarray) -> np.ndarray:
@@ -158,16 +161,15 @@ def _count_last(marks: np.ndarray, window: int) -> np.ndarray:
     return total[1:] - total[np.maximum(np.arange(len(marks)) + 1 - window, 0)]
 
 
-def _steadiness(pre: np.ndarray) -> np.ndarray:
-    known = _known(pre)
+def _steadiness(i: Intervals) -> np.ndarray:
     changes = CONTEXT - 1
-    steady = _count_last(_alike(known, 1, STEADY), changes)
-    share = steady / np.minimum(np.arange(1, len(known)), changes)
-    return _of_beats(np.concatenate([[1.0], share]), len(pre))
+    steady = _count_last(_alike(i.known, 1, STEADY), changes)
+    share = steady / np.minimum(np.arange(1, len(i.known)), changes)
+    return np.concatenate([[1.0], share])[i.place]
 
 
-def _recurrence(pre: np.ndarray) -> np.ndarray:
-    known = _known(pre)
+def _recurrence(i: Intervals) -> np.ndarray:
+    known = i.known
     pairs = np.zeros(len(known), int)
     # Points (r[j-1], r[j]) and (r[j-1-lag], r[j-lag]) are near if both coordinates are; a pair lies in H(64) of
     # interval i if its later point is one of the last 63 - lag.
@@ -176,15 +178,15 @@ def _recurrence(pre: np.ndarray) -> np.ndarray:
         pairs[lag + 1 :] += _count_last(near[1:] & near[:-1], CONTEXT - 1 - lag)
     points = np.minimum(np.arange(len(known)), CONTEXT - 1)
     possible = points * (points - 1) // 2
-    return _of_beats(np.where(possible > 0, pairs / np.maximum(possible, 1), 1.0), len(pre))
+    return np.where(possible > 0, pairs / np.maximum(possible, 1), 1.0)[i.place]
 
 
-def _entropy(pre: np.ndarray) -> np.ndarray:
-    rows, count = _history(pre, CONTEXT)
-    bins = np.searchsorted(ENTROPY_EDGES, rows / _quantile(pre, CONTEXT, 0.5)[:, None], side="right")
-    places = bins + (len(ENTROPY_EDGES) + 1) * np.arange(len(pre))[:, None]
-    counts = np.bincount(places[np.isfinite(rows)], minlength=len(pre) * (len(ENTROPY_EDGES) + 1))
-    share = counts.reshape(len(pre), -1) / count[:, None]
+def _entropy(i: Intervals) -> np.ndarray:
+    rows, count = (values[i.place] for values in _history(i.known, CONTEXT))
+    bins = np.searchsorted(ENTROPY_EDGES, rows / _quantile(i, CONTEXT, 0.5)[:, None], side="right")
+    places = bins + (len(ENTROPY_EDGES) + 1) * np.arange(len(rows))[:, None]
+    counts = np.bincount(places[np.isfinite(rows)], minlength=len(rows) * (len(ENTROPY_EDGES) + 1))
+    share = counts.reshape(len(rows), -1) / count[:, None]
     return -(share * np.log2(np.where(share > 0, share, 1.0))).sum(axis=1) / MOST_BITS
 
 
@@ -198,60 +200,61 @@ _USUAL = (
 )
 
 FEATURES: dict[str, Feature] = {
-    "pre_median": _log_ratio("pre / median of H(64)", 0, lambda i: i.pre / _quantile(i.pre, 64, 0.5)),
-    "post_median": _log_ratio("post / median of H(64)", 1, lambda i: i.post / _quantile(i.pre, 64, 0.5)),
+    "pre_median": _log_ratio("pre / median of H(64)", 0, lambda i: i.pre / _quantile(i, 64, 0.5)),
+    "post_median": _log_ratio("post / median of H(64)", 1, lambda i: i.post / _quantile(i, 64, 0.5)),
     "pre_post": _log_ratio("pre / post", 1, lambda i: i.pre / i.post),
-    "pre_mean10": _log_ratio("pre / mean of H(10)", 0, lambda i: i.pre / _mean(i.pre, 10)),
+    "pre_mean10": _log_ratio("pre / mean of H(10)", 0, lambda i: i.pre / _mean(i, 10)),
     "previous_pre": Feature(
         "log2(pre[k-1] / pre[k]), 0 for the first beat", 0, lambda i: np.log2(_previous(i.pre) / i.pre)
     ),
     "pre_quantile70": _log_ratio(
-        "pre / 70 % quantile of H(128), linear interpolation", 0, lambda i: i.pre / _quantile(i.pre, 128, 0.7)
+        "pre / 70 % quantile of H(128), linear interpolation", 0, lambda i: i.pre / _quantile(i, 128, 0.7)
     ),
     "pre_mean": _log_ratio("pre / mean of H(all)", 0, lambda i: i.pre / _mean_so_far(i)),
     "post_mean": _log_ratio("post / mean of H(all)", 1, lambda i: i.post / _mean_so_far(i)),
     "pre_slow": _log_ratio(
-        "pre / 90 % quantile of H(128), linear interpolation", 0, lambda i: i.pre / _quantile(i.pre, 128, 0.9)
+        "pre / 90 % quantile of H(128), linear interpolation", 0, lambda i: i.pre / _quantile(i, 128, 0.9)
     ),
     "post_slow": _log_ratio(
-        "post / 90 % quantile of H(128), linear interpolation", 1, lambda i: i.post / _quantile(i.pre, 128, 0.9)
+        "post / 90 % quantile of H(128), linear interpolation", 1, lambda i: i.post / _quantile(i, 128, 0.9)
     ),
     "steadiness": Feature(
         f"share of the pairs of neighbouring intervals of H(64) whose longer one is less than {STEADY:g} times the "
         "shorter; 1 where H holds one interval",
         0,
-        lambda i: _steadiness(i.pre),
+        _steadiness,
     ),
     "recurrence": Feature(
         "points (r[j-1], r[j]) of neighbouring intervals r of H(64): share, of all pairs of two of these points, of "
         f"those near each other: in both coordinates the larger value is less than {NEAR:g} times the smaller; 1 where "
         "H holds less than three intervals",
         0,
-        lambda i: _recurrence(i.pre),
+        _recurrence,
     ),
     "entropy": Feature(
         "entropy, in bits, of the histogram of H(64) / median of H(64) over 31 bins, the first and the last "
         "open-ended, divided by 5; the edges between them are exp(.05 * (j - 14.5)), j = 0 ... 29",
         0,
-        lambda i: _entropy(i.pre),
+        _entropy,
     ),
     "pre_usual": Feature(f"log2(pre / u), {_USUAL}", 0, lambda i: np.log2(i.pre / _usual(i))),
     "post_usual": Feature(f"log2(post / u), {_USUAL}", 1, lambda i: np.log2(i.post / _usual(i))),
 }
 
 
-def rr_features(samples: np.ndarray, fs: float, names: Sequence[str]) -> np.ndarray:
+def rr_features(samples: np.ndarray, fs: float, names: Sequence[str], lost: np.ndarray | None = None) -> np.ndarray:
     """R-R features of every beat of a record.
 
     Args:
         samples: beat positions, ascending, shape (beats,).
         fs: their sampling rate in Hz.
         names: keys of :data:`FEATURES`.
+        lost: whether signal was lost between each beat and the next, boolean, shape (beats - 1,); by default nowhere.
 
     Returns:
         float32, shape (beats, len(names)), within -1 ... 1, never NaN.
     """
-    return _features(intervals(samples, fs), names)[: len(samples)]
+    return _features(intervals(samples, fs, lost), names)[: len(samples)]
 
 
 def _features(around: Intervals, names: Sequence[str]) -> np.ndarray:
@@ -268,10 +271,16 @@ class RunningRhythm:
 
     def __init__(self, fs: float) -> None:
         self._fs = fs
-        self._before = np.zeros(0, np.int64)
+        self._before, self._lost = np.zeros(0, np.int64), np.zeros(0, bool)
         self._sum, self._count, self._usual = 0.0, 0, 0.0
 
-    def features(self, samples: np.ndarray, following: int | None, names: Sequence[Sequence[str]]) -> list[np.ndarray]:
+    def features(
+        self,
+        samples: np.ndarray,
+        following: int | None,
+        names: Sequence[Sequence[str]],
+        lost: np.ndarray | None = None,
+    ) -> list[np.ndarray]:
         """Features of the next beats.
 
         Args:
@@ -279,21 +288,36 @@ class RunningRhythm:
             following: the position of the beat after them, or any later than :data:`LONGEST_S` where that is as good;
                 None where the record ends.
             names: lists of keys of :data:`FEATURES`.
+            lost: whether signal was lost between each of them and the beat after it, boolean, shape (n,); by default
+                nowhere.
 
         Returns:
             For each list float32, shape (n, len(list)), within -1 ... 1, never NaN.
         """
         known = np.concatenate([self._before, samples])
-        around = intervals(known if following is None else np.append(known, following), self._fs)
-        here = Intervals(around.pre[: len(known)], around.post[: len(known)], self._sum, self._count, self._usual)
+        lost = np.concatenate([self._lost, np.zeros(len(samples), bool) if lost is None else lost])
+        positions = known if following is None else np.append(known, following)
+        around = intervals(positions, self._fs, lost[: len(positions) - 1])
+        here = replace(
+            around,
+            pre=around.pre[: len(known)],
+            post=around.post[: len(known)],
+            place=around.place[: len(known)],
+            sum_before=self._sum,
+            count_before=self._count,
+            usual_before=self._usual,
+        )
         found = [_features(here, some)[len(self._before) :] for some in names]
-        self._forget(known)
+        self._forget(known, lost)
         return found
 
-    def _forget(self, known: np.ndarray) -> None:
-        """Keep what the next beats' features look back to: 128 intervals, and the one before."""
-        dropped = intervals(known, self._fs).pre[1 : max(len(known) - LONGEST_HISTORY, 1)]
-        for interval in dropped.tolist():
+    def _forget(self, known: np.ndarray, lost: np.ndarray) -> None:
+        """Keep what the next beats' features look back to: 128 intervals that are known, and where the first begins."""
+        around = intervals(known, self._fs, lost[:-1])
+        dropped = max(around.place[-1] + 1 - LONGEST_HISTORY, 0) if len(known) > 1 else 0
+        for interval in around.known[:dropped].tolist():
             self._sum, self._count = self._sum + interval, self._count + 1
             self._usual = next_usual(self._usual, interval, self._sum, self._count)
-        self._before = known[-LONGEST_HISTORY - 1 :]
+        # an interval ends at the first beat that has it as its latest; the next known one may begin some beats later
+        first = int(np.searchsorted(around.place[1:], dropped)) if dropped else 0
+        self._before, self._lost = known[first:], lost[first:]

@@ -77,8 +77,13 @@ class RRTracker:
         self._pre = self._previous = SINGLE_BEAT_S
         self._assumed: tuple[str, ...] = ()
 
-    def push(self, interval: float) -> Rhythm:
+    def push(self, interval: float, lost: bool = False) -> Rhythm:
         """Take the interval from the latest beat to a new one, in seconds.
+
+        Args:
+            interval: how long it is, s.
+            lost: whether signal was lost in between, so that beats may be missing: the interval is not known then, and
+                the median of the last 64 stands in.
 
         Returns:
             The rhythm around the beat *before* the new one.
@@ -88,15 +93,18 @@ class RRTracker:
         """
         if not interval >= 0:
             raise UserError(f"an R-R interval of {interval} s", "give seconds from one beat to the next, 0 or more")
-        post = min(max(interval, SHORTEST_S), LONGEST_S)
+        post = self._middle() if lost else min(max(interval, SHORTEST_S), LONGEST_S)
         limited = (f"an interval of {interval:g} s is taken as {post:g} s",) if post != interval else ()
+        if lost:
+            limited = (f"an interval across lost signal is taken as {post:g} s",)
         if self._count == 0:
             self._pre = self._previous = post
             self._append(post)
             rhythm = self._rhythm(post, (*limited, "the first beat's interval is that after it"))
         else:
             rhythm = self._rhythm(post, (*self._assumed, *limited))
-            self._append(post)
+            if not lost:
+                self._append(post)
             self._previous, self._pre = self._pre, post
         self._assumed = limited
         return rhythm
@@ -107,6 +115,11 @@ class RRTracker:
             return self._rhythm(self._pre, (*self._assumed, "the last beat's next interval is that before it"))
         lone = _Beat(SINGLE_BEAT_S, SINGLE_BEAT_S, SINGLE_BEAT_S, [SINGLE_BEAT_S], SINGLE_BEAT_S, SINGLE_BEAT_S)
         return self._about(lone, (f"a lone beat has {SINGLE_BEAT_S:g} s on both sides",))
+
+    def _middle(self) -> float:
+        """The median of H(64), of an even number the lower of the middle two."""
+        recent = sorted(list(self._history)[-CONTEXT:])
+        return recent[(len(recent) - 1) // 2] if recent else SINGLE_BEAT_S
 
     def _append(self, interval: float) -> None:
         self._history.append(interval)

@@ -46,12 +46,26 @@ def test_the_same_beats_whatever_the_pieces(model: PublishedModel, number: int, 
     rng = np.random.default_rng(seed)
     x = synthetic.generate(f"syn{number:02d}", 45.0, fs).signal
     x[rng.integers(0, len(x), 20)] = np.nan
+    for start in rng.integers(0, len(x), 5):
+        x[start : start + rng.integers(0, 3 * fs)] = np.nan
     pieces = np.split(x, np.sort(rng.integers(0, len(x), rng.integers(0, 50))))
     one, other = Stream(model, fs), Stream(model, fs)
     beats = streamed(one, [x])
     assert streamed(other, pieces) == beats
-    assert len(beats) > 15
+    assert len(beats) > 10
     assert (one.quality, one.missing) == (other.quality, other.missing)
+
+
+@pytest.mark.parametrize("name", ["syn00", "syn03", "syn07"])
+def test_the_last_beat_before_lost_signal_keeps_its_label(small: PublishedModel, name: str) -> None:
+    record = synthetic.generate(name, 120.0, 250.0)
+    broken, gaps = record.signal.copy(), range(5_000, 28_000, 2_500)
+    for start in gaps:
+        broken[start : start + 1_250] = np.nan
+    whole = {beat.sample: beat.label for beat in hz.classify(record.signal, 250.0, small).beats}
+    found = hz.classify(broken, 250.0, small).beats
+    last = [max((beat for beat in found if beat.sample < start), key=lambda beat: beat.sample) for start in gaps]
+    assert [beat.label for beat in last] == [whole[beat.sample] for beat in last]
 
 
 def test_given_r_peaks_get_the_labels_of_the_whole_record(model: PublishedModel) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heartzoo.data import synthetic
-from heartzoo.data.quality import Gaps, Quality, Stretch
+from heartzoo.data.quality import Gaps, LostSignal, Quality, Stretch
 
 FS = 250
 TIME = np.arange(20 * FS) / FS
@@ -98,6 +99,27 @@ def test_the_same_marks_and_values_whatever_the_pieces(seed: int) -> None:
     assert gaps.missing == whole.missing == np.isnan(x).sum()
 
 
+@settings(max_examples=60)
+@given(data=st.data(), seed=st.integers(0, 2**32 - 1))
+def test_signal_is_lost_where_a_tenth_of_a_second_of_it_is_missing(data: st.DataObject, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    lengths = rng.choice([1, 8, 9, 10, 11, 40], 30)
+    x = np.repeat(np.where(np.arange(30) % 2 == rng.integers(2), np.nan, 0.0), lengths)
+    x[~np.isnan(x) & (rng.random(len(x)) < 0.05)] = np.inf
+    gone = "".join("x" if missing else "." for missing in ~np.isfinite(x))
+    lengthy = [(found.start() + 9, found.end() - 1) for found in re.finditer("x{10,}", gone)]
+    lost, before = LostSignal(100.0), 0
+    for piece in np.split(x, np.sort(rng.integers(0, len(x), 10))):
+        lost.push(piece)
+        if before < lost.samples - 1:
+            a, b = sorted(
+                data.draw(st.lists(st.integers(before, lost.samples - 1), min_size=2, max_size=2, unique=True))
+            )
+            assert lost.between(np.array([a]), np.array([b])).tolist() == [any(c < b and e > a for c, e in lengthy)]
+            before = a
+            lost.forget(a)
+
+
 def test_gaps_keep_the_last_value() -> None:
     gaps, nan = Gaps(), np.nan
     assert gaps.push(np.array([nan, nan])).tolist() == []
@@ -114,10 +136,12 @@ def test_a_signal_without_values_becomes_zeros() -> None:
 
 
 def test_a_lead_that_is_off_from_the_start_costs_no_memory() -> None:
-    quality = Quality(250.0)
+    quality, lost = Quality(250.0), LostSignal(250.0)
     for _ in range(1_000):
         quality.push(np.full(333, np.nan))
-    assert len(pickle.dumps(quality)) < 5_000
+        lost.push(np.full(333, np.nan))
+    assert len(pickle.dumps(quality)) < 5_000 and len(pickle.dumps(lost)) < 1_000
+    assert lost.between(np.array([0, 300_000]), np.array([20, 300_300])).tolist() == [False, True]
     quality.push(np.zeros(500))
     quality.finish()
     assert quality.stretches[0] == Stretch(0.0, 1332.0, "lead off")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from itertools import combinations, pairwise
-from statistics import median
+from statistics import median, median_low
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heartzoo.data.rr import FEATURES, rr_features
+from heartzoo.data.rr import FEATURES, RunningRhythm, rr_features
 
 NAMES = list(FEATURES)
 FS = 360.0
@@ -34,16 +34,37 @@ def quantile(values: list[float], q: float) -> float:
     return ordered[low] + (position - low) * (ordered[high] - ordered[low])
 
 
-def reference(samples: list[int], fs: float) -> list[list[float]]:
+def recordings_with_losses() -> st.SearchStrategy[tuple[np.ndarray, np.ndarray]]:
+    """Beats, and whether signal was lost between each and the next."""
+    return beats().flatmap(
+        lambda samples: st.tuples(
+            st.just(samples),
+            st.lists(
+                st.sampled_from([False, False, False, True]), min_size=len(samples) - 1, max_size=len(samples) - 1
+            ).map(lambda lost: np.array(lost, bool)),
+        )
+    )
+
+
+def reference(samples: list[int], fs: float, lost: list[bool] | None = None) -> list[list[float]]:
     """The features of every beat in the order of NAMES, straight from the text of the module."""
     between = [min(max((b - a) / fs, 0.2), 3.0) for a, b in pairwise(samples)]
     n = len(samples)
     rows = []
+    known: list[float] = []
+    histories = []
+    for k, across in enumerate(lost or [False] * len(between)):
+        if across and known:
+            between[k] = median_low(known[-64:])
+        else:
+            known.append(0.8 if across else between[k])
+            between[k] = known[-1]
+        histories.append(list(known))
     for k in range(n):
         pre = between[k - 1] if k else (between[0] if n > 1 else 0.8)
         post = between[k] if k < n - 1 else (between[k - 1] if n > 1 else 0.8)
         before = between[k - 2] if k >= 2 else pre
-        so_far = between[: max(k, 1)] if n > 1 else [0.8]
+        so_far = histories[max(k, 1) - 1] if n > 1 else [0.8]
         ratios = {
             "pre_median": pre / median(so_far[-64:]),
             "post_median": post / median(so_far[-64:]),
@@ -96,6 +117,30 @@ def test_equal_to_the_definition(samples: np.ndarray) -> None:
     assert found.shape == (len(samples), len(NAMES))
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, reference(samples.tolist(), FS), atol=2e-6)
+
+
+@quick
+@given(recording=recordings_with_losses())
+def test_equal_to_the_definition_where_signal_was_lost(recording: tuple[np.ndarray, np.ndarray]) -> None:
+    samples, lost = recording
+    expected = reference(samples.tolist(), FS, lost.tolist())
+    np.testing.assert_allclose(rr_features(samples, FS, NAMES, lost), expected, atol=2e-6)
+
+
+@quick
+@given(
+    seed=st.integers(0, 2**32 - 1), count=st.integers(1, 700), share=st.sampled_from([0.0, 0.1, 0.6]), data=st.data()
+)
+def test_a_record_in_pieces_has_the_same_features(seed: int, count: int, share: float, data: st.DataObject) -> None:
+    rng = np.random.default_rng(seed)
+    samples, lost = np.cumsum(rng.integers(90, 700, count)), rng.random(count) < share
+    cuts = sorted(data.draw(st.lists(st.integers(1, count), max_size=6)))
+    rhythm, found = RunningRhythm(FS), []
+    for start, end in pairwise([0, *cuts, count]):
+        if start < end:
+            following = int(samples[end]) if end < count else None
+            found.append(rhythm.features(samples[start:end], following, [NAMES], lost[start:end])[0])
+    np.testing.assert_allclose(np.concatenate(found), rr_features(samples, FS, NAMES, lost[:-1]), atol=1e-6)
 
 
 def test_equal_to_the_definition_over_a_long_record() -> None:

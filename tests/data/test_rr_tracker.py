@@ -36,6 +36,28 @@ def test_the_same_as_from_arrays(gaps: list[int]) -> None:
     np.testing.assert_allclose(found, rr_features(samples, FS, NAMES), atol=2e-6)
 
 
+@settings(max_examples=60)
+@given(intervals=st.lists(st.tuples(GAPS, st.booleans()), max_size=180))
+def test_the_same_as_from_arrays_where_signal_was_lost(intervals: list[tuple[int, bool]]) -> None:
+    tracker, lost = RRTracker(NAMES), np.array([across for _, across in intervals], bool)
+    found = features([*(tracker.push(gap / FS, across) for gap, across in intervals), tracker.last()])
+    samples = np.cumsum([50, *(gap for gap, _ in intervals)])
+    np.testing.assert_allclose(found, rr_features(samples, FS, NAMES, lost), atol=2e-6)
+
+
+def test_an_interval_across_lost_signal_is_assumed_and_forgotten() -> None:
+    tracker, other = RRTracker(NAMES), RRTracker(NAMES)
+    for interval in (0.7, 0.9, 0.8):
+        tracker.push(interval)
+        other.push(interval)
+    rhythm = tracker.push(7.0, lost=True)
+    assert rhythm.features == other.push(0.8).features
+    assert rhythm.assumed == ("an interval across lost signal is taken as 0.8 s",)
+    assert tracker.push(0.7).assumed == rhythm.assumed
+    first = RRTracker(["pre_post"])
+    assert first.push(7.0, lost=True).assumed[0] == "an interval across lost signal is taken as 0.8 s"
+
+
 @pytest.mark.parametrize("spread", [3, 200])
 def test_the_same_as_from_arrays_over_a_long_record(spread: int) -> None:
     samples = np.cumsum(np.random.default_rng(spread).integers(200 - spread // 2, 200 + spread, 900))

@@ -13,10 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import signal as dsp
 
+from heartzoo.classification.intake import Intake
 from heartzoo.classification.stream import Stream
 from heartzoo.confidence import probabilities
 from heartzoo.config import InputConfig
 from heartzoo.config.file import parse_config
+from heartzoo.data.batches import model_inputs
+from heartzoo.data.beats import Examples
 from heartzoo.data.databases import get_database
 from heartzoo.data.records import Record, read_record
 from heartzoo.data.rr import FEATURES
@@ -125,18 +128,48 @@ def test_strange_signals(build, model, x):
         assert len(where) == 0
 
 
-@pytest.mark.parametrize("model", [RR_MODEL, LONG_FRAME_MODEL])
-def test_missing_samples_are_those_before_them(build, model):
+def test_missing_samples_are_those_before_them(build):
     record = in_float32(generate("syn11", 30.0, 250))
     gaps, filled = record.signal.copy(), record.signal.copy()
     for start, stop in ((0, 20), (2000, 2600), (7480, 7500)):
         gaps[start:stop], filled[start:stop] = np.nan, filled[start - 1 if start else stop]
     gaps[2600:2602] = np.inf, 3e38
     filled[2600:2602] = filled[2599]
-    built = build(model, 250)
+    built = build(LONG_FRAME_MODEL, 250)
     found, want = built.run(gaps, np.zeros(0)), built.run(filled, np.zeros(0))
     assert len(found[0]) > 20 and (found[0] == want[0]).all()
     agrees(found[1], want[1], EQUAL_SHARE)
+
+
+def streamed_inputs(built, signal: np.ndarray, peaks: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Beats and quantized inputs as Python's stream has them."""
+    intake = Intake(built.settings.contract, built.settings.recording_hz, peaks)
+    examples = Examples.joined([*intake.push(signal), *intake.finish()])
+    inputs = model_inputs(examples.frames, examples.rr, built.settings.contract)
+    return examples.samples, built.model.quantize("signal", inputs["signal"]).reshape(len(examples.samples), -1)
+
+
+GAPS_S = [
+    pytest.param([(6.0, 0.09), (10.0, 0.11), (20.0, 5.0)], id="too short, short, long"),
+    pytest.param([(0.0, 1.0), (58.0, 2.0)], id="at both ends"),
+    pytest.param([(1.0 + 0.9 * k, 0.2) for k in range(60)], id="many"),
+    pytest.param([(10.0 + 1.3 * k, 0.9) for k in range(30)], id="hardly a beat between"),
+    pytest.param([(12.0 + 0.21 * k, 0.1) for k in range(60)], id="more than are remembered"),
+]
+
+
+@pytest.mark.parametrize("detects", [True, False])
+@pytest.mark.parametrize("gaps", GAPS_S)
+def test_time_across_lost_signal_is_no_interval(build, gaps, detects):
+    built, record = build(RR_MODEL, 250, detects), in_float32(generate("syn11", 60.0, 250))
+    signal = record.signal.copy()
+    for start, seconds in gaps:
+        signal[round(250 * start) : round(250 * (start + seconds))] = np.nan
+    peaks = None if detects else record.samples[np.isfinite(signal[record.samples])]
+    samples, inputs = streamed_inputs(built, signal, peaks)
+    where, found, _ = built.run(signal, np.zeros(0) if peaks is None else peaks)
+    assert len(where) == len(samples) > 20 and np.abs(where - samples).max() <= 2
+    agrees(found, inputs, 0.995)
 
 
 def test_after_a_night_without_a_lead_one_sample_costs_no_more(build):
@@ -274,8 +307,9 @@ def test_real_recordings(build, physionet, database, version, name):
     hz=st.sampled_from([128, 250, 360]),
     intervals=st.lists(st.integers(1, 4000), min_size=1, max_size=200),
     steadiness=st.integers(1, 4000),
+    lost=st.sets(st.integers(0, 199)),
 )
-def test_rr_features(build, hz, intervals, steadiness):
+def test_rr_features(build, hz, intervals, steadiness, lost):
     # real rhythms repeat themselves: half of the intervals lie near one another
     samples = [value if k % 2 else steadiness + value % 40 for k, value in enumerate(intervals)]
     built = build(RR_MODEL, hz)
@@ -283,10 +317,14 @@ def test_rr_features(build, hz, intervals, steadiness):
     library.heartzoo_rr_feature.restype = ctypes.c_float
     library.heartzoo_rr_start(state)
     for count, value in enumerate(samples):
-        rhythm = tracker.push(value / hz)
-        if count != 1:  # the first interval also stands in for the one before the first beat
-            library.heartzoo_rr_add(state, library.heartzoo_interval(samples[max(count - 1, 0)]))
-        post = library.heartzoo_interval(value)
+        rhythm = tracker.push(value / hz, count in lost)
+        before = max(count - 1, 0)
+        if count > 1 and before in lost:
+            library.heartzoo_rr_skip(state)
+        elif count != 1:  # the first interval also stands in for the one before the first beat
+            first = library.heartzoo_rr_middle(state) if before in lost else None
+            library.heartzoo_rr_add(state, first or library.heartzoo_interval(samples[before]))
+        post = library.heartzoo_rr_middle(state) if count in lost else library.heartzoo_interval(value)
         found = [library.heartzoo_rr_feature(state, number, post) for number in range(len(FEATURES))]
         assert found == pytest.approx(rhythm.features, abs=1e-5)
 

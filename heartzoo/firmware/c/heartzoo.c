@@ -49,7 +49,11 @@ static void push(heartzoo_state *state, float sample) {
 }
 
 void heartzoo_push(heartzoo_state *state, float millivolts) {
-  if (!(fabsf(millivolts) <= HEARTZOO_MOST_MV)) { /* or NaN */
+  const int is_missing = !(fabsf(millivolts) <= HEARTZOO_MOST_MV); /* or NaN */
+#if HEARTZOO_HISTORY
+  heartzoo_lost_push(&state->lost, state->samples, is_missing);
+#endif
+  if (is_missing) {
     push(state, state->latest);
     return;
   }
@@ -158,6 +162,16 @@ static void compare(heartzoo_state *state, int32_t position) {
 }
 #endif
 
+#if HEARTZOO_HISTORY
+#define LONGEST_INTERVAL (3u * HEARTZOO_RECORDING_HZ) /* all longer ones count as such */
+
+/* Whether signal was lost from one beat to the next, in the time that counts. */
+static int is_lost(const heartzoo_state *state, uint32_t before, uint32_t after) {
+  const uint32_t late = before + LONGEST_INTERVAL;
+  return heartzoo_lost_between(&state->lost, before, after < late ? after : late);
+}
+#endif
+
 /* What the beat's own part of the signal tells, once that is complete. */
 static int cut(heartzoo_state *state) {
   if (!state->peaks.count) return 0;
@@ -167,7 +181,11 @@ static int cut(heartzoo_state *state) {
   state->beat.sample = sample;
 #if HEARTZOO_HISTORY
   /* The first beat has no interval before it: the one after it stands in, and is known when that beat is given. */
-  if (state->given > 1) heartzoo_rr_add(&state->rr, heartzoo_interval(sample - state->before));
+  if (state->given > 1 && is_lost(state, state->before, sample)) {
+    heartzoo_rr_skip(&state->rr);
+  } else if (state->given > 1) {
+    heartzoo_rr_add(&state->rr, heartzoo_interval(sample - state->before));
+  }
 #endif
 #if HEARTZOO_Z_SCORE
   standardise(state, (int32_t)position - HEARTZOO_FRAME / 2);
@@ -179,8 +197,6 @@ static int cut(heartzoo_state *state) {
 }
 
 #if HEARTZOO_HISTORY
-#define LONGEST_INTERVAL (3u * HEARTZOO_RECORDING_HZ) /* all longer ones count as such */
-
 /* Whether the interval after the beat is known. */
 static int is_followed(const heartzoo_state *state) {
   return state->peaks.count > 1 || state->ended || settled(state) >= state->beat.sample + LONGEST_INTERVAL;
@@ -188,9 +204,11 @@ static int is_followed(const heartzoo_state *state) {
 
 /* That interval; where the recording ends before another beat, the one before it. */
 static uint16_t interval_after(const heartzoo_state *state) {
-  if (state->peaks.count > 1) return heartzoo_interval(peak(state, 1) - state->beat.sample);
-  if (!state->ended) return heartzoo_interval(LONGEST_INTERVAL);
-  return state->given ? state->rr.pre : 4u * HEARTZOO_RECORDING_HZ; /* 0.8 s for a lone beat */
+  const uint32_t sample = state->beat.sample;
+  const int is_last = state->peaks.count == 1 && state->ended;
+  if (is_last) return state->given ? state->rr.pre : 4u * HEARTZOO_RECORDING_HZ; /* 0.8 s for a lone beat */
+  const uint32_t after = state->peaks.count > 1 ? peak(state, 1) - sample : LONGEST_INTERVAL;
+  return is_lost(state, sample, sample + after) ? heartzoo_rr_middle(&state->rr) : heartzoo_interval(after);
 }
 #endif
 
@@ -210,6 +228,9 @@ const heartzoo_beat *heartzoo_next(heartzoo_state *state) {
 #endif
   state->before = state->beat.sample;
   heartzoo_peaks_drop(&state->peaks);
+#if HEARTZOO_HISTORY
+  heartzoo_lost_forget(&state->lost, state->before);
+#endif
   state->given++;
   state->cut = 0;
   return &state->beat;

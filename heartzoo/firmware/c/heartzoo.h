@@ -35,6 +35,7 @@ extern "C" {
 #include "heartzoo_config.h"
 #include "heartzoo_decision.h"
 #include "heartzoo_detector.h"
+#include "heartzoo_lost.h"
 #include "heartzoo_peaks.h"
 #include "heartzoo_quantize.h"
 #include "heartzoo_resample.h"
@@ -75,6 +76,7 @@ typedef struct {
   uint32_t given; /* frames */
 #endif
 #if HEARTZOO_HISTORY
+  heartzoo_lost lost;
   heartzoo_rr rr;
 #endif
 #if HEARTZOO_TEMPLATE
@@ -93,7 +95,8 @@ typedef struct {
 void heartzoo_start(heartzoo_state *state);
 
 /* Take one sample of the recording, in mV; not after heartzoo_finish(). NaN, infinity or 1,000 V and more is taken as
- * the sample before it, at the start as the first that is known.
+ * the sample before it, at the start as the first that is known. The time between beats with a tenth of a second or more
+ * of these in between is no interval.
  * Give NaN while a lead is off or the converter is at its rail: steps to the rail and back look like beats. */
 void heartzoo_push(heartzoo_state *state, float millivolts);
 

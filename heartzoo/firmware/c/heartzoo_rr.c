@@ -83,6 +83,16 @@ void heartzoo_rr_add(heartzoo_rr *rr, uint16_t pre) {
 #endif
 }
 
+uint16_t heartzoo_rr_middle(const heartzoo_rr *rr) {
+  const int count = known(rr, CONTEXT);
+  return count ? ranked(rr, count, (count - 1) / 2) : (uint16_t)(4u * HEARTZOO_RECORDING_HZ);
+}
+
+void heartzoo_rr_skip(heartzoo_rr *rr) {
+  rr->previous = rr->pre;
+  rr->pre = heartzoo_rr_middle(rr);
+}
+
 static float mean10(const heartzoo_rr *rr) {
   const int count = known(rr, 10);
   uint32_t sum = 0;

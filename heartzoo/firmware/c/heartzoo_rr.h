@@ -27,6 +27,13 @@ uint16_t heartzoo_interval(uint32_t samples);
 /* Take the interval before a beat. */
 void heartzoo_rr_add(heartzoo_rr *rr, uint16_t pre);
 
+/* What stands in for an interval across lost signal: the median of the last 64, of an even number the lower of the
+ * middle two; 0.8 s where there is none. */
+uint16_t heartzoo_rr_middle(const heartzoo_rr *rr);
+
+/* The interval before a beat is one across lost signal. */
+void heartzoo_rr_skip(heartzoo_rr *rr);
+
 /* A feature of the latest beat, within -1 ... 1. `post` is the interval after it. */
 float heartzoo_rr_feature(const heartzoo_rr *rr, int feature, uint16_t post);
 

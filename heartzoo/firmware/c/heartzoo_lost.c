@@ -1,0 +1,34 @@
+#include "heartzoo_lost.h"
+
+#if HEARTZOO_HISTORY
+#define LEAST ((HEARTZOO_RECORDING_HZ + 9u) / 10u)
+
+void heartzoo_lost_push(heartzoo_lost *lost, uint32_t sample, int is_missing) {
+  if (!is_missing) {
+    lost->missing = 0;
+    return;
+  }
+  lost->missing++;
+  if (lost->missing < LEAST) return;
+  const int is_new = lost->missing == LEAST && lost->count < HEARTZOO_STRETCHES;
+  if (is_new || !lost->count) lost->certain[lost->count++] = sample;
+  lost->last[lost->count - 1] = sample;
+}
+
+int heartzoo_lost_between(const heartzoo_lost *lost, uint32_t before, uint32_t after) {
+  for (int i = 0; i < lost->count; i++) {
+    if (lost->last[i] > before) return lost->certain[i] < after;
+  }
+  return 0;
+}
+
+void heartzoo_lost_forget(heartzoo_lost *lost, uint32_t sample) {
+  int over = 0;
+  while (over < lost->count && lost->last[over] <= sample) over++;
+  for (int i = over; i < lost->count; i++) {
+    lost->certain[i - over] = lost->certain[i];
+    lost->last[i - over] = lost->last[i];
+  }
+  lost->count = (uint8_t)(lost->count - over);
+}
+#endif

@@ -1,0 +1,30 @@
+/* Where the recording was lost: a tenth of a second or more of it were missing, so that a beat may be. */
+#ifndef HEARTZOO_LOST_H
+#define HEARTZOO_LOST_H
+
+#include <stdint.h>
+
+#include "heartzoo_config.h"
+
+#if HEARTZOO_HISTORY
+#define HEARTZOO_STRETCHES 8
+
+typedef struct {
+  uint32_t missing; /* samples in a row, up to the latest */
+  /* Of each stretch the sample at which it was long enough, and its last. If more follow in the few seconds before a
+   * beat is decided, the last two count as one. */
+  uint32_t certain[HEARTZOO_STRETCHES], last[HEARTZOO_STRETCHES];
+  uint8_t count;
+} heartzoo_lost;
+
+/* Take the next sample, counted from 0. */
+void heartzoo_lost_push(heartzoo_lost *lost, uint32_t sample, int is_missing);
+
+/* Whether signal was lost between two beats. */
+int heartzoo_lost_between(const heartzoo_lost *lost, uint32_t before, uint32_t after);
+
+/* No beat before that sample will be asked about any more. */
+void heartzoo_lost_forget(heartzoo_lost *lost, uint32_t sample);
+#endif
+
+#endif
