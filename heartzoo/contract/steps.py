@@ -37,7 +37,7 @@ def steps(config: Config, facts: ModelFacts) -> list[str]:
     told = [
         "Signal: of the leads that preprocessing.leads lists, in its order, the first that the record has; in mV over "
         "the whole record (wfdb's physical units; 200 units per mV where the header gives no gain). A record without "
-        "one of them, or with missing samples, is not taken.",
+        "one of them is not taken. A missing sample is as the one before it, at the start as the first that is known.",
         f"Resample to {contract.fs:g} Hz: scipy.signal.resample_poly(x, up, down, padtype='edge') with up/down the "
         "reduced ratio of the sampling rates (default window, Kaiser 5.0), in float64.",
     ]
