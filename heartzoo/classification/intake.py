@@ -32,7 +32,7 @@ class Intake:
 
     def __init__(self, contract: InputConfig, fs: float, r_peaks: np.ndarray | None = None) -> None:
         self._fs = fs
-        self._gaps, self._lost, self._quality = Gaps(), LostSignal(fs), Quality(fs)
+        self._gaps, self._lost, self._quality = Gaps(fs), LostSignal(fs), Quality(fs)
         self._level: float | None = None
         self._front_end = FrontEnd(contract, fs, r_peaks, self._lost)
         self.longest_delay_s = self._front_end.longest_delay_s

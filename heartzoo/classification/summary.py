@@ -4,7 +4,7 @@ Ectopic beats are those that the model calls supraventricular (S, PAC) or ventri
 a row are a couplet, three or more a run; three or more in turn with normal beats are bigeminy. Beats before and after a
 stretch where the lead was off or flat do not follow one another, and the interval between them is none; nor is one of
 more than twice the median that touches noise or saturation, where a beat may not have been found. Of a beat beside
-lost signal a model knows less, and the step back to the signal may be found as one: such beats do not count in the
+lost signal a model knows less, and after a long gap a T wave may be found as one: such beats do not count in the
 ectopic burden. A heart rate is 60 s divided by the mean of 8 intervals in a row.
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from heartzoo import prevalence
 from heartzoo.config import Config, InputConfig
+from heartzoo.data.quality import LOST_S
 from heartzoo.data.rr import LONGEST_S, SHORTEST_S, SINGLE_BEAT_S
 from heartzoo.data.signal import BEAT_LENGTH, WINDOW_S
 from heartzoo.data.template import (
@@ -37,7 +38,9 @@ def steps(config: Config, facts: ModelFacts) -> list[str]:
     told = [
         "Signal: of the leads that preprocessing.leads lists, in its order, the first that the record has; in mV over "
         "the whole record (wfdb's physical units; 200 units per mV where the header gives no gain). A record without "
-        "one of them is not taken. A missing sample is as the one before it, at the start as the first that is known.",
+        "one of them is not taken. A missing sample is as the one before it, at the start as the first that is known; "
+        f"after {LOST_S:g} s or more of them in a row, all that follows is moved by the amount that makes its first "
+        "sample equal to that value.",
         f"Resample to {contract.fs:g} Hz: scipy.signal.resample_poly(x, up, down, padtype='edge') with up/down the "
         "reduced ratio of the sampling rates (default window, Kaiser 5.0), in float64.",
     ]

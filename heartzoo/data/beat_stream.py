@@ -55,7 +55,7 @@ class BeatStream:
     def longest_wait_s(self) -> float:
         """How long after an R peak, at most, a beat can be cut, once signal and peaks are there in time."""
         window = self._window if self._contract.cut == "r-peak" else 0
-        return max((window + self._after) / self._contract.fs, LONGEST_S if self._delay else 0.0)
+        return window / self._contract.fs + max(self._after / self._contract.fs, LONGEST_S if self._delay else 0.0)
 
     def push(self, x: np.ndarray, peaks: np.ndarray, settled: int) -> Examples:
         """Take what is new.
@@ -99,6 +99,7 @@ class BeatStream:
         if self._contract.cut == "r-peak":  # all beats of a window at once
             ends = (centres // self._window + 1) * self._window
             ready &= (ends + self._after <= self._end) & (ends <= self._centres(np.array([settled])))
+            ready &= ~np.isin(ends, ends[~ready])
         return int(np.argmin(np.append(ready, False)))
 
     def _cut(self, count: int, ended: bool) -> Examples:

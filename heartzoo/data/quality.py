@@ -39,14 +39,22 @@ class Stretch:
 class Gaps:
     """Fills missing samples of a signal that comes in pieces with the last value before them, at its start the first.
 
-    Missing is what is NaN, infinite or larger than :data:`MOST_MV`.
+    Missing is what is NaN, infinite or larger than :data:`MOST_MV`. Where they are :data:`LOST_S` or more in a row, the
+    signal goes on from that value: all that follows is moved by the same amount, so that no step is taken for a beat.
+    A lead that comes back rarely has the offset that it had.
+
+    Args:
+        fs: sampling rate in Hz.
 
     Attributes:
         missing: how many samples were missing so far.
     """
 
-    def __init__(self) -> None:
-        self._last: float | None = None
+    def __init__(self, fs: float) -> None:
+        self._least = math.ceil(LOST_S * fs)
+        self._last: float | None = None  # known value, as it was
+        self._moved = 0.0  # by how much the latest values are
+        self._run = 0  # missing samples up to the latest
         self._ahead = 0
         self.missing = 0
 
@@ -58,16 +66,21 @@ class Gaps:
             if bad.all():
                 self._ahead += len(x)
                 return np.zeros(0)
-            first = x[np.argmin(bad)]
-            x, bad = (
-                np.concatenate([np.full(self._ahead + 1, first), x]),
-                np.append(np.zeros(self._ahead + 1, bool), bad),
-            )
-        else:
-            x, bad = np.append(self._last, x), np.append(False, bad)
-        filled = x[np.maximum.accumulate(np.where(bad, 0, np.arange(len(x))))]
-        self._last = float(filled[-1])
-        return np.asarray(filled[1:])
+            first = float(x[np.argmin(bad)])
+            x, bad = np.append(np.full(self._ahead, first), x), np.append(np.zeros(self._ahead, bool), bad)
+            self._last = first
+        known = np.flatnonzero(np.append(True, ~bad))
+        values = np.append(self._last, x)[known]
+        places = np.searchsorted(known, np.arange(1, len(x) + 1), side="right") - 1
+        missing = np.diff(known) - 1  # before each known one but the first
+        if len(missing):
+            missing[0] += self._run
+        jumps = np.where(missing >= self._least, np.diff(values), 0.0)
+        moved = np.cumsum(np.append(self._moved, jumps))
+        filled = (values - moved)[places]
+        self._last, self._moved = float(values[-1]), float(moved[-1])
+        self._run = len(x) - int(known[-1]) + (self._run if len(known) == 1 else 0)
+        return filled
 
     def finish(self) -> np.ndarray:
         """Zeros for a signal without any value."""
@@ -135,7 +148,7 @@ class Quality:
     def __init__(self, fs: float) -> None:
         self._fs, self._width = fs, round(fs)
         self._highpass = Butterworth(fs, NOISE_HZ, "highpass")
-        self._gaps = Gaps()
+        self._gaps = Gaps(fs)
         self._x = self._high = np.zeros(0)
         self._silent: int | None = 0  # samples before the first known one in a second that is not over; then None
         self._seconds = 0

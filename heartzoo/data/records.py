@@ -149,7 +149,7 @@ def read_signal(path: Path, leads: tuple[str, ...]) -> tuple[np.ndarray, Any, st
             f"record {path.name}, lead {lead}: expected numbers, found none in {len(signal):,} samples",
             "leave the record out",
         )
-    return Gaps().push(signal), header, lead
+    return Gaps(sampling_rate(header, header.sig_name.index(lead))).push(signal), header, lead
 
 
 def sampling_rate(header: Any, signal: int) -> float:

@@ -32,6 +32,7 @@ CONTRACTS = {
     "centred with template": InputConfig(frame=64, highpass_hz=0.5, rr_features=RR[:1], template_features=SHAPE[:3]),
     "difference": InputConfig(cut="difference", frame=96, rr_features=["pre_median"]),
     "r-peak": InputConfig(cut="r-peak", frame=187, fs=125.0),
+    "r-peak with features": InputConfig(cut="r-peak", frame=187, fs=125.0, rr_features=RR[:8]),
 }
 
 
@@ -84,6 +85,12 @@ def test_a_window_waits_for_all_of_its_r_peaks() -> None:
     assert beats.push(np.zeros(3000), np.array([100]), 500).samples.tolist() == []
     assert beats.push(np.zeros(0), np.array([600]), 1249).samples.tolist() == []
     assert beats.push(np.zeros(0), np.array([1300]), 1400).samples.tolist() == [100, 600]
+
+
+def test_a_window_waits_for_the_beat_after_its_last() -> None:
+    beats = BeatStream(CONTRACTS["r-peak with features"], 125.0)
+    assert beats.push(np.zeros(3000), np.array([100, 1240]), 1300).samples.tolist() == []
+    assert beats.push(np.zeros(0), np.array([1400]), 1420).samples.tolist() == [100, 1240]
 
 
 @pytest.mark.parametrize("name", CONTRACTS)

@@ -89,7 +89,7 @@ def test_the_same_marks_and_values_whatever_the_pieces(seed: int) -> None:
     x = np.where(rng.random(20) < 0.5, clean().reshape(20, FS).T, rng.choice([np.nan, 0.0, 9.0], 20)).T.ravel()
     x[: rng.integers(0, 600)] = np.nan
     pieces = np.split(x, np.sort(rng.integers(0, len(x), 30)))
-    quality, gaps, whole = Quality(FS), Gaps(), Gaps()
+    quality, gaps, whole = Quality(FS), Gaps(FS), Gaps(FS)
     for piece in pieces:
         quality.push(piece)
     quality.finish()
@@ -121,7 +121,7 @@ def test_signal_is_lost_where_a_tenth_of_a_second_of_it_is_missing(data: st.Data
 
 
 def test_gaps_keep_the_last_value() -> None:
-    gaps, nan = Gaps(), np.nan
+    gaps, nan = Gaps(FS), np.nan
     assert gaps.push(np.array([nan, nan])).tolist() == []
     assert gaps.push(np.array([nan, 2.0, nan, 3.0])).tolist() == [2.0, 2.0, 2.0, 2.0, 2.0, 3.0]
     assert gaps.push(np.array([nan, np.inf, -3e38])).tolist() == [3.0, 3.0, 3.0]
@@ -129,8 +129,17 @@ def test_gaps_keep_the_last_value() -> None:
     assert (gaps.missing, gaps.push(np.zeros(0)).tolist()) == (7, [])
 
 
+def test_a_lead_that_comes_back_goes_on_where_it_was() -> None:
+    gaps, nan = Gaps(50.0), np.nan
+    assert gaps.push(np.array([1.0, nan, nan, nan, nan, 9.0])).tolist() == [1.0, 1.0, 1.0, 1.0, 1.0, 9.0]
+    assert gaps.push(np.array([nan, nan])).tolist() == [9.0, 9.0]
+    assert gaps.push(np.array([nan, nan, nan])).tolist() == [9.0, 9.0, 9.0]
+    assert gaps.push(np.array([-31.0, -30.0, nan])).tolist() == [9.0, 10.0, 10.0]
+    assert gaps.push(np.array([-28.0, *[nan] * 5, 4.0, 5.0])).tolist() == [12.0, *[12.0] * 6, 13.0]
+
+
 def test_a_signal_without_values_becomes_zeros() -> None:
-    gaps = Gaps()
+    gaps = Gaps(FS)
     assert gaps.push(np.full(3, np.nan)).tolist() == []
     assert gaps.finish().tolist() == [0.0, 0.0, 0.0]
 

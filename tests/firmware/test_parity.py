@@ -133,6 +133,7 @@ def test_missing_samples_are_those_before_them(build):
     gaps, filled = record.signal.copy(), record.signal.copy()
     for start, stop in ((0, 20), (2000, 2600), (7480, 7500)):
         gaps[start:stop], filled[start:stop] = np.nan, filled[start - 1 if start else stop]
+    filled[2600:] -= filled[2602] - filled[2599]  # where signal was lost it goes on without a step
     gaps[2600:2602] = np.inf, 3e38
     filled[2600:2602] = filled[2599]
     built = build(LONG_FRAME_MODEL, 250)
@@ -163,8 +164,9 @@ GAPS_S = [
 def test_time_across_lost_signal_is_no_interval(build, gaps, detects):
     built, record = build(RR_MODEL, 250, detects), in_float32(generate("syn11", 60.0, 250))
     signal = record.signal.copy()
-    for start, seconds in gaps:
+    for number, (start, seconds) in enumerate(gaps):
         signal[round(250 * start) : round(250 * (start + seconds))] = np.nan
+        signal[round(250 * (start + seconds)) :] += (40.0, -60.0, 15.0)[number % 3]
     peaks = None if detects else record.samples[np.isfinite(signal[record.samples])]
     samples, inputs = streamed_inputs(built, signal, peaks)
     where, found, _ = built.run(signal, np.zeros(0) if peaks is None else peaks)

@@ -49,16 +49,21 @@ static void push(heartzoo_state *state, float sample) {
 }
 
 void heartzoo_push(heartzoo_state *state, float millivolts) {
-  const int is_missing = !(fabsf(millivolts) <= HEARTZOO_MOST_MV); /* or NaN */
+  if (!(fabsf(millivolts) <= HEARTZOO_MOST_MV)) { /* or NaN */
+    state->missing++;
 #if HEARTZOO_HISTORY
-  heartzoo_lost_push(&state->lost, state->samples, is_missing);
+    heartzoo_lost_push(&state->lost, state->samples, state->missing);
 #endif
-  if (is_missing) {
     push(state, state->latest);
     return;
   }
-  if (!state->known && (state->samples || fabsf(millivolts) > HEARTZOO_OFFSET_MV)) state->level = millivolts;
+  if (state->known) {
+    if (state->missing >= HEARTZOO_LOST_SAMPLES) state->level = millivolts - state->latest;
+  } else if (state->samples || fabsf(millivolts) > HEARTZOO_OFFSET_MV) {
+    state->level = millivolts;
+  }
   state->known = 1;
+  state->missing = 0;
   push(state, millivolts - state->level);
 }
 

@@ -54,7 +54,9 @@ typedef struct {
 
 typedef struct {
   uint32_t samples; /* taken so far */
-  float level;      /* the first that was known, mV, where it is an offset or values before it were missing; or 0 */
+  uint32_t missing; /* of those, in a row up to the latest */
+  float level;      /* mV: the first that was known, where it is an offset or values before it were missing; or 0; moved
+                       where signal was lost, so that no step is left */
   float latest;     /* sample, less that */
   uint8_t known, ended;
 #if HEARTZOO_RESAMPLES
@@ -95,8 +97,9 @@ typedef struct {
 void heartzoo_start(heartzoo_state *state);
 
 /* Take one sample of the recording, in mV; not after heartzoo_finish(). NaN, infinity or 1,000 V and more is taken as
- * the sample before it, at the start as the first that is known. The time between beats with a tenth of a second or more
- * of these in between is no interval.
+ * the sample before it, at the start as the first that is known. After a tenth of a second or more of these the signal
+ * goes on from that value, whatever the lead's offset is then, and the time between the beats on both sides is no
+ * interval.
  * Give NaN while a lead is off or the converter is at its rail: steps to the rail and back look like beats. */
 void heartzoo_push(heartzoo_state *state, float millivolts);
 

@@ -1,16 +1,9 @@
 #include "heartzoo_lost.h"
 
 #if HEARTZOO_HISTORY
-#define LEAST ((HEARTZOO_RECORDING_HZ + 9u) / 10u)
-
-void heartzoo_lost_push(heartzoo_lost *lost, uint32_t sample, int is_missing) {
-  if (!is_missing) {
-    lost->missing = 0;
-    return;
-  }
-  lost->missing++;
-  if (lost->missing < LEAST) return;
-  const int is_new = lost->missing == LEAST && lost->count < HEARTZOO_STRETCHES;
+void heartzoo_lost_push(heartzoo_lost *lost, uint32_t sample, uint32_t missing) {
+  if (missing < HEARTZOO_LOST_SAMPLES) return;
+  const int is_new = missing == HEARTZOO_LOST_SAMPLES && lost->count < HEARTZOO_STRETCHES;
   if (is_new || !lost->count) lost->certain[lost->count++] = sample;
   lost->last[lost->count - 1] = sample;
 }

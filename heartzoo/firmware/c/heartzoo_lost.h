@@ -6,19 +6,21 @@
 
 #include "heartzoo_config.h"
 
+/* So many samples in a row. */
+#define HEARTZOO_LOST_SAMPLES ((HEARTZOO_RECORDING_HZ + 9u) / 10u)
+
 #if HEARTZOO_HISTORY
 #define HEARTZOO_STRETCHES 8
 
 typedef struct {
-  uint32_t missing; /* samples in a row, up to the latest */
   /* Of each stretch the sample at which it was long enough, and its last. If more follow in the few seconds before a
    * beat is decided, the last two count as one. */
   uint32_t certain[HEARTZOO_STRETCHES], last[HEARTZOO_STRETCHES];
   uint8_t count;
 } heartzoo_lost;
 
-/* Take the next sample, counted from 0. */
-void heartzoo_lost_push(heartzoo_lost *lost, uint32_t sample, int is_missing);
+/* Take a sample, counted from 0, that is missing, and how many are in a row with it. */
+void heartzoo_lost_push(heartzoo_lost *lost, uint32_t sample, uint32_t missing);
 
 /* Whether signal was lost between two beats. */
 int heartzoo_lost_between(const heartzoo_lost *lost, uint32_t before, uint32_t after);
