@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from heartzoo import prevalence
 from heartzoo.config import Config, InputConfig
-from heartzoo.data.quality import LOST_S
+from heartzoo.data.quality import LOST_S, MOST_HELD_MV
 from heartzoo.data.rr import LONGEST_S, SHORTEST_S, SINGLE_BEAT_S
 from heartzoo.data.signal import BEAT_LENGTH, WINDOW_S
 from heartzoo.data.template import (
@@ -40,7 +40,7 @@ def steps(config: Config, facts: ModelFacts) -> list[str]:
         "the whole record (wfdb's physical units; 200 units per mV where the header gives no gain). A record without "
         "one of them is not taken. A missing sample is as the one before it, at the start as the first that is known; "
         f"after {LOST_S:g} s or more of them in a row, all that follows is moved by the amount that makes its first "
-        "sample equal to that value.",
+        f"sample equal to that value or, if that is more than {MOST_HELD_MV:g} mV from where the record began, to 0.",
         f"Resample to {contract.fs:g} Hz: scipy.signal.resample_poly(x, up, down, padtype='edge') with up/down the "
         "reduced ratio of the sampling rates (default window, Kaiser 5.0), in float64.",
     ]
@@ -69,7 +69,11 @@ def steps(config: Config, facts: ModelFacts) -> list[str]:
             f"post is its pre, a lone beat has {SINGLE_BEAT_S:g} s for both. H(m) = the last m of pre[1], ... pre[k] "
             "(fewer at the start), H(all) = all of them; the first beat, whose own pre is in none, uses the second's, "
             f"a lone beat's hold its {SINGLE_BEAT_S:g} s. Every feature is limited to -1 ... 1 and given in float32, "
-            "in the order listed."
+            f"in the order listed. On a device an interval is not known where {LOST_S:g} s or more of samples in a row "
+            f"are missing after its first beat, before its second and within {LONGEST_S:g} s: as pre and as post the "
+            "median of H(64) stands in, of an even number the lower of the middle two, the interval belongs to no H, "
+            f"and its second beat is not regular; as the record's first interval it counts as {SINGLE_BEAT_S:g} s. "
+            "Annotated records are scored as if every interval were known."
         )
     if _takes_template(contract):
         told.append(_template(contract))

@@ -42,6 +42,7 @@ class BeatStream:
     def __init__(self, contract: InputConfig, fs: float, lost: LostSignal | None = None) -> None:
         self._contract, self._fs = contract, fs
         self._lost = lost or LostSignal(fs)
+        self._latest: int | None = None  # beat that was cut
         self._rhythm, self._template = RunningRhythm(fs), RunningTemplate(contract.fs)
         self._delay = max((FEATURES[name].delay_beats for name in contract.rr_features), default=0)
         self._window = round(sig.WINDOW_S * contract.fs)
@@ -116,9 +117,11 @@ class BeatStream:
     def _examples(self, samples: np.ndarray, following: int | None) -> tuple[np.ndarray, np.ndarray]:
         contract, places = self._contract, self._centres(samples) - self._start
         names = [contract.rr_features, REGULAR_FEATURES]
-        rr, rule = self._rhythm.features(samples, following, names, self._across(samples, following))
+        lost = self._across(samples, following)
+        rr, rule = self._rhythm.features(samples, following, names, lost)
         if contract.template_features or contract.cut == "difference":
-            regular = are_regular(rule, self._count + np.arange(len(samples)), contract.regular_beats)
+            numbers = self._count + np.arange(len(samples))
+            regular = are_regular(rule, numbers, contract.regular_beats, lost[:-1])
             wide = sig.frames(self._x.astype(np.float32), places, *reach(contract.fs))
             compared = self._template.compare(wide, regular)
             rr = np.concatenate([rr, template_features(compared, contract.template_features)], axis=1)
@@ -134,11 +137,16 @@ class BeatStream:
                 return sig.frames(self._x.astype(np.float32), places, before, contract.frame - before), rr
 
     def _across(self, samples: np.ndarray, following: int | None) -> np.ndarray:
-        """Whether signal was lost after each beat, before the next one and within the 3 s that an interval counts."""
-        late = samples + math.ceil(LONGEST_S * self._fs)
-        after = late if following is None else np.minimum(np.append(samples[1:], following), late)
-        lost = self._lost.between(samples, after)
-        self._lost.forget(int(samples[-1]))
+        """Whether signal was lost before each beat, since the one before it, and after the last; shape (n + 1,).
+
+        Only the 3 s after a beat that an interval counts matter. What was lost before the first beat does not.
+        """
+        known = np.append(samples[0] if self._latest is None else self._latest, samples)
+        late = known + math.ceil(LONGEST_S * self._fs)
+        after = np.minimum(np.append(samples, late[-1] if following is None else following), late)
+        lost = self._lost.between(known, after)
+        self._latest = int(samples[-1])
+        self._lost.forget(self._latest)
         return lost
 
     def _scaled(self, places: np.ndarray) -> np.ndarray:

@@ -54,7 +54,7 @@ class Database:
             raise UserError(f"{self.name}: same_person names {unknown[0]!r}", nearest(unknown[0], self.records))
         for first in self.same_person:
             on_the_way = [first]
-            while (following := self.same_person.get(on_the_way[-1])) is not None:
+            while (following := self.same_person.get(on_the_way[-1])) not in (None, on_the_way[-1]):
                 if following in on_the_way:
                     circle = " -> ".join([*on_the_way, following])
                     raise UserError(f"{self.name}: same_person leads round in a circle, {circle}", "name a person once")
@@ -76,8 +76,8 @@ class Database:
         """The person a record comes from: several records of one person share an id."""
         if self.name == ICENTIA:
             return record.rsplit("/", 1)[-1].split("_")[0]
-        while record in self.same_person:
-            record = self.same_person[record]
+        while (other := self.same_person.get(record, record)) != record:
+            record = other
         return record
 
 

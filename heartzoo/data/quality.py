@@ -23,6 +23,7 @@ LOST_S = 0.1  # about a QRS complex
 FLAT_MV, NOISE_MV, NOISE_HZ, LARGEST_MV = 0.01, 0.05, 30.0, 10.0
 SATURATED_S, SATURATED_MV = 0.04, 1.0
 OFFSET_MV = 5.0  # a first value beyond this is an electrode's offset, of which resampling lets through a ripple
+MOST_HELD_MV = 300.0  # electrodes have less between them
 MOST_MV = 1e6  # beyond 1,000 V nothing was measured: a damaged value, missing as NaN is
 MARKS = ("", "lead off", "flat line", "saturated", "noise")
 
@@ -41,7 +42,8 @@ class Gaps:
 
     Missing is what is NaN, infinite or larger than :data:`MOST_MV`. Where they are :data:`LOST_S` or more in a row, the
     signal goes on from that value: all that follows is moved by the same amount, so that no step is taken for a beat.
-    A lead that comes back rarely has the offset that it had.
+    A lead that comes back rarely has the offset that it had. What was more than :data:`MOST_HELD_MV` from where the
+    recording began was at a rail: from there the signal goes on then, so that nothing piles up.
 
     Args:
         fs: sampling rate in Hz.
@@ -53,6 +55,7 @@ class Gaps:
     def __init__(self, fs: float) -> None:
         self._least = math.ceil(LOST_S * fs)
         self._last: float | None = None  # known value, as it was
+        self._rest = 0.0  # where the recording began, where that is an electrode's offset or was not known at once
         self._moved = 0.0  # by how much the latest values are
         self._run = 0  # missing samples up to the latest
         self._ahead = 0
@@ -66,21 +69,23 @@ class Gaps:
             if bad.all():
                 self._ahead += len(x)
                 return np.zeros(0)
-            first = float(x[np.argmin(bad)])
+            self._last = first = float(x[np.argmin(bad)])
+            self._rest = first if self._ahead or bad[0] or abs(first) > OFFSET_MV else 0.0
             x, bad = np.append(np.full(self._ahead, first), x), np.append(np.zeros(self._ahead, bool), bad)
-            self._last = first
         known = np.flatnonzero(np.append(True, ~bad))
         values = np.append(self._last, x)[known]
-        places = np.searchsorted(known, np.arange(1, len(x) + 1), side="right") - 1
         missing = np.diff(known) - 1  # before each known one but the first
-        if len(missing):
-            missing[0] += self._run
-        jumps = np.where(missing >= self._least, np.diff(values), 0.0)
-        moved = np.cumsum(np.append(self._moved, jumps))
-        filled = (values - moved)[places]
+        missing[:1] += self._run
+        back = np.flatnonzero(missing >= self._least) + 1
+        steps = [self._moved]
+        for place in back.tolist():
+            held = float(values[place - 1]) - steps[-1]
+            steps.append(float(values[place]) - (held if abs(held - self._rest) <= MOST_HELD_MV else self._rest))
+        moved = np.repeat(steps, np.diff(np.concatenate([[0], back, [len(values)]])))
+        places = np.searchsorted(known, np.arange(1, len(x) + 1), side="right") - 1
         self._last, self._moved = float(values[-1]), float(moved[-1])
         self._run = len(x) - int(known[-1]) + (self._run if len(known) == 1 else 0)
-        return filled
+        return np.asarray((values - moved)[places])
 
     def finish(self) -> np.ndarray:
         """Zeros for a signal without any value."""

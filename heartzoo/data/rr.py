@@ -76,21 +76,40 @@ def intervals(samples: np.ndarray, fs: float, lost: np.ndarray | None = None) ->
         fs: their sampling rate in Hz.
         lost: whether signal was lost between each beat and the next, boolean, shape (beats - 1,); by default nowhere.
     """
-    between = np.clip(np.diff(samples) / fs, SHORTEST_S, LONGEST_S)
+    between = _limited(samples, fs)
     if len(between) == 0:
         between = np.array([SINGLE_BEAT_S])
         return Intervals(between, between, between, np.zeros(1, int))
-    whole = np.ones(len(between), bool) if lost is None else ~lost
-    if not whole[0]:
+    between, known, place = _assumed(between, np.zeros(len(between), bool) if lost is None else lost, np.zeros(0))
+    return Intervals(
+        np.concatenate([between[:1], between]), np.concatenate([between, between[-1:]]), known, np.append(0, place)
+    )
+
+
+def _limited(samples: np.ndarray, fs: float) -> np.ndarray:
+    return np.clip(np.diff(samples) / fs, SHORTEST_S, LONGEST_S)
+
+
+def _assumed(between: np.ndarray, lost: np.ndarray, before: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What stands in where signal was lost.
+
+    Args:
+        between: intervals in turn, s, shape (n,).
+        lost: which of them are across lost signal, boolean, shape (n,).
+        before: those known before them, shape (any,).
+
+    Returns:
+        The intervals; all that are known, those before too; which of these is the latest after each interval.
+    """
+    between, whole = between.copy(), ~lost
+    if len(between) and not len(before) and lost[0]:
         between[0], whole[0] = SINGLE_BEAT_S, True
-    known, place = between[whole], np.cumsum(whole) - 1
+    known, place = np.concatenate([before, between[whole]]), len(before) - 1 + np.cumsum(whole)
     if not whole.all():
         rows, count = _history(known, CONTEXT)
         middles = np.sort(rows, axis=1)[np.arange(len(known)), (count - 1) // 2]
         between = np.where(whole, between, middles[place])
-    return Intervals(
-        np.concatenate([between[:1], between]), np.concatenate([between, between[-1:]]), known, np.append(0, place)
-    )
+    return between, known, place
 
 
 def _history(known: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
@@ -271,8 +290,10 @@ class RunningRhythm:
 
     def __init__(self, fs: float) -> None:
         self._fs = fs
-        self._before, self._lost = np.zeros(0, np.int64), np.zeros(0, bool)
-        self._sum, self._count, self._usual = 0.0, 0, 0.0
+        self._last: int | None = None  # the latest beat
+        self._pre: float | None = None  # its interval, once two beats are known
+        self._known = np.zeros(0)  # the last intervals up to it
+        self._sum, self._count, self._usual = 0.0, 0, 0.0  # of those before them
 
     def features(
         self,
@@ -288,36 +309,52 @@ class RunningRhythm:
             following: the position of the beat after them, or any later than :data:`LONGEST_S` where that is as good;
                 None where the record ends.
             names: lists of keys of :data:`FEATURES`.
-            lost: whether signal was lost between each of them and the beat after it, boolean, shape (n,); by default
-                nowhere.
+            lost: whether signal was lost before each of them, since the beat before it, and after the last, boolean,
+                shape (n + 1,); by default nowhere.
 
         Returns:
             For each list float32, shape (n, len(list)), within -1 ... 1, never NaN.
         """
-        known = np.concatenate([self._before, samples])
-        lost = np.concatenate([self._lost, np.zeros(len(samples), bool) if lost is None else lost])
-        positions = known if following is None else np.append(known, following)
-        around = intervals(positions, self._fs, lost[: len(positions) - 1])
+        lost = np.zeros(len(samples) + 1, bool) if lost is None else lost
+        positions = samples if following is None else np.append(samples, following)
+        if self._last is None:
+            around = intervals(positions, self._fs, lost[1 : len(positions)])
+        else:
+            around = self._going_on(np.append(self._last, positions), lost[: len(positions)])
+        beats = len(samples) + (self._last is not None)  # the latest one before them, too
         here = replace(
             around,
-            pre=around.pre[: len(known)],
-            post=around.post[: len(known)],
-            place=around.place[: len(known)],
+            pre=around.pre[:beats],
+            post=around.post[:beats],
+            place=around.place[:beats],
             sum_before=self._sum,
             count_before=self._count,
             usual_before=self._usual,
         )
-        found = [_features(here, some)[len(self._before) :] for some in names]
-        self._forget(known, lost)
+        found = [_features(here, some)[beats - len(samples) :] for some in names]
+        self._remember(here, int(samples[-1]))
         return found
 
-    def _forget(self, known: np.ndarray, lost: np.ndarray) -> None:
-        """Keep what the next beats' features look back to: 128 intervals that are known, and where the first begins."""
-        around = intervals(known, self._fs, lost[:-1])
-        dropped = max(around.place[-1] + 1 - LONGEST_HISTORY, 0) if len(known) > 1 else 0
-        for interval in around.known[:dropped].tolist():
+    def _going_on(self, positions: np.ndarray, lost: np.ndarray) -> Intervals:
+        """The intervals around beats of which the first is the latest one before."""
+        between, known, place = _assumed(_limited(positions, self._fs), lost, self._known)
+        pre = between[0] if self._pre is None else self._pre
+        return Intervals(
+            np.append(pre, between),
+            np.append(between, between[-1]),
+            known,
+            np.append(max(len(self._known) - 1, 0), place),
+        )
+
+    def _remember(self, here: Intervals, last: int) -> None:
+        """Keep what the next beats' features look back to: 128 intervals that are known."""
+        self._last = last
+        if len(here.pre) < 2:
+            return  # the first beat's interval is that after it
+        self._pre = float(here.pre[-1])
+        known = here.known[: here.place[-1] + 1]
+        dropped = max(len(known) - LONGEST_HISTORY, 0)
+        for interval in known[:dropped].tolist():
             self._sum, self._count = self._sum + interval, self._count + 1
             self._usual = next_usual(self._usual, interval, self._sum, self._count)
-        # an interval ends at the first beat that has it as its latest; the next known one may begin some beats later
-        first = int(np.searchsorted(around.place[1:], dropped)) if dropped else 0
-        self._before, self._lost = known[first:], lost[first:]
+        self._known = known[dropped:]

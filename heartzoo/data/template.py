@@ -315,17 +315,21 @@ def regular_beats(samples: np.ndarray, fs: float, rule: RegularRule) -> np.ndarr
     return are_regular(rr_features(samples, fs, REGULAR_FEATURES), np.arange(len(samples)), rule)
 
 
-def are_regular(features: np.ndarray, numbers: np.ndarray, rule: RegularRule) -> np.ndarray:
+def are_regular(
+    features: np.ndarray, numbers: np.ndarray, rule: RegularRule, lost: np.ndarray | None = None
+) -> np.ndarray:
     """Which of some beats of a record are regular, boolean, shape (n,).
 
     Args:
         features: their :data:`REGULAR_FEATURES`, shape (n, 2).
         numbers: which beats of the record they are, counted from 0, shape (n,).
         rule: see above.
+        lost: whether signal was lost since the beat before, boolean, shape (n,): its time is not known then, and it is
+            none of the regular ones; by default nowhere.
     """
     median, slow = features.T
     found = np.abs(median) < REGULAR_OCTAVES if rule == "median" else slow > LATE_OCTAVES
-    return found | (numbers < FIRST_BEATS)
+    return (found if lost is None else found & ~lost) | (numbers < FIRST_BEATS)
 
 
 class RunningTemplate:

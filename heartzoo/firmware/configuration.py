@@ -10,7 +10,7 @@ from heartzoo.cheader import float_literal, wrapped_array
 from heartzoo.contract import delay
 from heartzoo.data import detection, template
 from heartzoo.data.detection import BAND_HZ, LEARNING_S, LOOK_AHEAD_S, REFRACTORY_S
-from heartzoo.data.quality import MOST_MV, OFFSET_MV
+from heartzoo.data.quality import MOST_HELD_MV, MOST_MV, OFFSET_MV
 from heartzoo.data.rr import ENTROPY_EDGES, FEATURES
 from heartzoo.data.signal import RESAMPLING_REACH
 from heartzoo.errors import UserError
@@ -64,6 +64,7 @@ def _macros(settings: Settings) -> dict[str, object]:
         "HEARTZOO_RECORDING_HZ": f"{settings.recording_hz}u",
         "HEARTZOO_MOST_MV": float_literal(MOST_MV),
         "HEARTZOO_OFFSET_MV": float_literal(OFFSET_MV),
+        "HEARTZOO_MOST_HELD_MV": float_literal(MOST_HELD_MV),
         "HEARTZOO_HZ": float_literal(contract.fs),
         "HEARTZOO_RESAMPLES": int(ratio != 1),
         "HEARTZOO_UP": up,

@@ -13,8 +13,9 @@ from heartzoo.config import InputConfig
 from heartzoo.data import synthetic
 from heartzoo.data.beat_stream import BeatStream
 from heartzoo.data.beats import Examples, cut_beats
+from heartzoo.data.quality import LostSignal
 from heartzoo.data.records import Record
-from heartzoo.data.rr import FEATURES
+from heartzoo.data.rr import FEATURES, rr_features
 from heartzoo.data.signal import Preparation
 from heartzoo.data.template import TEMPLATE_FEATURES
 
@@ -93,11 +94,49 @@ def test_a_window_waits_for_the_beat_after_its_last() -> None:
     assert beats.push(np.zeros(0), np.array([1400]), 1420).samples.tolist() == [100, 1240]
 
 
+def test_what_is_lost_after_the_next_beat_is_not_between() -> None:
+    lost, contract = LostSignal(100.0), CONTRACTS["features"]
+    x = np.zeros(3_000)
+    x[1_900:1_950] = np.nan
+    lost.push(x)
+    peaks = np.array([100, 200, 300, 1_000, 1_150, 1_400, 1_800])
+    found = BeatStream(contract, 100.0, lost).finish(np.zeros(3_000), peaks).rr[:, RR.index("post_usual")]
+    whole = rr_features(peaks, 100.0, ["post_usual"])[:, 0]
+    np.testing.assert_array_equal(found, whole)
+
+
+@pytest.mark.parametrize("delay", [0, 1])
+def test_lost_signal_in_pieces(delay: int) -> None:
+    names = ["pre_median", "pre_usual", *["post_usual"] * delay]
+    contract = InputConfig(frame=64, fs=100.0, rr_features=names)
+    rng = np.random.default_rng(delay)
+    peaks = np.cumsum(rng.integers(50, 150, 120))
+    x = np.zeros(int(peaks[-1]) + 500)
+    for start in rng.integers(1_000, len(x), 15):
+        x[start : start + rng.integers(5, 400)] = np.nan
+    peaks = peaks[np.isfinite(x[peaks])]
+    found = []
+    for size in (len(x), 25):
+        lost = LostSignal(100.0)
+        beats, parts = BeatStream(contract, 100.0, lost), []
+        for start in range(0, len(x), size):
+            piece = x[start : start + size]
+            lost.push(piece)
+            here = peaks[(peaks >= start) & (peaks < start + size)]
+            parts.append(beats.push(np.zeros(len(piece)), here, start + len(piece)))
+        found.append(Examples.joined([*parts, beats.finish(np.zeros(0), peaks[:0])]))
+    np.testing.assert_array_equal(found[0].samples, found[1].samples)
+    np.testing.assert_allclose(found[0].rr, found[1].rr, atol=1e-6)
+    assert np.abs(found[0].rr - rr_features(peaks, 100.0, names)).max() > 0.5
+
+
 @pytest.mark.parametrize("name", CONTRACTS)
 def test_memory_is_bounded(name: str) -> None:
-    beats = BeatStream(CONTRACTS[name], 100.0)
+    lost = LostSignal(100.0)
+    beats = BeatStream(CONTRACTS[name], 100.0, lost)
     for second in range(600):
+        lost.push(np.where(np.arange(100) < 50, np.nan, 1.0))
         peaks = np.arange(second % 2) + 100 * second
         beats.push(np.ones(round(CONTRACTS[name].fs)), peaks if second < 300 else peaks[:0], 100 * second + 100)
     assert len(beats._x) <= 25 * CONTRACTS[name].fs
-    assert len(beats._peaks) + len(beats._earlier) + len(beats._rhythm._before) <= 300
+    assert len(beats._peaks) + len(beats._earlier) + len(beats._rhythm._known) <= 300

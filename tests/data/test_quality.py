@@ -138,6 +138,14 @@ def test_a_lead_that_comes_back_goes_on_where_it_was() -> None:
     assert gaps.push(np.array([-28.0, *[nan] * 5, 4.0, 5.0])).tolist() == [12.0, *[12.0] * 6, 13.0]
 
 
+def test_what_was_at_a_rail_before_a_gap_does_not_pile_up() -> None:
+    gaps = Gaps(50.0)
+    for _ in range(4):
+        filled = gaps.push(np.array([0.5, 250.0, *[np.nan] * 5]))
+    assert filled.tolist() == [249.5, 499.0, *[499.0] * 5]
+    assert gaps.push(np.array([7.0, 8.0])).tolist() == [0.0, 1.0]
+
+
 def test_a_signal_without_values_becomes_zeros() -> None:
     gaps = Gaps(FS)
     assert gaps.push(np.full(3, np.nan)).tolist() == []

@@ -139,7 +139,8 @@ def test_a_record_in_pieces_has_the_same_features(seed: int, count: int, share: 
     for start, end in pairwise([0, *cuts, count]):
         if start < end:
             following = int(samples[end]) if end < count else None
-            found.append(rhythm.features(samples[start:end], following, [NAMES], lost[start:end])[0])
+            around = np.append(start > 0 and lost[start - 1], lost[start:end])
+            found.append(rhythm.features(samples[start:end], following, [NAMES], around)[0])
     np.testing.assert_allclose(np.concatenate(found), rr_features(samples, FS, NAMES, lost[:-1]), atol=1e-6)
 
 

@@ -196,6 +196,11 @@ def test_late_beats_are_regular_also_where_most_are_early() -> None:
         assert template.regular_beats(np.arange(0, 30_000, 240), 300.0, rule).all()
 
 
+def test_a_beat_after_lost_signal_is_not_regular() -> None:
+    steady, lost = np.zeros((12, 2)), np.arange(12) >= 9
+    assert template.are_regular(steady, np.arange(12), "median", lost).tolist() == [True] * 10 + [False] * 2
+
+
 def test_the_first_ten_beats_are_regular_and_no_more() -> None:
     early = np.full((12, 2), -1.0)
     for rule in ("median", "late"):

@@ -58,7 +58,10 @@ void heartzoo_push(heartzoo_state *state, float millivolts) {
     return;
   }
   if (state->known) {
-    if (state->missing >= HEARTZOO_LOST_SAMPLES) state->level = millivolts - state->latest;
+    if (state->missing >= HEARTZOO_LOST_SAMPLES) {
+      /* What was at a rail before is not to pile up. */
+      state->level = millivolts - (fabsf(state->latest) <= HEARTZOO_MOST_HELD_MV ? state->latest : 0.0f);
+    }
   } else if (state->samples || fabsf(millivolts) > HEARTZOO_OFFSET_MV) {
     state->level = millivolts;
   }

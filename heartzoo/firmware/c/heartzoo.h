@@ -98,8 +98,8 @@ void heartzoo_start(heartzoo_state *state);
 
 /* Take one sample of the recording, in mV; not after heartzoo_finish(). NaN, infinity or 1,000 V and more is taken as
  * the sample before it, at the start as the first that is known. After a tenth of a second or more of these the signal
- * goes on from that value, whatever the lead's offset is then, and the time between the beats on both sides is no
- * interval.
+ * goes on from that value, whatever the lead's offset is then (from where the recording began, if the value was more
+ * than 300 mV from there), and the time between the beats on both sides is no interval.
  * Give NaN while a lead is off or the converter is at its rail: steps to the rail and back look like beats. */
 void heartzoo_push(heartzoo_state *state, float millivolts);
 

@@ -13,8 +13,8 @@
 #define HEARTZOO_STRETCHES 8
 
 typedef struct {
-  /* Of each stretch the sample at which it was long enough, and its last. If more follow in the few seconds before a
-   * beat is decided, the last two count as one. */
+  /* Of each stretch since the latest beat that was given the sample at which it was long enough, and its last. If they
+   * are more, the first two count as one. */
   uint32_t certain[HEARTZOO_STRETCHES], last[HEARTZOO_STRETCHES];
   uint8_t count;
 } heartzoo_lost;

@@ -67,6 +67,7 @@ static float quantile(const heartzoo_rr *rr, int most, int tenths) {
 void heartzoo_rr_add(heartzoo_rr *rr, uint16_t pre) {
   rr->previous = rr->count ? rr->pre : pre;
   rr->pre = pre;
+  rr->skipped = 0;
   rr->recent[rr->count % HEARTZOO_HISTORY] = pre;
   rr->count++;
   rr->sum += pre;
@@ -91,6 +92,7 @@ uint16_t heartzoo_rr_middle(const heartzoo_rr *rr) {
 void heartzoo_rr_skip(heartzoo_rr *rr) {
   rr->previous = rr->pre;
   rr->pre = heartzoo_rr_middle(rr);
+  rr->skipped = 1;
 }
 
 static float mean10(const heartzoo_rr *rr) {
@@ -179,6 +181,7 @@ float heartzoo_rr_feature(const heartzoo_rr *rr, int feature, uint16_t post) {
 
 #if HEARTZOO_TEMPLATE
 int heartzoo_rr_regular(const heartzoo_rr *rr) {
+  if (rr->skipped) return 0;
 #if HEARTZOO_REGULAR_LATE
   return log2f((float)rr->pre / rr->slow) > HEARTZOO_LATE_OCTAVES;
 #else

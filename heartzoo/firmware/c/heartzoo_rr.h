@@ -17,6 +17,7 @@ typedef struct {
   float usual;                       /* their mean, as long as they are few; then it follows slowly */
   float median;                      /* of the last 64 */
   float longer, slow;                /* 70 % and 90 % quantiles of the last 128 */
+  uint8_t skipped;                   /* whether signal was lost in the interval before the beat */
 } heartzoo_rr;
 
 void heartzoo_rr_start(heartzoo_rr *rr);
