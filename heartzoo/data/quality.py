@@ -63,7 +63,7 @@ class Gaps:
 
     def push(self, x: np.ndarray) -> np.ndarray:
         """Fill the next samples. Nothing comes while none of the signal's values is known."""
-        bad = ~(np.abs(x) <= MOST_MV)
+        bad = _missing(x)
         self.missing += int(bad.sum())
         if self._last is None:
             if bad.all():
@@ -112,7 +112,7 @@ class LostSignal:
 
     def push(self, x: np.ndarray) -> None:
         """Take the next samples in mV."""
-        bad = np.concatenate([np.ones(self._missing, bool), ~(np.abs(x) <= MOST_MV)])
+        bad = np.concatenate([np.ones(self._missing, bool), _missing(x)])
         edges = np.diff(np.concatenate([[0], bad.astype(np.int8), [0]]))
         start, end = np.flatnonzero(edges > 0), np.flatnonzero(edges < 0)
         first, long = self.samples - self._missing, end - start >= self._least
@@ -162,7 +162,7 @@ class Quality:
     def push(self, x: np.ndarray) -> None:
         """Take the next samples in mV, NaN where missing."""
         if self._silent is not None:
-            if not (np.abs(x) <= MOST_MV).any():
+            if _missing(x).all():
                 over, self._silent = divmod(self._silent + len(x), self._width)
                 for _ in range(over):
                     self._add("lead off")
@@ -197,9 +197,14 @@ class Quality:
             self.stretches.append(Stretch(start, end, mark))
 
 
+def _missing(x: np.ndarray) -> np.ndarray:
+    """Which samples were not measured: NaN, infinite or larger than :data:`MOST_MV`."""
+    return ~(np.abs(x) <= MOST_MV)
+
+
 def _marks(x: np.ndarray, high: np.ndarray, fs: float) -> np.ndarray:
     """Index into :data:`MARKS` of each second; both of shape (seconds, samples)."""
-    missing = ~(np.abs(x) <= MOST_MV)
+    missing = _missing(x)
     off = missing.mean(axis=1) >= MISSING_SHARE
     x = np.where(missing, np.where(missing.all(axis=1, keepdims=True), 0.0, np.nan), x)
     middle = np.nanmedian(x, axis=1, keepdims=True)

@@ -94,19 +94,18 @@ class RRTracker:
         if not interval >= 0:
             raise UserError(f"an R-R interval of {interval} s", "give seconds from one beat to the next, 0 or more")
         post = self._middle() if lost else min(max(interval, SHORTEST_S), LONGEST_S)
-        limited = (f"an interval of {interval:g} s is taken as {post:g} s",) if post != interval else ()
-        if lost:
-            limited = (f"an interval across lost signal is taken as {post:g} s",)
+        found = "an interval across lost signal" if lost else f"an interval of {interval:g} s"
+        replaced = (f"{found} is taken as {post:g} s",) if lost or post != interval else ()
         if self._count == 0:
             self._pre = self._previous = post
             self._append(post)
-            rhythm = self._rhythm(post, (*limited, "the first beat's interval is that after it"))
+            rhythm = self._rhythm(post, (*replaced, "the first beat's interval is that after it"))
         else:
-            rhythm = self._rhythm(post, (*self._assumed, *limited))
+            rhythm = self._rhythm(post, (*self._assumed, *replaced))
             if not lost:
                 self._append(post)
             self._previous, self._pre = self._pre, post
-        self._assumed = limited
+        self._assumed = replaced
         return rhythm
 
     def last(self) -> Rhythm:

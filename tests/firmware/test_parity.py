@@ -324,9 +324,11 @@ def test_real_recordings(build, physionet, database, version, name):
     hz=st.sampled_from([128, 250, 360]),
     intervals=st.lists(st.integers(1, 4000), min_size=1, max_size=200),
     steadiness=st.integers(1, 4000),
-    lost=st.sets(st.integers(0, 199)),
+    seed=st.integers(0, 2**32 - 1),
+    share_lost=st.sampled_from([0.0, 0.3]),
 )
-def test_rr_features(build, hz, intervals, steadiness, lost):
+def test_rr_features(build, hz, intervals, steadiness, seed, share_lost):
+    lost = set(np.flatnonzero(np.random.default_rng(seed).random(len(intervals)) < share_lost).tolist())
     # real rhythms repeat themselves: half of the intervals lie near one another
     samples = [value if k % 2 else steadiness + value % 40 for k, value in enumerate(intervals)]
     built = build(RR_MODEL, hz)
