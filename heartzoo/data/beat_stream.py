@@ -9,8 +9,8 @@ import numpy as np
 
 from heartzoo.data import signal as sig
 from heartzoo.data.beats import Examples
-from heartzoo.data.quality import LostSignal
-from heartzoo.data.rr import FEATURES, LONGEST_HISTORY, LONGEST_S, RunningRhythm
+from heartzoo.data.quality import NEVER, LostSignal, lost_between
+from heartzoo.data.rr import FEATURES, LONGEST_HISTORY, LONGEST_S, RunningRhythm, counted_until
 from heartzoo.data.template import (
     REGULAR_FEATURES,
     RunningTemplate,
@@ -142,9 +142,8 @@ class BeatStream:
         Only the 3 s after a beat that an interval counts matter. What was lost before the first beat does not.
         """
         known = np.append(samples[0] if self._latest is None else self._latest, samples)
-        late = known + math.ceil(LONGEST_S * self._fs)
-        after = np.minimum(np.append(samples, late[-1] if following is None else following), late)
-        lost = self._lost.between(known, after)
+        after = counted_until(known, np.append(samples, NEVER if following is None else following), self._fs)
+        lost = lost_between(self._lost.stretches, known, after)
         self._latest = int(samples[-1])
         self._lost.forget(self._latest)
         return lost

@@ -61,9 +61,10 @@ def cut_beats(record: Record, contract: InputConfig, margin: int = 0) -> Example
     """
     x = sig.prepared(record.signal, record.fs, contract)
     centres = sig.resample_positions(record.samples, record.fs, contract.fs)
-    features = [rr_features(record.samples, record.fs, contract.rr_features)]
+    lost = record.across_lost_signal
+    features = [rr_features(record.samples, record.fs, contract.rr_features, lost)]
     if contract.template_features or contract.cut == "difference":
-        regular = regular_beats(record.samples, record.fs, contract.regular_beats)
+        regular = regular_beats(record.samples, record.fs, contract.regular_beats, lost)
         compared = compare(sig.frames(x.astype(np.float32), centres, *reach(contract.fs)), regular, contract.fs)
         features.append(template_features(compared, contract.template_features))
     rr = np.concatenate(features, axis=1)

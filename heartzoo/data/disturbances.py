@@ -98,6 +98,7 @@ def _resampled(record: Record, fs: float) -> Record:
         signal=resample(record.signal, record.fs, fs),
         samples=resample_positions(record.samples, record.fs, fs),
         rhythms=tuple((int(mark), label) for mark, (_, label) in zip(marks, record.rhythms, strict=True)),
+        lost=resample_positions(record.lost, record.fs, fs),
     )
 
 

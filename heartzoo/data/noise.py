@@ -9,7 +9,7 @@ import numpy as np
 
 from heartzoo.data.databases import get_database
 from heartzoo.data.download import ensure
-from heartzoo.data.records import read_signal
+from heartzoo.data.records import read_lead
 from heartzoo.data.signal import resample
 
 NAMES: tuple[Literal["bw"], Literal["ma"]] = ("bw", "ma")
@@ -33,7 +33,7 @@ def recorded_noise(fs: float, half: Literal["first", "second"], names: Sequence[
     folder = ensure(database, names)
     found = []
     for name in names:
-        signal, header, _ = read_signal(folder / name, database.leads)
+        signal, header, _ = read_lead(folder / name, database.leads)
         middle = len(signal) // 2
         found.append(resample(signal[:middle] if half == "first" else signal[middle:], header.fs, fs))
     shortest = min(map(len, found))

@@ -2,7 +2,8 @@
 
 Each whole second of the recording gets the first of these marks that holds, or none:
 
-* ``lead off``: a tenth of its samples or more are missing (NaN);
+* ``lead off``: a tenth of its samples or more are missing (NaN), or those of a tenth of a second in a row, part of
+  which may lie in the second before;
 * ``flat line``: it spans less than 0.01 mV;
 * ``saturated``: for 40 ms or longer it keeps one value that is 1 mV or more from its median;
 * ``noise``: half of its samples are above 0.05 mV after a high-pass at 30 Hz (muscles, hum), or it spans more than
@@ -25,6 +26,8 @@ SATURATED_S, SATURATED_MV = 0.04, 1.0
 OFFSET_MV = 5.0  # a first value beyond this is an electrode's offset, of which resampling lets through a ripple
 MOST_HELD_MV = 300.0  # electrodes have less between them
 MOST_MV = 1e6  # beyond 1,000 V nothing was measured: a damaged value, missing as NaN is
+NEVER = np.iinfo(np.int64).max  # the number of a sample that does not come
+NOWHERE_LOST = np.zeros((0, 2), np.int64)
 MARKS = ("", "lead off", "flat line", "saturated", "noise")
 
 
@@ -99,16 +102,17 @@ class LostSignal:
 
     Args:
         fs: sampling rate in Hz.
+        stretches: where it was lost, if that is known already; by default nowhere.
 
     Attributes:
         samples: how many were taken so far.
+        stretches: of each stretch the sample at which it had that length, and its last; int64, shape (n, 2).
     """
 
-    def __init__(self, fs: float) -> None:
+    def __init__(self, fs: float, stretches: np.ndarray = NOWHERE_LOST) -> None:
         self._least = math.ceil(LOST_S * fs)
         self.samples, self._missing = 0, 0  # of the latter how many in a row up to the latest, or enough
-        # of each stretch the sample at which it had that length, and its last
-        self._certain, self._last = np.zeros(0, np.int64), np.zeros(0, np.int64)
+        self.stretches = stretches
 
     def push(self, x: np.ndarray) -> None:
         """Take the next samples in mV."""
@@ -116,28 +120,30 @@ class LostSignal:
         edges = np.diff(np.concatenate([[0], bad.astype(np.int8), [0]]))
         start, end = np.flatnonzero(edges > 0), np.flatnonzero(edges < 0)
         first, long = self.samples - self._missing, end - start >= self._least
-        certain, last = first + start[long] + self._least - 1, first + end[long] - 1
-        if self._missing == self._least and len(self._last) and self._last[-1] == self.samples - 1:  # it goes on
-            certain[0] = self._certain[-1]
-            self._certain, self._last = self._certain[:-1], self._last[:-1]
-        self._certain, self._last = np.concatenate([self._certain, certain]), np.concatenate([self._last, last])
+        found = np.stack([first + start[long] + self._least - 1, first + end[long] - 1], axis=1)
+        known = self.stretches
+        if self._missing == self._least and len(known) and known[-1, 1] == self.samples - 1:  # it goes on
+            found[0, 0] = known[-1, 0]
+            known = known[:-1]
+        self.stretches = np.concatenate([known, found])
         self.samples += len(x)
         self._missing = min(int(end[-1] - start[-1]), self._least) if len(bad) and bad[-1] else 0
 
-    def between(self, samples: np.ndarray, following: np.ndarray) -> np.ndarray:
-        """Whether signal was lost between two beats each, boolean, shape (n,).
-
-        Args:
-            samples: where the first ones are, in samples from the start, shape (n,).
-            following: where the others are, shape (n,).
-        """
-        place = np.searchsorted(self._last, samples, side="right")
-        return np.append(self._certain, np.iinfo(np.int64).max)[place] < following
-
     def forget(self, sample: int) -> None:
         """No beat before this sample will be asked about any more."""
-        done = int(np.searchsorted(self._last, sample, side="right"))
-        self._certain, self._last = self._certain[done:], self._last[done:]
+        self.stretches = self.stretches[np.searchsorted(self.stretches[:, 1], sample, side="right") :]
+
+
+def lost_between(stretches: np.ndarray, samples: np.ndarray, following: np.ndarray) -> np.ndarray:
+    """Whether signal was lost between two beats each, boolean, shape (n,).
+
+    Args:
+        stretches: where signal was lost, as :class:`LostSignal` has them.
+        samples: where the first ones are, in samples from the start, shape (n,).
+        following: where the others are, shape (n,).
+    """
+    place = np.searchsorted(stretches[:, 1], samples, side="right")
+    return np.append(stretches[:, 0], NEVER)[place] < following
 
 
 class Quality:
@@ -153,7 +159,7 @@ class Quality:
     def __init__(self, fs: float) -> None:
         self._fs, self._width = fs, round(fs)
         self._highpass = Butterworth(fs, NOISE_HZ, "highpass")
-        self._gaps = Gaps(fs)
+        self._gaps, self._lost = Gaps(fs), LostSignal(fs)
         self._x = self._high = np.zeros(0)
         self._silent: int | None = 0  # samples before the first known one in a second that is not over; then None
         self._seconds = 0
@@ -161,6 +167,7 @@ class Quality:
 
     def push(self, x: np.ndarray) -> None:
         """Take the next samples in mV, NaN where missing."""
+        self._lost.push(x)
         if self._silent is not None:
             if _missing(x).all():
                 over, self._silent = divmod(self._silent + len(x), self._width)
@@ -182,7 +189,10 @@ class Quality:
         whole = len(self._high) // self._width
         if whole:
             used = whole * self._width
-            marks = _marks(self._x[:used].reshape(whole, -1), self._high[:used].reshape(whole, -1), self._fs)
+            start = (self._seconds + np.arange(whole)) * self._width
+            lost = lost_between(self._lost.stretches, start - 1, start + self._width)
+            self._lost.forget(int(start[-1]) + self._width - 1)
+            marks = _marks(self._x[:used].reshape(whole, -1), self._high[:used].reshape(whole, -1), lost, self._fs)
             for mark in marks.tolist():
                 self._add(MARKS[mark])
             self._x, self._high = self._x[used:], self._high[used:]
@@ -202,10 +212,10 @@ def _missing(x: np.ndarray) -> np.ndarray:
     return ~(np.abs(x) <= MOST_MV)
 
 
-def _marks(x: np.ndarray, high: np.ndarray, fs: float) -> np.ndarray:
-    """Index into :data:`MARKS` of each second; both of shape (seconds, samples)."""
+def _marks(x: np.ndarray, high: np.ndarray, lost: np.ndarray, fs: float) -> np.ndarray:
+    """Index into :data:`MARKS` of each second; both signals of shape (seconds, samples)."""
     missing = _missing(x)
-    off = missing.mean(axis=1) >= MISSING_SHARE
+    off = lost | (missing.mean(axis=1) >= MISSING_SHARE)
     x = np.where(missing, np.where(missing.all(axis=1, keepdims=True), 0.0, np.nan), x)
     middle = np.nanmedian(x, axis=1, keepdims=True)
     x = np.where(np.isnan(x), middle, x)  # which is neither held nor far

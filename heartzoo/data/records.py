@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ import numpy as np
 
 from heartzoo.data.databases import Database, get_database
 from heartzoo.data.download import ensure, folder
-from heartzoo.data.quality import Gaps
+from heartzoo.data.quality import NOWHERE_LOST, Gaps, LostSignal, lost_between
+from heartzoo.data.rr import counted_until
 from heartzoo.data.signal import resample_positions
 from heartzoo.errors import UserError
 from heartzoo.tasks import BEAT_SYMBOLS
@@ -43,12 +44,14 @@ class Record:
         lead: name of the signal.
         fs: sampling rate in Hz.
         signal: float64, shape (samples,), in mV, whatever the header's unit (at 200 units per mV where it gives no
-            gain).
+            gain); what was missing is filled in as :class:`heartzoo.data.quality.Gaps` does.
         calibrated: False where the header gives no gain.
         samples: int64, shape (beats,), positions of the beats in the signal.
         symbols: uint8, shape (beats,), their WFDB symbols as ASCII codes.
         rhythms: (sample, label) of each rhythm change, label as in the file, for example ``"(AFIB"``.
         comments: the header's comment lines.
+        lost: where a tenth of a second or more of the samples were missing, int64, shape (any, 2), as
+            :class:`heartzoo.data.quality.LostSignal` has it.
     """
 
     database: str
@@ -62,6 +65,13 @@ class Record:
     symbols: np.ndarray
     rhythms: tuple[tuple[int, str], ...]
     comments: tuple[str, ...]
+    lost: np.ndarray = field(default_factory=NOWHERE_LOST.copy)
+
+    @property
+    def across_lost_signal(self) -> np.ndarray:
+        """Whether signal was lost between each beat and the next, boolean, shape (beats - 1,)."""
+        before, after = self.samples[:-1], self.samples[1:]
+        return lost_between(self.lost, before, counted_until(before, after, self.fs))
 
     @property
     def age(self) -> int | None:
@@ -97,8 +107,11 @@ def read_record(source: Path, database: Database, name: str, leads: tuple[str, .
             no beat, or lie past the end.
     """
     path = source / name
-    signal, header, lead = read_signal(path, leads or database.leads)
+    signal, header, lead = read_lead(path, leads or database.leads)
     fs = sampling_rate(header, header.sig_name.index(lead))
+    lost = LostSignal(fs)
+    lost.push(signal)
+    signal = Gaps(fs).push(signal)
     samples, symbols, rhythms = read_annotations(path, len(signal), fs, database.annotator or ATR)
     return Record(
         database=database.name,
@@ -112,10 +125,11 @@ def read_record(source: Path, database: Database, name: str, leads: tuple[str, .
         symbols=symbols,
         rhythms=rhythms,
         comments=tuple(header.comments),
+        lost=lost.stretches,
     )
 
 
-def read_signal(path: Path, leads: tuple[str, ...]) -> tuple[np.ndarray, Any, str]:
+def read_lead(path: Path, leads: tuple[str, ...]) -> tuple[np.ndarray, Any, str]:
     """Read the first of ``leads`` that a WFDB record has.
 
     Args:
@@ -123,8 +137,7 @@ def read_signal(path: Path, leads: tuple[str, ...]) -> tuple[np.ndarray, Any, st
         leads: signal names by preference.
 
     Returns:
-        The signal in mV (float64, shape (samples,); a missing sample is as the one before, as on a device), wfdb's
-        header, the lead's name.
+        The signal in mV (float64, shape (samples,), NaN where missing), wfdb's header, the lead's name.
 
     Raises:
         MissingLead, UserError: as :func:`read_record`.
@@ -149,7 +162,7 @@ def read_signal(path: Path, leads: tuple[str, ...]) -> tuple[np.ndarray, Any, st
             f"record {path.name}, lead {lead}: expected numbers, found none in {len(signal):,} samples",
             "leave the record out",
         )
-    return Gaps(sampling_rate(header, header.sig_name.index(lead))).push(signal), header, lead
+    return signal, header, lead
 
 
 def sampling_rate(header: Any, signal: int) -> float:
@@ -191,7 +204,7 @@ def millivolts(unit: str | None) -> float | None:
 
 
 def other_lead(path: Path, leads: tuple[str, ...]) -> str:
-    """Name of a WFDB record's first signal beside the one that :func:`read_signal` reads.
+    """Name of a WFDB record's first signal beside the one that :func:`read_lead` reads.
 
     Raises:
         MissingLead: it has no other.

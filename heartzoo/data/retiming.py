@@ -35,6 +35,7 @@ from typing import Literal
 
 import numpy as np
 
+from heartzoo.data.quality import NOWHERE_LOST
 from heartzoo.data.records import Record
 from heartzoo.errors import UserError
 from heartzoo.tasks import get_task
@@ -95,7 +96,8 @@ def retime(record: Record, rhythm: Rhythm, rng: np.random.Generator) -> Record:
     """
     classes = get_task("arrhythmia-5").labels(record.symbols, "A")
     times = record.samples / record.fs
-    pre, post = np.diff(times, prepend=-np.inf), np.diff(times, append=np.inf)
+    between = np.where(record.across_lost_signal, np.inf, np.diff(times))
+    pre, post = np.append(np.inf, between), np.append(between, np.inf)
     movable = (pre > PRE_S[0]) & (pre < PRE_S[1]) & (post > POST_S[0]) & (post < POST_S[1])
     beats = np.flatnonzero(movable & np.isin(classes, (NORMAL, VENTRICULAR)))
     normal = int((classes[beats] == NORMAL).sum())
@@ -123,7 +125,7 @@ def retime(record: Record, rhythm: Rhythm, rng: np.random.Generator) -> Record:
     if rhythm == "fibrillation":
         signal = signal + _fibrillatory_waves(len(signal), record.fs, rng)
     marks = ((0, "(AFIB"),) if rhythm == "fibrillation" else ()
-    return replace(record, signal=signal, samples=samples, symbols=plan.symbols, rhythms=marks)
+    return replace(record, signal=signal, samples=samples, symbols=plan.symbols, rhythms=marks, lost=NOWHERE_LOST)
 
 
 def _arrhythmia(beats: np.ndarray, symbols: np.ndarray, classes: np.ndarray, rng: np.random.Generator) -> _Plan:

@@ -17,6 +17,7 @@ reference gives 1, one twice as early -1.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -84,6 +85,11 @@ def intervals(samples: np.ndarray, fs: float, lost: np.ndarray | None = None) ->
     return Intervals(
         np.concatenate([between[:1], between]), np.concatenate([between, between[-1:]]), known, np.append(0, place)
     )
+
+
+def counted_until(samples: np.ndarray, following: np.ndarray, fs: float) -> np.ndarray:
+    """Where what counts of the time after each beat ends: at the following beat or 3 s later; samples, shape (n,)."""
+    return np.minimum(following, samples + math.ceil(LONGEST_S * fs))
 
 
 def _limited(samples: np.ndarray, fs: float) -> np.ndarray:

@@ -301,18 +301,20 @@ def reach(fs: float) -> tuple[int, int]:
     return round(BEFORE_S * fs) + round(SHIFT_S * fs), round(AFTER_S * fs) + round(SHIFT_S * fs)
 
 
-def regular_beats(samples: np.ndarray, fs: float, rule: RegularRule) -> np.ndarray:
+def regular_beats(samples: np.ndarray, fs: float, rule: RegularRule, lost: np.ndarray | None = None) -> np.ndarray:
     """Which beats of a record are regular.
 
     Args:
         samples: beat positions, ascending, shape (n,).
         fs: their sampling rate in Hz.
         rule: see above.
+        lost: whether signal was lost between each beat and the next, boolean, shape (n - 1,); by default nowhere.
 
     Returns:
         Boolean, shape (n,).
     """
-    return are_regular(rr_features(samples, fs, REGULAR_FEATURES), np.arange(len(samples)), rule)
+    features, numbers = rr_features(samples, fs, REGULAR_FEATURES, lost), np.arange(len(samples))
+    return are_regular(features, numbers, rule, None if lost is None else np.append(False, lost))
 
 
 def are_regular(

@@ -15,6 +15,7 @@ from heartzoo.data.databases import get_database
 from heartzoo.data.download import ensure, folder, present, split_records
 from heartzoo.data.front_end import FrontEnd
 from heartzoo.data.matching import WINDOW_S, match
+from heartzoo.data.quality import LostSignal
 from heartzoo.data.records import MissingLead, Record, read_record
 from heartzoo.data.splits import Split
 from heartzoo.errors import UserError
@@ -99,7 +100,7 @@ def _inputs(subject: Subject, split: Split, names: list[str], heard: list[_Heard
             if data.missing_lead == "skip":
                 continue
             raise
-        front_end = FrontEnd(subject.config.input, record.fs)
+        front_end = FrontEnd(subject.config.input, record.fs, lost=LostSignal(record.fs, record.lost))
         found = Examples.joined([front_end.push(record.signal), front_end.finish()])
         found = found.where(_outside_flutter(record, found.samples))
         heard.append(_compared(subject, record, split, found.samples))

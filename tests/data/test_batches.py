@@ -299,7 +299,7 @@ def test_without_rr_features_there_is_one_input(cache: Path) -> None:
 def test_training_noise_is_the_first_half_of_the_recordings(physionet_cache: Path) -> None:
     from heartzoo.data.databases import get_database
     from heartzoo.data.download import ensure
-    from heartzoo.data.records import read_signal
+    from heartzoo.data.records import read_lead
     from heartzoo.data.signal import resample
     from heartzoo.data.training_set import _noise
 
@@ -309,6 +309,6 @@ def test_training_noise_is_the_first_half_of_the_recordings(physionet_cache: Pat
     assert noise is not None
     assert len(noise) == 2
     for name, stretch in zip(("bw", "ma"), noise, strict=True):
-        whole = resample(read_signal(folder / name, ("noise1",))[0], 360, 100)
+        whole = resample(read_lead(folder / name, ("noise1",))[0], 360, 100)
         assert len(stretch) == len(whole) // 2 + len(whole) % 2
         np.testing.assert_allclose(stretch[:-100], whole[: len(stretch) - 100], atol=1e-6)

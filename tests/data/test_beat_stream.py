@@ -38,7 +38,8 @@ CONTRACTS = {
 
 
 def cut_in_pieces(record: Record, contract: InputConfig, pieces: list[np.ndarray]) -> list[Examples]:
-    preparation, beats = Preparation(record.fs, contract), BeatStream(contract, record.fs)
+    lost = LostSignal(record.fs, record.lost)
+    preparation, beats = Preparation(record.fs, contract), BeatStream(contract, record.fs, lost)
     found, seen = [], 0
     for piece in pieces:
         peaks = record.samples[(record.samples >= seen) & (record.samples < seen + len(piece))]
@@ -61,6 +62,26 @@ def test_the_examples_of_the_whole_record(name: str, number: int, seed: int) -> 
     rng = np.random.default_rng(seed)
     pieces = np.split(record.signal, np.sort(rng.integers(0, len(record.signal), rng.integers(0, 80))))
     assert_same(cut_in_pieces(record, CONTRACTS[name], pieces), cut_beats(record, CONTRACTS[name]))
+
+
+@pytest.mark.parametrize("name", CONTRACTS)
+@settings(max_examples=8)
+@given(number=st.integers(0, 40), seed=st.integers(0, 2**32 - 1))
+def test_signal_lost_in_a_whole_recording(name: str, number: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    record = synthetic.generate(f"syn{number:02d}", 100.0)
+    lost = np.cumsum(rng.integers(25, 2_000, (12, 2)).ravel()).reshape(12, 2)
+    record = replace(record, samples=np.sort(rng.choice(record.samples, 60, replace=False)), lost=lost)
+    pieces = np.split(record.signal, np.sort(rng.integers(0, len(record.signal), 10)))
+    assert_same(cut_in_pieces(record, CONTRACTS[name], pieces), cut_beats(record, CONTRACTS[name]))
+
+
+def test_features_of_a_recording_tell_where_signal_was_lost() -> None:
+    record = synthetic.generate("syn03", 60.0)
+    gap = replace(record, lost=np.array([[record.samples[20] + 40, record.samples[20] + 90]]))
+    for name in ("features", "centred"):  # with template features, and R-R features alone
+        whole, found = (cut_beats(one, CONTRACTS[name]).rr for one in (record, gap))
+        assert np.array_equal(whole[:20], found[:20]) and not np.array_equal(whole[20:22], found[20:22])
 
 
 @pytest.mark.parametrize("name", CONTRACTS)

@@ -98,6 +98,8 @@ def test_another_sampling_rate_keeps_times(record: Record) -> None:
     assert np.array_equal(found.symbols, record.symbols)
     second = replace(record, rhythms=((0, "(N"), (round(2 * record.fs), "(AFIB")))
     assert disturb(second, Disturbance(from_fs=128.0)).rhythms == ((0, "(N"), (256, "(AFIB"))
+    gap = replace(record, lost=np.array([[500, 750]]))
+    assert disturb(gap, Disturbance(from_fs=128.0)).lost.tolist() == [[256, 384]]
 
 
 @quick

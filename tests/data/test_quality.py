@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heartzoo.data import synthetic
-from heartzoo.data.quality import Gaps, LostSignal, Quality, Stretch
+from heartzoo.data.quality import Gaps, LostSignal, Quality, Stretch, lost_between
 
 FS = 250
 TIME = np.arange(20 * FS) / FS
@@ -61,6 +61,22 @@ def test_a_tenth_missing_is_a_lead_that_is_off() -> None:
         assert stretches(x) == found
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "found"),
+    [
+        (13, 12, [Stretch(5.0, 6.0, "lead off")]),  # no tenth of either second, but a tenth of one in a row
+        (12, 12, []),
+        (24, 1, [Stretch(5.0, 6.0, "lead off")]),
+        (25, 1, [Stretch(4.0, 6.0, "lead off")]),
+        (2 * FS, 5, [Stretch(3.0, 6.0, "lead off")]),
+    ],
+)
+def test_lost_signal_is_marked_on_both_sides_of_a_second(before: int, after: int, found: list[Stretch]) -> None:
+    x = clean()
+    x[5 * FS - before : 5 * FS + after] = np.nan
+    assert stretches(x) == found
+
+
 @pytest.mark.parametrize(("samples", "height", "saturated"), [(10, 1.2, True), (9, 1.2, False), (10, 0.8, False)])
 def test_what_keeps_a_far_value_for_40_ms_is_saturated(samples: int, height: float, saturated: bool) -> None:
     x = 0.2 * np.sin(4 * np.pi * TIME)
@@ -88,6 +104,8 @@ def test_the_same_marks_and_values_whatever_the_pieces(seed: int) -> None:
     rng = np.random.default_rng(seed)
     x = np.where(rng.random(20) < 0.5, clean().reshape(20, FS).T, rng.choice([np.nan, 0.0, 9.0], 20)).T.ravel()
     x[: rng.integers(0, 600)] = np.nan
+    for start in rng.integers(0, len(x), 10):
+        x[start : start + rng.integers(10, 60)] = np.nan
     pieces = np.split(x, np.sort(rng.integers(0, len(x), 30)))
     quality, gaps, whole = Quality(FS), Gaps(FS), Gaps(FS)
     for piece in pieces:
@@ -115,7 +133,9 @@ def test_signal_is_lost_where_a_tenth_of_a_second_of_it_is_missing(data: st.Data
             a, b = sorted(
                 data.draw(st.lists(st.integers(before, lost.samples - 1), min_size=2, max_size=2, unique=True))
             )
-            assert lost.between(np.array([a]), np.array([b])).tolist() == [any(c < b and e > a for c, e in lengthy)]
+            assert lost_between(lost.stretches, np.array([a]), np.array([b])).tolist() == [
+                any(c < b and e > a for c, e in lengthy)
+            ]
             before = a
             lost.forget(a)
 
@@ -158,7 +178,7 @@ def test_a_lead_that_is_off_from_the_start_costs_no_memory() -> None:
         quality.push(np.full(333, np.nan))
         lost.push(np.full(333, np.nan))
     assert len(pickle.dumps(quality)) < 5_000 and len(pickle.dumps(lost)) < 1_000
-    assert lost.between(np.array([0, 300_000]), np.array([20, 300_300])).tolist() == [False, True]
+    assert lost_between(lost.stretches, np.array([0, 300_000]), np.array([20, 300_300])).tolist() == [False, True]
     quality.push(np.zeros(500))
     quality.finish()
     assert quality.stretches[0] == Stretch(0.0, 1332.0, "lead off")

@@ -256,6 +256,23 @@ def test_a_signal_is_read_in_mv_whatever_the_unit_of_its_header(source: Path, un
     np.testing.assert_array_equal(np.concatenate(list(opened.pieces())), record.signal)
 
 
+def test_a_record_tells_where_signal_was_lost(source: Path) -> None:
+    whole = read(source)
+    assert whole.lost.shape == (0, 2) and not whole.across_lost_signal.any()
+    first, second = whole.samples[3] + 20, whole.samples[5] + 20
+    for position in [*range(first, first + 25), *range(second, second + 24)]:  # 25 samples are a tenth of a second
+        overwrite_sample(source, position, -(2**15))
+    record = read(source)
+    assert record.lost.tolist() == [[first + 24, first + 24]]
+    assert np.flatnonzero(record.across_lost_signal).tolist() == [3]
+    assert (record.signal[first : first + 25] == whole.signal[first - 1]).all()
+
+
+def test_what_is_lost_later_than_an_interval_counts_is_not_between(source: Path) -> None:
+    record = replace(read(source), samples=np.array([100, 1_200]), symbols=np.frombuffer(b"NN", np.uint8))
+    assert [replace(record, lost=np.array([[at, at]])).across_lost_signal[0] for at in (849, 850)] == [True, False]
+
+
 def test_a_flat_record_gives_zeros(source: Path) -> None:
     (source / "syn00.dat").write_bytes(bytes(2 * LENGTH))
     contract = InputConfig(frame=64)

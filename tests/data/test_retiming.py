@@ -143,6 +143,11 @@ def test_chance_hangs_on_the_records_name_and_the_draw(record):
     assert not np.array_equal(once.samples, elsewhere.samples)
 
 
+def test_a_copy_has_lost_nothing(record):
+    gap = replace(record, lost=np.array([[500, 510]]))
+    assert len(retime(gap, "premature", np.random.default_rng(0)).lost) == 0
+
+
 def test_a_short_record_is_refused(record):
     short = replace(record, samples=record.samples[:20], symbols=record.symbols[:20])
     with pytest.raises(
@@ -150,6 +155,9 @@ def test_a_short_record_is_refused(record):
     ) as error:
         retime(short, "fibrillation", np.random.default_rng(0))
     assert str(pickle.loads(pickle.dumps(error.value))) == str(error.value)
+    gaps = replace(record, lost=np.repeat(record.samples[:, None] + 30, 2, axis=1))  # between any two beats
+    with pytest.raises(TooFewBeats):
+        retime(gaps, "fibrillation", np.random.default_rng(0))
     one = replace(record, samples=record.samples[:1], symbols=record.symbols[:1])
     with pytest.raises(TooFewBeats):
         retime(one, "premature", np.random.default_rng(0))

@@ -12,7 +12,7 @@ from heartzoo.config import InputConfig
 from heartzoo.config.file import parse_config
 from heartzoo.data.databases import get_database
 from heartzoo.data.noise import recorded_noise
-from heartzoo.data.records import Record, read_signal
+from heartzoo.data.records import Record, read_lead
 from heartzoo.data.rhythm import cut_rhythm_frames, drown, frame_symbols
 from heartzoo.data.splits import get_split
 from heartzoo.data.store import prepare
@@ -113,7 +113,7 @@ def test_noise_for_training_and_testing_is_disjoint(physionet_cache: Path) -> No
     database = get_database("nstdb")
     first, second = (recorded_noise(360.0, half) for half in ("first", "second"))
     for number, name in enumerate(("bw", "ma")):
-        whole, *_ = read_signal(physionet_cache / "nstdb" / database.version / name, database.leads)
+        whole, *_ = read_lead(physionet_cache / "nstdb" / database.version / name, database.leads)
         assert len(whole) == 650_000
         assert np.array_equal(first[number], whole[:325_000].astype(np.float32))
         assert np.array_equal(second[number], whole[325_000:].astype(np.float32))

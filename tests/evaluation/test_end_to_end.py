@@ -14,6 +14,7 @@ import pytest
 from heartzoo.config.file import load_config
 from heartzoo.data.batches import Inputs
 from heartzoo.data.front_end import FrontEnd
+from heartzoo.data.quality import LostSignal
 from heartzoo.data.records import open_record
 from heartzoo.data.splits import get_split
 from heartzoo.errors import UserError
@@ -56,8 +57,8 @@ def test_counts_add_up(subject: Subject) -> None:
 
 def test_missed_and_extra_beats_count_against_their_classes(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
     class Deaf(end_to_end.FrontEnd):
-        def __init__(self, contract, fs):
-            super().__init__(contract, fs, np.arange(1000, 60_000, 1000))
+        def __init__(self, contract, fs, lost):
+            super().__init__(contract, fs, np.arange(1000, 60_000, 1000), lost)
 
     monkeypatch.setattr(end_to_end, "FrontEnd", Deaf)
     result = end_to_end.evaluate_end_to_end(called(subject, "PVC"), SPLIT)
@@ -74,8 +75,8 @@ def beside(tiny: Path, monkeypatch: pytest.MonkeyPatch, late_s: float, **changes
     record = open_record("synthetic", SPLIT.records[0])
 
     class Late(FrontEnd):
-        def __init__(self, contract: Any, fs: float) -> None:
-            super().__init__(contract, fs, record.samples + round(late_s * fs))
+        def __init__(self, contract: Any, fs: float, lost: LostSignal) -> None:
+            super().__init__(contract, fs, record.samples + round(late_s * fs), lost)
 
     monkeypatch.setattr(end_to_end, "FrontEnd", Late)
     monkeypatch.setattr(end_to_end, "read_record", lambda *_: replace(record, rhythms=changes.get("rhythms", ())))
@@ -104,6 +105,21 @@ def test_flutter_and_what_is_skipped_count_for_nothing(
         assert part.found > 0 and part.extra == 0
     late = beside(tiny, monkeypatch, 0.0, skip_s=50.0).detection
     assert (late.found + late.missed, late.extra) == ((samples >= end).sum(), 0)
+
+
+def test_what_a_recording_lost_is_known(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = open_record("synthetic", SPLIT.records[0])
+    known: list[list[list[int]]] = []
+
+    class Attentive(FrontEnd):
+        def __init__(self, contract: Any, fs: float, lost: LostSignal) -> None:
+            super().__init__(contract, fs, lost=lost)
+            known.append(lost.stretches.tolist())
+
+    monkeypatch.setattr(end_to_end, "FrontEnd", Attentive)
+    monkeypatch.setattr(end_to_end, "read_record", lambda *_: replace(record, lost=np.array([[500, 510]])))
+    end_to_end.evaluate_end_to_end(called(subject, "NSR"), replace(SPLIT, records=SPLIT.records[:1]))
+    assert known == [[[500, 510]]]
 
 
 def test_a_split_without_the_first_minutes_is_called_as_the_whole_recording_is(subject: Subject) -> None:
