@@ -827,3 +827,27 @@ def test_a_track_with_brackets_is_listed_as_it_is(cli, tiny_zoo, tmp_path):
     (copy / "index.json").write_text(json.dumps(index))
     code, told, errors = cli("list", "--zoo", copy)
     assert code == 0 and "ours [/b]" in told, errors
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("info t", ["tiny"]),
+        ("evaluate tiny@1.", ["tiny@1.0.0"]),
+        ("classify x.csv --model ti", ["tiny"]),
+        ("zoo verify tiny ti", ["tiny"]),
+        ("download other", []),
+    ],
+)
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_shell_completes_the_names_of_models(
+    cli, tiny_zoo, tmp_path, monkeypatch, line: str, offered: list[str], damaged: bool
+) -> None:
+    if damaged:
+        (tmp_path / "index.json").write_text("{")
+    monkeypatch.setenv("HEARTZOO_ZOO", str(tmp_path if damaged else tiny_zoo))
+    monkeypatch.setenv("_HEARTZOO_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", f"heartzoo {line}")
+    monkeypatch.setenv("COMP_CWORD", str(len(line.split())))
+    code, out, err = cli()
+    assert (code, out.split(), err) == (0, [] if damaged else offered, "")

@@ -18,7 +18,6 @@ app = typer.Typer(
     name="heartzoo",
     help="Small ECG models for microcontrollers, measured on patients they have never seen. Not a medical device.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},

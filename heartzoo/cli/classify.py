@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from heartzoo.cli.completion import model_names
 from heartzoo.errors import UserError
 
 if TYPE_CHECKING:
@@ -34,7 +35,10 @@ def classify(
         list[Path] | None,
         typer.Argument(metavar="RECORD...", help="WFDB records, or EDF, BDF, CSV or NumPy files; with --live none"),
     ] = None,
-    model: Annotated[str | None, typer.Option(metavar="NAME[@VERSION]", help="default arr-5-rr-sm")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME[@VERSION]", help="default arr-5-rr-sm", autocompletion=model_names),
+    ] = None,
     lead: Annotated[str | None, typer.Option(help="lead or column; default one that the model was trained on")] = None,
     fs: Annotated[float | None, typer.Option(help="sampling rate in Hz, of CSV, NumPy and --live")] = None,
     unit: Annotated[str | None, typer.Option(help="V, mV, uV or nV, of CSV, NumPy and --live; default mV")] = None,

@@ -12,6 +12,7 @@ import typer
 
 from heartzoo import configuration_file
 from heartzoo.cli.backend import import_keras
+from heartzoo.cli.completion import model_names
 from heartzoo.errors import UserError
 
 if TYPE_CHECKING:
@@ -43,7 +44,12 @@ def add_commands(app: typer.Typer) -> None:
 
 def evaluate(
     target: Annotated[
-        str, typer.Argument(metavar="NAME[@VERSION]|PATH", help="a model of the zoo, a .tflite or .keras file")
+        str,
+        typer.Argument(
+            metavar="NAME[@VERSION]|PATH",
+            help="a model of the zoo, a .tflite or .keras file",
+            autocompletion=model_names,
+        ),
     ],
     dataset: Annotated[str | None, typer.Option(help="database; default that of the model's first test split")] = None,
     split: Annotated[str | None, typer.Option(help="split; default the model's first test split")] = None,

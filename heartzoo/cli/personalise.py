@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from heartzoo.cli.completion import model_names
 from heartzoo.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,7 +34,10 @@ def personalise(
         Path | None, typer.Option(metavar="FILE", help="WFDB annotations of its beats; default RECORD.atr")
     ] = None,
     minutes: Annotated[float, typer.Option(help="of its beginning, whose beats are labelled")] = 5.0,
-    model: Annotated[str | None, typer.Option(metavar="NAME[@VERSION]", help="default arr-5-rr-sm")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME[@VERSION]", help="default arr-5-rr-sm", autocompletion=model_names),
+    ] = None,
     lead: Annotated[str | None, typer.Option(help="lead or column; default one that the model was trained on")] = None,
     fs: Annotated[float | None, typer.Option(help="sampling rate in Hz, of CSV and NumPy")] = None,
     unit: Annotated[str | None, typer.Option(help="V, mV, uV or nV, of CSV and NumPy; default mV")] = None,

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from heartzoo.cli.completion import model_names
 from heartzoo.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from heartzoo.zoo.index import IndexEntry
 
-ModelName = Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="a model of the zoo")]
+ModelName = Annotated[
+    str, typer.Argument(metavar="NAME[@VERSION]", help="a model of the zoo", autocompletion=model_names)
+]
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -98,7 +101,12 @@ def info(
 
 
 def cost(
-    target: Annotated[str, typer.Argument(metavar="NAME[@VERSION]|PATH", help="a model of the zoo, or a .tflite file")],
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME[@VERSION]|PATH", help="a model of the zoo, or a .tflite file", autocompletion=model_names
+        ),
+    ],
     zoo: Annotated[Path | None, typer.Option(help="the zoo's folder; default the zoo in use")] = None,
 ) -> None:
     """What each operator of a file costs: multiply-accumulates, weights, memory; instructions are an estimate."""

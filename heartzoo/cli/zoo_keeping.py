@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from heartzoo.cli.backend import import_keras
+from heartzoo.cli.completion import model_names
 from heartzoo.cli.zoo import ModelName, show_models
 from heartzoo.errors import UserError
 
@@ -96,7 +97,10 @@ def select(
 
 def publish(
     target: Annotated[str, typer.Argument(help="a folder that a host will serve, or the URL of a zoo that is served")],
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME[@VERSION]]...", help="default all")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME[@VERSION]]...", help="default all", autocompletion=model_names),
+    ] = None,
     zoo: ZooFolder = None,
     out: Annotated[Path, typer.Option(help="for a URL: folder for what is to be copied there")] = Path("upload"),
 ) -> None:
@@ -118,7 +122,10 @@ def publish(
 
 @app.command()
 def verify(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME[@VERSION]]...", help="default all")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME[@VERSION]]...", help="default all", autocompletion=model_names),
+    ] = None,
     recompute: Annotated[
         bool, typer.Option(help="also evaluate each .tflite file anew, and compare: needs the recordings")
     ] = False,
@@ -188,7 +195,9 @@ def remeasure(
 
 @app.command()
 def withdraw(
-    name: Annotated[str, typer.Argument(metavar="NAME@VERSION", help="a version of the zoo")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME@VERSION", help="a version of the zoo", autocompletion=model_names)
+    ],
     reason: Annotated[str, typer.Option(help="why nobody should use it any more")],
     zoo: ZooFolder = None,
 ) -> None:
