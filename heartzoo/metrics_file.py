@@ -396,18 +396,27 @@ class SeedResult(Condition):
         return self
 
 
-class Preprocessing(_Entry):
-    """What the preprocessing of ``heartzoo firmware`` costs on a Cortex-M4F, for recordings of ``recording_hz``.
+class CoreCost(_Entry):
+    """What the preprocessing of ``heartzoo firmware`` costs on one core.
 
-    ``instructions_per_second`` are for a second of ECG, counted on an emulated one; ``flash_bytes`` are without the C
-    library; ``ram_bytes`` is its state, ``stack_bytes`` its deepest stack.
+    ``instructions_per_second`` are for a second of ECG, counted on an emulated board; ``flash_bytes`` are without the C
+    library; ``stack_bytes`` is its deepest stack.
+    """
+
+    instructions_per_second: Count
+    flash_bytes: Count
+    stack_bytes: Count
+
+
+class Preprocessing(CoreCost):
+    """What the preprocessing costs on a Cortex-M4F, for recordings of ``recording_hz``; ``ram_bytes`` is its state.
+
+    Beside it, on a ``cortex_m0plus``, which has no floating-point unit; left out by versions of before.
     """
 
     recording_hz: Count
-    instructions_per_second: Count
-    flash_bytes: Count
     ram_bytes: Count
-    stack_bytes: Count
+    cortex_m0plus: CoreCost | None = None
 
 
 class Cost(_Entry):

@@ -252,6 +252,12 @@ def _preprocessing(cost: Preprocessing) -> str:
         f"{cost.instructions_per_second:,} instructions for a second of ECG, counted on an emulated Cortex-M4F, "
         f"{cost.flash_bytes:,} bytes of flash without the C library, {cost.ram_bytes:,} bytes of RAM and "
         f"{cost.stack_bytes:,} of stack beside the arena."
+        + (
+            f" On a Cortex-M0+, which has no floating-point unit: {small.instructions_per_second:,} instructions, "
+            f"{small.flash_bytes:,} bytes of flash, {small.stack_bytes:,} of stack."
+            if (small := cost.cortex_m0plus)
+            else ""
+        )
     )
 
 

@@ -18,7 +18,7 @@ from heartzoo.firmware.readme import Measured, readme
 from heartzoo.firmware.settings import Settings
 from heartzoo.firmware.sources import config_files, settings_of, sources
 from heartzoo.interpreters import smallest_arena_bytes
-from heartzoo.metrics_file import Preprocessing
+from heartzoo.metrics_file import CoreCost, Preprocessing
 from heartzoo.zoo import PublishedModel, load_tflite
 
 SPDX = f"/* SPDX-License-Identifier: {LICENCE} */\n".encode()
@@ -73,10 +73,18 @@ def preprocessing_cost(name: str, recording_hz: float | None = None, zoo: Path |
     assert measured is not None  # of an emulator that is installed
     return Preprocessing(
         recording_hz=settings.recording_hz,
-        instructions_per_second=measured.board.instructions_per_second,
-        flash_bytes=measured.sizes["Cortex-M4F"].flash,
-        ram_bytes=measured.board.state_bytes,
-        stack_bytes=measured.board.stack_bytes,
+        ram_bytes=measured.state_bytes,
+        cortex_m0plus=_core_cost(measured, "Cortex-M0+"),
+        **_core_cost(measured, "Cortex-M4F").model_dump(),
+    )
+
+
+def _core_cost(measured: Measured, core: str) -> CoreCost:
+    board = measured.boards[core]
+    return CoreCost(
+        instructions_per_second=board.instructions_per_second,
+        flash_bytes=measured.sizes[core].flash,
+        stack_bytes=board.stack_bytes,
     )
 
 
@@ -154,8 +162,9 @@ def _measured(files: dict[str, bytes]) -> Measured | None:
         for path, content in files.items():
             (folder / path).parent.mkdir(exist_ok=True)
             (folder / path).write_bytes(content)
-        board = measurement.run_on_board(folder)
-        if not board.passed:
-            lines = board.output.strip().splitlines() or ["it printed nothing"]
-            raise UserError(f"the golden test failed on the emulated board: {lines[-1]}", TOOLCHAIN)
-        return Measured({core: measurement.sizes(folder, core) for core in measurement.CORES}, board)
+        boards = {core: measurement.run_on_board(folder, core) for core in measurement.CORES}
+        for core, board in boards.items():
+            if not board.passed:
+                lines = board.output.strip().splitlines() or ["it printed nothing"]
+                raise UserError(f"the golden test for a {core} failed on the emulated board: {lines[-1]}", TOOLCHAIN)
+        return Measured({core: measurement.sizes(folder, core) for core in measurement.CORES}, boards)

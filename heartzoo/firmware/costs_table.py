@@ -20,16 +20,19 @@ SECTION = "firmware costs"
 def costs_table(zoo: Path) -> str:
     """The table of a zoo's newest versions that state it, in Markdown."""
     lines = [
-        "| model | recordings | instructions for a second of ECG | state | stack | flash, M4F | network | arena |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| model | recordings | instructions for a second of ECG, M4F | M0+ | state | stack, M4F | flash, M4F | M0+ | "
+        "network | arena |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, entry in newest(read_index(zoo)).items():
         cost = metrics_file.read(zoo / name / entry.version / "metrics.json").cost
         if stated := cost.preprocessing:
+            small = stated.cortex_m0plus
             lines.append(
                 f"| `{name}` {entry.version} | {stated.recording_hz} Hz | {stated.instructions_per_second:,} | "
-                f"{stated.ram_bytes:,} B | {stated.stack_bytes:,} B | {stated.flash_bytes:,} B | "
-                f"{cost.tflite_bytes:,} B | {size(cost.arena_bytes)} |"
+                f"{f'{small.instructions_per_second:,}' if small else '-'} | {stated.ram_bytes:,} B | "
+                f"{stated.stack_bytes:,} B | {stated.flash_bytes:,} B | "
+                f"{size(small.flash_bytes if small else None)} | {cost.tflite_bytes:,} B | {size(cost.arena_bytes)} |"
             )
     return "\n".join(lines)
 

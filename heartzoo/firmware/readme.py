@@ -73,7 +73,7 @@ scale, and answer wrongly without a word. The answers expected are those of {run
 ```
 make test      # the golden recording through the preprocessing, on this computer
 make size      # flash on a Cortex-M4F and M0+, with arm-none-eabi-gcc
-make board     # the golden recording on an emulated Cortex-M4F, with qemu-system-arm; counts instructions
+make board     # the golden recording on an emulated board, for both, with qemu-system-arm; counts instructions
 make classifier TFLITE_MICRO_FLAGS=... TFLITE_MICRO_LIBRARY=...   # the same, through the network too: see the Makefile
 ```
 
@@ -104,10 +104,15 @@ HOURS = """\
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured of a folder: sizes by core, and the run on the emulated board."""
+    """What was measured of a folder, by core: sizes, and the run on the emulated board."""
 
     sizes: dict[str, Sizes]
-    board: BoardRun
+    boards: dict[str, BoardRun]
+
+    @property
+    def state_bytes(self) -> int:
+        """Of ``heartzoo_state``, on any 32-bit core."""
+        return max(board.state_bytes for board in self.boards.values())
 
 
 def readme(settings: Settings, delay: dict[str, Any], arena: int, model_bytes: int, measured: Measured | None) -> str:
@@ -157,14 +162,13 @@ def _costs(settings: Settings, arena: int, model_bytes: int, measured: Measured 
     rows = ["| | bytes |", "| --- | --- |"]
     filter_bytes = 0 if settings.ratio == 1 else 4 * len(taps(settings.ratio))
     if measured is not None:
-        board = measured.board
         rows += [
             f"| flash, preprocessing, {core} (`-O2`, without the C library) | {size.flash:,} |"
             for core, size in measured.sizes.items()
         ]
         rows += [
-            f"| RAM, preprocessing (`heartzoo_state`) | {board.state_bytes:,} |",
-            f"| stack, preprocessing, Cortex-M4F | {board.stack_bytes:,} |",
+            f"| RAM, preprocessing (`heartzoo_state`) | {measured.state_bytes:,} |",
+            *(f"| stack, preprocessing, {core} | {board.stack_bytes:,} |" for core, board in measured.boards.items()),
         ]
     if filter_bytes:
         part = ", of which" if measured is not None else ", preprocessing:"
@@ -173,8 +177,8 @@ def _costs(settings: Settings, arena: int, model_bytes: int, measured: Measured 
     if measured is None:
         what = "Flash and RAM of the preprocessing were not measured, for want of the tools: `make size`, `make board`."
     else:
-        count = measured.board.instructions_per_second
-        what = f"The preprocessing takes {count:,} instructions for a second of ECG on an emulated Cortex-M4F."
+        counts = (f"{board.instructions_per_second:,} on a {core}" for core, board in measured.boards.items())
+        what = f"Instructions of the preprocessing for a second of ECG, on an emulated board: {', '.join(counts)}."
     if filter_bytes > LARGE_FILTER_BYTES:
         what += (
             f" The resampler's filter is large because {settings.recording_hz} and {settings.contract.fs:g} Hz have no "

@@ -157,12 +157,14 @@ def test_the_golden_recording_here(folder, model, hz, tmp_path):
 
 
 @pytest.mark.parametrize(("model", "hz"), MODELS)
-def test_the_golden_recording_on_an_emulated_cortex_m4f(folder, model, hz):
+@pytest.mark.parametrize(("core", "most"), [("Cortex-M4F", 1_000_000), ("Cortex-M0+", 12_000_000)])
+def test_the_golden_recording_on_the_emulated_board(folder, core, most, model, hz):
     if not can_emulate():
         pytest.skip("arm-none-eabi-gcc and qemu-system-arm are not both installed")
-    run = run_on_board(folder(model, hz))
+    run = run_on_board(folder(model, hz), core)
     assert run.passed, run.output
-    assert 10_000 < run.instructions_per_second < 1_000_000
+    assert 10_000 < run.instructions_per_second < most
+    assert f"{run.instructions_per_second:,} on a {core}" in (folder(model, hz) / "README.md").read_text()
     if model != "cnn1":  # whose frame alone has 8 KB
         assert run.state_bytes <= MOST_RAM
     assert str(f"{run.state_bytes:,}") in (folder(model, hz) / "README.md").read_text()
@@ -222,9 +224,9 @@ def test_a_compiler_without_its_library_measures_nothing(tmp_path, monkeypatch):
 def test_figures_of_code_that_does_not_pass_its_test_are_not_given(tmp_path, monkeypatch):
     failed = measurement.BoardRun(False, "value 3 is 0.25, expected 0.5\nFAILED\n", 1, 2, 3)
     monkeypatch.setattr(measurement, "can_emulate", lambda: True)
-    monkeypatch.setattr(measurement, "run_on_board", lambda folder: failed)
+    monkeypatch.setattr(measurement, "run_on_board", lambda folder, core: failed)
     for measure in (lambda: preprocessing_cost("arr-5-rr-xs", 360), lambda: write_firmware("arr-5-rr-xs", tmp_path)):
-        with pytest.raises(UserError, match="the golden test failed on the emulated board: FAILED"):
+        with pytest.raises(UserError, match="the golden test for a Cortex-M4F failed on the emulated board: FAILED"):
             measure()
     assert not any(tmp_path.iterdir())
 
@@ -237,13 +239,16 @@ def test_what_is_measured_goes_into_metrics():
     cost = preprocessing_cost("arr-5-rr-xs", 360)
     assert cost.recording_hz == 360 and cost.ram_bytes + cost.stack_bytes <= MOST_RAM
     entry = find("arr-5-rr-xs")
-    with_cost, without = (
+    with_cost, of_before, without = (
         entry.metrics.model_copy(update={"cost": entry.metrics.cost.model_copy(update={"preprocessing": each})})
-        for each in (cost, None)
+        for each in (cost, cost.model_copy(update={"cortex_m0plus": None}), None)
     )
     assert metrics_file.Metrics.model_validate_json(metrics_file.to_bytes(with_cost)).cost.preprocessing == cost
-    said = f"{cost.instructions_per_second:,} instructions for a second of ECG"
-    assert said in card(entry.configuration, with_cost, {}) and said not in card(entry.configuration, without, {})
+    small = cost.cortex_m0plus
+    assert small.instructions_per_second > 3 * cost.instructions_per_second and small.flash_bytes > cost.flash_bytes
+    texts = [card(entry.configuration, metrics, {}) for metrics in (with_cost, of_before, without)]
+    for core, said in ((cost, [True, True, False]), (small, [True, False, False])):
+        assert [f"{core.instructions_per_second:,} instructions" in text for text in texts] == said
 
 
 def test_written_again_it_is_the_same_and_other_files_stay(folder, tmp_path):

@@ -7,6 +7,7 @@
 #define SYST_RVR (*(volatile uint32_t *)0xE000E014u)
 #define SYST_CVR (*(volatile uint32_t *)0xE000E018u)
 #define CPACR (*(volatile uint32_t *)0xE000ED88u)
+#define COUNTED_TO_ZERO (1u << 16)
 #define LONGEST 0x00FFFFFFu
 #define PAINT 0xA5A5A5A5u
 
@@ -43,7 +44,7 @@ static uint32_t ticks_since(uint32_t count) { return (count - SYST_CVR) & LONGES
 static double calibrate(void) {
   uint32_t turns = 1000000u;
   const uint32_t before = SYST_CVR;
-  __asm volatile("1: subs %0, #1\n bne 1b" : "+r"(turns) : : "cc");
+  __asm volatile(".syntax unified\n1: subs %0, #1\n bne 1b" : "+r"(turns) : : "cc");
   return 2e6 / (double)ticks_since(before);
 }
 
@@ -55,10 +56,15 @@ void board_start(void) {
   SYST_CVR = 0u;
   SYST_CSR = 5u;
   instructions_per_tick = calibrate();
+  (void)SYST_CSR; /* reading it forgets that it counted to zero */
   begun = SYST_CVR;
 }
 
-double board_instructions(void) { return (double)ticks_since(begun) * instructions_per_tick; }
+double board_instructions(void) {
+  const uint32_t ticks = ticks_since(begun);
+  if (SYST_CSR & COUNTED_TO_ZERO) abort();
+  return (double)ticks * instructions_per_tick;
+}
 
 unsigned long board_stack_bytes(void) {
   const uint32_t *word = stack_paint;
