@@ -69,11 +69,10 @@ def steps(config: Config, facts: ModelFacts) -> list[str]:
             f"post is its pre, a lone beat has {SINGLE_BEAT_S:g} s for both. H(m) = the last m of pre[1], ... pre[k] "
             "(fewer at the start), H(all) = all of them; the first beat, whose own pre is in none, uses the second's, "
             f"a lone beat's hold its {SINGLE_BEAT_S:g} s. Every feature is limited to -1 ... 1 and given in float32, "
-            f"in the order listed. On a device an interval is not known where {LOST_S:g} s or more of samples in a row "
+            f"in the order listed. An interval is not known where {LOST_S:g} s or more of samples in a row "
             f"are missing after its first beat, before its second and within {LONGEST_S:g} s: as pre and as post the "
             "median of H(64) stands in, of an even number the lower of the middle two, the interval belongs to no H, "
-            f"and its second beat is not regular; as the record's first interval it counts as {SINGLE_BEAT_S:g} s. "
-            "Annotated records are scored as if every interval were known."
+            f"and its second beat is not regular; as the record's first interval it counts as {SINGLE_BEAT_S:g} s."
         )
     if _takes_template(contract):
         told.append(_template(contract))
