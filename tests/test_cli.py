@@ -833,7 +833,7 @@ def test_a_track_with_brackets_is_listed_as_it_is(cli, tiny_zoo, tmp_path):
     ("line", "offered"),
     [
         ("info t", ["tiny"]),
-        ("evaluate tiny@1.", ["tiny@1.0.0"]),
+        ("evaluate t", ["tiny"]),
         ("classify x.csv --model ti", ["tiny"]),
         ("zoo verify tiny ti", ["tiny"]),
         ("download other", []),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from heartzoo import prevalence
 from heartzoo.config import Config, InputConfig
-from heartzoo.data.quality import LOST_S, MOST_HELD_MV
-from heartzoo.data.rr import LONGEST_S, SHORTEST_S, SINGLE_BEAT_S
+from heartzoo.data.quality import LOST_S, MOST_HELD_MV, MOST_MV, OFFSET_MV
+from heartzoo.data.rr import LONGEST_HISTORY, LONGEST_S, SHORTEST_S, SINGLE_BEAT_S
 from heartzoo.data.signal import BEAT_LENGTH, WINDOW_S
 from heartzoo.data.template import (
     AFTER_S,
@@ -38,9 +38,13 @@ def steps(config: Config, facts: ModelFacts) -> list[str]:
     told = [
         "Signal: of the leads that preprocessing.leads lists, in its order, the first that the record has; in mV over "
         "the whole record (wfdb's physical units; 200 units per mV where the header gives no gain). A record without "
-        "one of them is not taken. A missing sample is as the one before it, at the start as the first that is known; "
-        f"after {LOST_S:g} s or more of them in a row, all that follows is moved by the amount that makes its first "
-        f"sample equal to that value or, if that is more than {MOST_HELD_MV:g} mV from where the record began, to 0.",
+        f"one of them is not taken. A missing sample (NaN, infinite or beyond {MOST_MV:g} mV) is as the one before it, "
+        f"at the start as the first that is known; after {LOST_S:g} s or more of them in a row, all that follows is "
+        "moved by the amount that makes its first sample equal to that value or, if that is more than "
+        f"{MOST_HELD_MV:g} mV from where the record began, to where it began: that is its first known value, if that "
+        f"is beyond {OFFSET_MV:g} mV or comes after missing samples, else 0. Of a stream (a device, heartzoo "
+        f"classify), but not of annotated records, a first known value beyond {OFFSET_MV:g} mV is then taken off all "
+        "samples: an electrode's offset.",
         f"Resample to {contract.fs:g} Hz: scipy.signal.resample_poly(x, up, down, padtype='edge') with up/down the "
         "reduced ratio of the sampling rates (default window, Kaiser 5.0), in float64.",
     ]
@@ -66,13 +70,16 @@ def steps(config: Config, facts: ModelFacts) -> list[str]:
             "R-R intervals over all beats of preprocessing.beat_symbols, scored or not, k = 0, 1, ... in order of "
             "time: pre[k] = (s[k] - s[k-1]) / recording_fs and post[k] = (s[k+1] - s[k]) / recording_fs, in seconds, "
             f"each limited to {SHORTEST_S:g} ... {LONGEST_S:g} s; the first beat's pre is its post, the last beat's "
-            f"post is its pre, a lone beat has {SINGLE_BEAT_S:g} s for both. H(m) = the last m of pre[1], ... pre[k] "
-            "(fewer at the start), H(all) = all of them; the first beat, whose own pre is in none, uses the second's, "
-            f"a lone beat's hold its {SINGLE_BEAT_S:g} s. Every feature is limited to -1 ... 1 and given in float32, "
-            f"in the order listed. An interval is not known where {LOST_S:g} s or more of samples in a row "
-            f"are missing after its first beat, before its second and within {LONGEST_S:g} s: as pre and as post the "
-            "median of H(64) stands in, of an even number the lower of the middle two, the interval belongs to no H, "
-            f"and its second beat is not regular; as the record's first interval it counts as {SINGLE_BEAT_S:g} s."
+            f"post is its pre (in a stream, which does not know that it is the last, {LONGEST_S:g} s once they are "
+            f"over), a lone beat has {SINGLE_BEAT_S:g} s for both. H(m) = the last m of pre[1], ... pre[k] (fewer at "
+            "the start), H(all) = all of them; the first beat, whose own pre is in none, uses the second's, a lone "
+            f"beat's hold its {SINGLE_BEAT_S:g} s. Every feature is limited to -1 ... 1 and given in float32, in the "
+            "order listed. An interval is not known where a run of missing samples, which may have begun before its "
+            f"first beat, ends after that, and has become {LOST_S:g} s long before its second beat and within "
+            f"{LONGEST_S:g} s of its first: as pre and as post the median of H(64) stands in, of an even number the "
+            "lower of the middle two, the interval belongs to no H, and its second beat is not regular, unless it is "
+            f"one of the record's first {FIRST_BEATS}; as the record's first interval it counts as {SINGLE_BEAT_S:g} "
+            "s, in H too."
         )
     if _takes_template(contract):
         told.append(_template(contract))
@@ -123,7 +130,8 @@ def _prevalence(config: Config) -> str:
     followed = ", ".join(f"{name} (usual {rule.usual:g}, assumed {rule.assumed:g})" for name, rule in rules.items())
     others = [f"for {name} p is the probability of {rule.of}" for name, rule in rules.items() if rule.of]
     return (
-        f"Prevalence of {followed}, over a record's scored beats in order of time, in float64: for each of these "
+        f"Prevalence of {followed}, over a record's scored beats in order of time (over all beats where no annotation "
+        "says which those are), in float64: for each of these "
         "classes, r starts as its usual prevalence. Of each beat in turn, with z its logits: the shifted logits are "
         "z + log(r / assumed) for these classes and z for the others. Then, with p = softmax(y), y being z + "
         "log(usual / assumed) for these classes (usual, not r) and z for the others: r = r + (p - r) / "
@@ -220,8 +228,9 @@ def _from_r_peak(contract: InputConfig) -> list[str]:
     width = round(WINDOW_S * contract.fs)
     return [
         f"Windows: the resampled signal x falls into windows of {width} samples (the last may be shorter); a beat "
-        "belongs to window w = floor(c / width), at most the last. T = the median distance of neighbouring beats that "
-        "both belong to w; of all neighbouring beats of the record where w has no two.",
+        f"belongs to window w = floor(c / {width}), at most the last. T = the median distance, as differences of c, of "
+        "neighbouring beats that both belong to w; where w has no two, of all neighbouring beats of the record (in a "
+        f"stream of the last {LONGEST_HISTORY} intervals before w); without a limit where there are no two either.",
         f"Frame: sample i of {contract.frame} is (x[c + i] - low) / (high - low), limited to 0 ... 1, with low and "
         f"high the smallest and largest value of window w; 0 from i = floor({BEAT_LENGTH:g} T) on, beyond the record, "
         "and where the window is flat; float32. No further normalisation.",

@@ -232,8 +232,9 @@ def _tachycardia(
 
 def _sinus(beats: np.ndarray, classes: np.ndarray, pre: np.ndarray) -> np.ndarray:
     """Their own intervals where a normal beat follows another, elsewhere the usual one; seconds, shape (n,)."""
+    known = np.isfinite(pre)  # not the first one's, nor across lost signal
     between_normal = (classes == NORMAL) & (np.roll(classes, 1) == NORMAL)
-    usual = np.median(pre[1:][between_normal[1:]]) if between_normal[1:].any() else np.median(pre[1:])
+    usual = np.median(pre[known & between_normal] if (known & between_normal).any() else pre[known])
     return np.where(between_normal[beats], pre[beats], usual)
 
 

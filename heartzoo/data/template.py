@@ -327,7 +327,7 @@ def are_regular(
         numbers: which beats of the record they are, counted from 0, shape (n,).
         rule: see above.
         lost: whether signal was lost since the beat before, boolean, shape (n,): its time is not known then, and it is
-            none of the regular ones; by default nowhere.
+            none of the regular ones, but for the record's first ten; by default nowhere.
     """
     median, slow = features.T
     found = np.abs(median) < REGULAR_OCTAVES if rule == "median" else slow > LATE_OCTAVES

@@ -148,6 +148,16 @@ def test_a_copy_has_lost_nothing(record):
     assert len(retime(gap, "premature", np.random.default_rng(0)).lost) == 0
 
 
+@pytest.mark.parametrize("rhythm", ["premature", "tachycardia", "block"])
+def test_intervals_across_lost_signal_say_nothing_of_the_rhythm(record, rhythm):
+    lost = np.repeat(record.samples[100:-1:2, None] + 30, 2, axis=1)  # half of the intervals but for the first hundred
+    lost = np.concatenate([lost, np.repeat(record.samples[101:-1:8, None] + 30, 2, axis=1)])
+    gaps = replace(record, lost=lost[np.argsort(lost[:, 0])])
+    assert gaps.across_lost_signal.mean() > 0.5
+    intervals = [np.diff(retime(one, rhythm, np.random.default_rng(0)).samples) for one in (record, gaps)]
+    assert np.median(intervals[1]) == pytest.approx(np.median(intervals[0]), rel=0.1)
+
+
 def test_a_short_record_is_refused(record):
     short = replace(record, samples=record.samples[:20], symbols=record.symbols[:20])
     with pytest.raises(
