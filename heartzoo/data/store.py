@@ -140,7 +140,7 @@ def prepare(
 
     Args:
         database: where the records belong.
-        records: their names, in the order they are stored.
+        records: their names, in the order they are stored; one that is named twice is stored once.
         contract: the preprocessing contract.
         leads: leads by preference; default the database's.
         missing_lead: ``"error"``, or ``"skip"`` to leave such a record out (its name and reason are kept).
@@ -164,7 +164,7 @@ def prepare(
     """
     if disturbance:
         require_disturbable(database)
-    names, absent = _available(database, records, present_only)
+    names, absent = _available(database, list(dict.fromkeys(records)), present_only)
     drowns = bool(contract.drowned_share) and not database.marks_noise
     wanted = {
         "code": code(),
@@ -235,8 +235,9 @@ def changeable(database: Database, names: Sequence[str]) -> dict[str, list[int]]
     """Size and time of the user's own files, which may become others; those that were downloaded have a known hash."""
     if database.source != "user":
         return {}
-    files = (folder(database) / f"{name}.{extension}" for name in names for extension in database.extensions)
-    return {file.name: [file.stat().st_size, file.stat().st_mtime_ns] for file in files}
+    files = [f"{name}.{extension}" for name in names for extension in database.extensions]  # p1/ecg.dat, p2/ecg.dat
+    found = {file: (folder(database) / file).stat() for file in files}
+    return {file: [stat.st_size, stat.st_mtime_ns] for file, stat in found.items()}
 
 
 def _available(database: Database, records: Sequence[str], present_only: bool) -> tuple[list[str], list[str]]:

@@ -141,6 +141,21 @@ def test_a_user_s_changed_file_makes_another_store(own: Path) -> None:
     assert len(prepare(mine, NAMES, CONTRACT, jobs=1).samples) > len(first.samples)
 
 
+def test_files_of_one_name_in_two_folders_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "folder", lambda database: tmp_path)
+    mine = replace(DATABASE, source="user", extensions=("dat",))
+    for size, name in enumerate(("p1/ecg", "p2/ecg"), start=1):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / f"{name}.dat").write_bytes(bytes(size))
+    found = store_module.changeable(mine, ["p1/ecg", "p2/ecg"])
+    assert {file: size for file, (size, _) in found.items()} == {"p1/ecg.dat": 1, "p2/ecg.dat": 2}
+
+
+def test_a_record_named_twice_is_stored_once(own: Path) -> None:
+    once, twice = (prepare(DATABASE, names, CONTRACT, jobs=1) for names in (NAMES[:1], NAMES[:1] * 2))
+    assert twice.path == once.path and set(twice.records) == set(NAMES[:1])
+
+
 def test_a_given_file_of_another_request_is_written_anew(own: Path, tmp_path: Path) -> None:
     out = tmp_path / "mine.h5"
     assert small(out=out, margin=4).margin == 4
