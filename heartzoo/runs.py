@@ -175,7 +175,7 @@ def read_run(run: Path) -> Config:
 
 
 def _check_same_training(done: Config, config: Config, source: Path) -> None:
-    for section in ("task", "data", "input", "model", "training"):
+    for section in ("task", "data", "input", "model", "training", "prevalence"):
         if getattr(done, section) != getattr(config, section):
             raise UserError(
                 f"{source} was trained with another {section}",

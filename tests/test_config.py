@@ -65,6 +65,7 @@ MISTAKES = [
     ("training.augmentation.amplitude", 1.5, ("training.augmentation.amplitude", "less than 1")),
     ("training.augmentation.nstdb_snr_db", [6], ("training.augmentation.nstdb_snr_db",)),
     ("training.fold", 5, ("training.fold = 5", "5 folds")),
+    ("training.fold", True, ("training.fold",)),
     ("training.loss", "mse", ("training.loss", "'cross-entropy'", "'mse'")),
     ("training.sampling.shares", [1, 2], ("training.sampling.shares", "2 numbers", "3 classes")),
     ("training.sampling.shares", [1, 0, 1], ("training.sampling.shares", "greater than 0")),

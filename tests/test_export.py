@@ -16,12 +16,15 @@ import numpy as np
 import pytest
 
 from heartzoo import candidates, cheader, metrics_file, zoo
+from heartzoo.confidence import fit_temperature
 from heartzoo.config.disturbance import Disturbance
 from heartzoo.config.file import load_config, parse_config
+from heartzoo.data.batches import input_chunks
 from heartzoo.data.records import open_record
 from heartzoo.data.splits import get_split
+from heartzoo.data.training_set import load_training_set
 from heartzoo.errors import UserError
-from heartzoo.export import check_measurable, describe, export
+from heartzoo.export import _choose, check_measurable, describe, export
 from heartzoo.prevalence import RunningPrevalence
 from heartzoo.runs import train
 from heartzoo.runtime import default_runtime
@@ -168,6 +171,51 @@ def test_confidence_is_fitted_on_validation_patients_and_judged_on_the_test_spli
     assert not np.array_equal(shifted, logits)
     chances = np.exp(shifted / stated["temperature"])
     np.testing.assert_allclose(model.probabilities(frames, rr), chances / chances.sum(axis=1, keepdims=True))
+
+
+def test_the_temperature_is_fitted_on_the_validation_patients_record_by_record(entry, tiny_zoo):
+    data, validating = load_training_set(entry.config), entry.configuration["splits"]["validation_patients"]
+    model, labels, logits = zoo.load_tflite("tiny", zoo=tiny_zoo), [], []
+    for store, rows in zip(data.stores, data.rows, strict=True):
+        for record, patient in store.people.items():
+            if f"{store.provenance['database']}/{patient}" in validating:
+                here = rows[store.records[rows] == record]
+                pieces = list(input_chunks(store, here, entry.config.input))
+                raw = [model.tflite.predict(piece["signal"].reshape(-1, 64), piece["rr"]) for piece in pieces]
+                logits.append(RunningPrevalence(entry.config).shifted(np.concatenate(raw)))
+                labels.append(store.labels(data.task, "A")[here])
+    expected = fit_temperature(np.concatenate(logits), np.concatenate(labels))
+    assert len(labels) > 1
+    assert entry.configuration["confidence"]["temperature"] == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(("metric", "best"), [("val_loss", 0), ("val_macro_f1", 1), ("val_mean_recall", 2)])
+def test_the_seed_that_validation_prefers_is_shipped(entry, metric, best):
+    figures = {"val_loss": (0.1, 0.2, 0.3), "val_macro_f1": (0.7, 0.9, 0.8), "val_mean_recall": (0.7, 0.8, 0.9)}
+    seeds = [
+        candidates.Candidate(seed, Path("none"), {name: values[seed] for name, values in figures.items()}, b"")
+        for seed in range(3)
+    ]
+    watched = entry.config.training.early_stopping.model_copy(update={"metric": metric})
+    training = entry.config.training.model_copy(update={"early_stopping": watched})
+    assert _choose(entry.config.model_copy(update={"training": training}), seeds).seed == best
+    of_nobody = entry.config.model_copy(update={"training": training.model_copy(update={"fold": None})})
+    assert _choose(of_nobody, seeds).seed == 0
+
+
+def test_every_opening_of_a_test_split_is_logged(cache, tiny_run, tmp_path, monkeypatch):
+    # The synthetic test split stands in for a real one: no test opens DS2.
+    monkeypatch.setattr("heartzoo.zoo.openings.OF_NOBODY", ())
+    monkeypatch.setattr("heartzoo.evaluation.DISTURBANCES", (Disturbance(gain=-1.0),))
+    run = shutil.copytree(tiny_run, tmp_path / "run", ignore=shutil.ignore_patterns("synthetic-test-*"))
+    root = tmp_path / "zoo"
+    changes = ["export.robustness=true", "export.end_to_end=true"]
+    export(run, root=root, changes=changes)
+    lines = [json.loads(line) for line in (root / "openings.jsonl").read_text().splitlines()]
+    assert {line["split"].partition("-skip")[0] for line in lines} == {"synthetic-test"}
+    assert {line.get("disturbance") for line in lines} == {None, "inverted lead, x -1"}
+    assert any("end_to_end_se" in line["figures"] for line in lines)
+    assert {seed for line in lines for seed in (0, 1) if f"seed {seed}" in line["model"]} == {0, 1}
 
 
 def test_calibration_and_validation_are_of_the_patients_they_should_be(entry):

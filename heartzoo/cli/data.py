@@ -33,7 +33,7 @@ def list_databases() -> None:
     for database in DATABASES.values():
         records = str(len(database.records)) if database.records else "by name"
         table.add_row(
-            database.name, database.version, str(database.fs), ", ".join(database.leads), records,
+            database.name, database.version, f"{database.fs:g}", ", ".join(database.leads), records,
             str(len(present(database))), database.license,
         )  # fmt: skip
     show(table)
@@ -103,6 +103,8 @@ def prepare(
     settings = load_config(config) if config else None
     contract = settings.input if settings else InputConfig()
     database = get_database(name)
+    if split and record:
+        raise UserError("--split and --record name records in two ways", "leave one of them out")
     splits = _splits(name, split or [])
     names = record or list(dict.fromkeys(r for s in splits for r in split_records(s))) or database.records
     if not names:
@@ -121,7 +123,7 @@ def prepare(
     for skipped, reason in store.provenance["skipped"].items():
         print(f"skipped {skipped}: {reason}")
     flat = sum(fact["flat_frames"] for fact in store.provenance["records"])
-    if settings and splits and not record:
+    if settings and splits:
         show(_classes_table(settings, store, splits))
     unit = "frames" if contract.cut == "rhythm" else "beats"
     print(f"{len(store):,} {unit} of {len(store.provenance['records'])} records ({flat} flat frames): {store.path}")
@@ -189,7 +191,7 @@ def info(name: DatabaseName) -> None:
     here = present(database)
     print(f"{database.title} ({database.name} {database.version})")
     print(f"licence: {database.license}\ncite: {database.citation}")
-    print(f"{database.fs} Hz; leads by preference: {', '.join(database.leads)}")
+    print(f"{database.fs:g} Hz; leads by preference: {', '.join(database.leads)}")
     for split in SPLITS.values():
         if split.database == name:
             size = f"{len(split.patients):,} patients" if split.patients else f"{len(split.records)} records"

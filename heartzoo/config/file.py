@@ -67,7 +67,7 @@ def read_tree(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     if "base" not in tree:
         return tree
     base = path.parent / str(tree.pop("base"))
-    if base in above or base == path:
+    if base.resolve() in (other.resolve() for other in (*above, path)):
         raise UserError(f"{path}: base = {base.name} leads back to itself", "name another base")
     below = read_tree(base, (*above, path))
     if _architecture(tree) not in (None, _architecture(below)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, StrictInt, field_validator, model_validator
 
 from heartzoo.config.disturbance import Disturbance
 from heartzoo.config.section import Count, Fraction, NonNegative, Positive, Section, low_to_high, refuse_idle
@@ -182,7 +182,7 @@ class TrainingConfig(Section):
     folds: Annotated[int, Field(ge=2, le=50)] = Field(
         default=5, description="patient-grouped folds of the training data"
     )
-    fold: Annotated[int, Field(ge=0)] | str | None = Field(
+    fold: Annotated[StrictInt, Field(ge=0)] | str | None = Field(
         default=0,
         description="the fold that validates; or the name of a training database, all of whose patients do; null: "
         "everybody trains and the last epoch is kept",

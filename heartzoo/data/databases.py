@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from heartzoo.errors import UserError, look_up, nearest
+
+# What becomes part of a path.
+_FOLDER, _RECORD, _ENDING = r"\w[\w.-]{0,63}", r"\w[\w-]*(/\w[\w-]*)*", r"\w+"
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Database:
     title: str
     license: str
     citation: str
-    fs: int
+    fs: float
     leads: tuple[str, ...]
     records: tuple[str, ...]
     extensions: tuple[str, ...] = ("hea", "dat", "atr")
@@ -175,6 +179,25 @@ DATABASES: dict[str, Database] = {
 
 
 BUILT_IN_DATABASES = frozenset(DATABASES)  # others are a user's own
+
+
+def check_paths(database: Database) -> None:
+    """Refuse names that make no path, or one that leaves the database's folder.
+
+    Raises:
+        UserError: the first of them.
+    """
+    for what, pattern, names in (
+        ("name", _FOLDER, (database.name,)),
+        ("version", _FOLDER, (database.version,)),
+        ("record", _RECORD, database.records),
+        ("ending", _ENDING, database.extensions),
+    ):
+        if wrong := [name for name in names if not re.fullmatch(pattern, name)]:
+            raise UserError(
+                f"database {database.name!r}: {what} {wrong[0]!r} is no part of a path",
+                "take letters, digits, - and _; in a version points, in a record / between folders",
+            )
 
 
 def get_database(name: str) -> Database:

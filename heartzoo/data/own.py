@@ -7,16 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from heartzoo.data.databases import BUILT_IN_DATABASES, DATABASES, Database
+from heartzoo.data.databases import BUILT_IN_DATABASES, DATABASES, Database, check_paths
 from heartzoo.data.splits import BUILT_IN_SPLITS, BUILT_IN_TRACKS, SPLITS, TRACKS, TRAINED_ON, Split, get_split, track
 from heartzoo.errors import UserError
-
-# What becomes part of a path.
-FOLDER, RECORD, ENDING = r"^\w[\w.-]{0,63}$", r"^\w[\w-]*(/\w[\w-]*)*$", r"^\w+$"
 
 
 class OwnData(BaseModel):
@@ -75,8 +72,8 @@ def adopt(stated: Any, source: str) -> None:
     try:
         told = OwnData.model_validate(stated)
         for database in told.databases:
-            _check_paths(database)
-    except (ValidationError, UserError) as error:  # the latter of patients that make no sense
+            check_paths(database)
+    except (ValidationError, UserError) as error:  # the latter of paths and patients that make no sense
         raise UserError(f"{source}: own_data is not as heartzoo writes it", "restore the file") from error
     for database in told.databases:
         _refuse_other_database(database, source)
@@ -91,15 +88,6 @@ def adopt(stated: Any, source: str) -> None:
         TRAINED_ON[key] = told.track
 
 
-def _check_paths(database: Database) -> None:
-    for pattern, names in (
-        (FOLDER, (database.name, database.version)),
-        (RECORD, database.records),
-        (ENDING, database.extensions),
-    ):
-        TypeAdapter(tuple[Annotated[str, Field(pattern=pattern)], ...]).validate_python(names)
-
-
 def _refuse_other_database(told: Database, source: str) -> None:
     known = DATABASES.get(told.name)
     if known and (known.license, known.share_alike) != (told.license, told.share_alike):
@@ -110,7 +98,9 @@ def _refuse_other_split(told: Split, source: str) -> None:
     """One that has grown since is the same: whom the model has seen is still in it."""
     known = SPLITS.get(told.name)
     same = known is None or (
-        (known.database, known.test) == (told.database, told.test) and set(told.records) <= set(known.records)
+        (known.database, known.test, known.part, known.skip_s) == (told.database, told.test, told.part, told.skip_s)
+        and set(told.records) <= set(known.records)
+        and set(told.patients) <= set(known.patients)
     )
     if not same:
         raise _another("split", told.name, source)

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from heartzoo.data.databases import DATABASES, HEARTBEAT_CSV, ICENTIA, get_database
+from heartzoo.data.databases import DATABASES, HEARTBEAT_CSV, ICENTIA, check_paths, get_database
 from heartzoo.errors import UserError, nearest
 
 # What a result on each track is worth; said with every such result.
@@ -190,6 +190,7 @@ def get_split(name: str) -> Split:
 def _check_own(split: Split) -> None:
     """Tell a mistake in a split that a user has entered, before anything is made of it."""
     database = get_database(split.database)
+    check_paths(database)
     if isinstance(split.records, str):
         raise UserError(
             f"split {split.name}: expected a tuple of records, found the text {split.records!r}",

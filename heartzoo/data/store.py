@@ -160,7 +160,7 @@ def prepare(
 
     Raises:
         UserError: a record is absent, damaged (so its hash, where one is known) or lacks the lead; the database holds
-            beats instead of recordings, which cannot be disturbed; the disk is full.
+            beats instead of recordings, which cannot be disturbed; ``out`` holds something else; the disk is full.
     """
     if disturbance:
         require_disturbable(database)
@@ -184,6 +184,8 @@ def prepare(
     }
     key = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]
     path = out or cache_dir() / "prepared" / f"{database.name}-{key}.h5"
+    if out and out.exists() and _made_by(out) is None:
+        raise UserError(f"{out} is none that heartzoo has prepared", "name a new file, or delete it")
     with lock(path):
         if not (path.is_file() and _holds(path, wanted)):
             _remove_leftovers(path)

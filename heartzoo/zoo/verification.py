@@ -235,7 +235,7 @@ def recompute(zoo: Path, name: str, present_only: bool = False, jobs: int | None
         jobs: processes; default one a core.
 
     Raises:
-        UserError: no such model, or records that cannot be had.
+        UserError: no such model, or records that cannot be had or were there when it was published.
     """
     from heartzoo.data.splits import get_split
     from heartzoo.evaluation import evaluate
@@ -251,6 +251,12 @@ def recompute(zoo: Path, name: str, present_only: bool = False, jobs: int | None
     results = evaluate(subject, get_split(stated.split), present_only)
     log_openings(zoo, label, results)
     again = next(e for e in results if e.split == stated.split)
+    if missing := sorted(set(stated.records) - set(again.records)):
+        raise UserError(
+            f"{label} was published on {len(stated.records)} records of {stated.split}, {len(missing)} of them are not "
+            f"here, such as {missing[0]}",
+            "put them into the cache, or leave the recomputation out",
+        )
     if again.confusion_matrix == stated.confusion_matrix:
         return Verified(label, ())
     moved = sum(abs(a - b) for x, y in zip(again.confusion_matrix, stated.confusion_matrix, strict=True)

@@ -96,6 +96,9 @@ def test_what_has_grown_since_stays(tables: None, tmp_path: Path) -> None:
         ("SPLITS", "mine-train", Split("mine-train", "mine", ("b1",))),
         ("SPLITS", "mine-train", Split("mine-train", "mitdb", ("101",))),
         ("SPLITS", "mine-test", Split("mine-test", "mine", ("b1",))),
+        ("SPLITS", "mine-train", Split("mine-train", "mine", (), patients=("a1", "a2"))),
+        ("SPLITS", "mine-train", Split("mine-train", "mine", ("a1", "a2"), part="train")),
+        ("SPLITS", "mine-test", Split("mine-test", "mine", ("b1",), test=True, skip_s=300.0)),
         ("DATABASES", "mine", replace(MINE, license="theirs")),
     ],
 )
@@ -108,6 +111,42 @@ def test_somebody_else_s_data_of_the_same_name_are_refused(
     with pytest.raises(UserError, match=f"its (split|database) '{name}' is another one than the one of that name here"):
         configuration_file.read(path)
     assert {"SPLITS": splits.SPLITS, "DATABASES": databases.DATABASES}[table][name] == other
+
+
+def test_a_split_of_other_patients_is_another_one(tables: None, tmp_path: Path) -> None:
+    enter()
+    splits.SPLITS["mine-train"] = Split("mine-train", "mine", (), patients=("a1", "a2"))
+    path = written(tmp_path, own_data(["mine-train"], ["mine-test"]))
+    for patients, refused in ((("a1", "a2", "a3"), False), (("a1", "b1"), True)):
+        splits.SPLITS["mine-train"] = Split("mine-train", "mine", (), patients=patients)
+        if refused:
+            with pytest.raises(UserError, match="its split 'mine-train' is another one"):
+                configuration_file.read(path)
+        else:
+            configuration_file.read(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [({"name": "our data"}, "name 'our data'"), ({"records": ("a1", "a2", "b 1")}, "record 'b 1'")],
+)
+def test_what_could_not_be_published_is_told_before_it_is_trained(
+    change: dict[str, Any], told: str, tables: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = replace(MINE, **change, same_person={})
+    monkeypatch.setitem(databases.DATABASES, mine.name, mine)
+    monkeypatch.setitem(splits.SPLITS, "mine-train", Split("mine-train", mine.name, ("a1",)))
+    with pytest.raises(UserError, match=f"{told} is no part of a path"):
+        splits.get_split("mine-train")
+
+
+def test_a_sampling_rate_that_is_not_whole_is_carried_too(tables: None, tmp_path: Path) -> None:
+    enter()
+    databases.DATABASES["mine"] = replace(MINE, fs=204.8)
+    path = written(tmp_path, own_data(["mine-train"], ["mine-test"]))
+    forget()
+    configuration_file.read(path)
+    assert databases.DATABASES["mine"].fs == 204.8
 
 
 def test_nothing_of_a_refused_description_is_entered(tables: None, tmp_path: Path) -> None:

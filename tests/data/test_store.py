@@ -163,6 +163,14 @@ def test_a_given_file_of_another_request_is_written_anew(own: Path, tmp_path: Pa
     assert prepared(own) == []
 
 
+def test_somebody_s_file_is_not_written_over(own: Path, tmp_path: Path) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("mine")
+    with pytest.raises(UserError, match=r"notes\.txt is none that heartzoo has prepared; name a new file"):
+        small(out=notes)
+    assert notes.read_text() == "mine"
+
+
 def test_without_rr_features(own: Path) -> None:
     store = prepare(DATABASE, NAMES, InputConfig(frame=32), jobs=1)
     assert store.rr.shape == (len(store), 0)

@@ -324,6 +324,14 @@ def test_an_evaluation_gives_the_published_figures_again(synthetic_cache, tiny_z
         zoo_keeping.verify(["tiny"], recompute=True, zoo=copy)
 
 
+def test_records_that_are_not_here_are_no_other_decisions(copy, monkeypatch):
+    stated = zoo.find("tiny", copy).metrics.evaluations[0]
+    fewer = stated.model_copy(update={"records": stated.records[1:]})
+    monkeypatch.setattr("heartzoo.evaluation.evaluate", lambda *_: [fewer])
+    with pytest.raises(UserError, match=f"1 of them are not here, such as {stated.records[0]}"):
+        recompute(copy, "tiny", present_only=True)
+
+
 def test_an_evaluation_anew_is_an_opening_of_its_test_split(copy, monkeypatch):
     results, logged = [zoo.find("tiny", copy).metrics.evaluations[0]], []
     monkeypatch.setattr("heartzoo.evaluation.evaluate", lambda *_: results)
