@@ -408,6 +408,8 @@ def test_data_prepare_writes_a_store(cli, tmp_path):
     code, text, _ = cli("data", "prepare", "synthetic", "--record", "syn00", "--record", "syn01", "--out", out)
     assert code == 0 and "beats of 2 records" in text and out.is_file()
     assert cli("data", "prepare", "synthetic", "--split", "synthetic-test", "--out", tmp_path)[0] == 2  # a folder
+    code, _, errors = cli("data", "prepare", "synthetic", "--split", "synthetic-test", "--record", "syn00")
+    assert code == 2 and "name records in two ways; leave one of them out" in errors
 
 
 def test_evaluate_writes_its_report_and_repeats_the_published_figures(cli, tiny_zoo):

@@ -313,8 +313,9 @@ def test_a_base_that_cannot_be_is_told(base, told, tmp_path):
         load_config(tmp_path / "it.yaml")
 
 
-def test_bases_in_a_ring_are_told(tmp_path):
-    (tmp_path / "one.yaml").write_text("base: two.yaml\n")
-    (tmp_path / "two.yaml").write_text("base: one.yaml\n")
+@pytest.mark.parametrize(("there", "back"), [("two.yaml", "one.yaml"), ("../{}/two.yaml", "../{}/one.yaml")])
+def test_bases_in_a_ring_are_told(tmp_path, there, back):
+    (tmp_path / "one.yaml").write_text(f"base: {there.format(tmp_path.name)}\n")
+    (tmp_path / "two.yaml").write_text(f"base: {back.format(tmp_path.name)}\n")
     with pytest.raises(UserError, match="leads back to itself"):
         load_config(tmp_path / "one.yaml")

@@ -235,6 +235,9 @@ def test_a_run_of_another_training_is_not_compressed(tiny, tiny_run, tmp_path):
     config = load_config(tiny, [*SHORT, STEPS, "training.epochs=7"])
     with pytest.raises(UserError, match="was trained with another training"):
         runs.compress(tiny_run, config, tmp_path / "run")
+    followed = load_config(tiny, [*SHORT, STEPS, "prevalence={PAC: {usual: 0.1, assumed: 0.2}}"])
+    with pytest.raises(UserError, match="was trained with another prevalence"):
+        runs.compress(tiny_run, followed, tmp_path / "run")
     with pytest.raises(UserError, match="has no seed 5"):
         runs.compress(tiny_run, load_config(tiny, ["seeds=[5]"]), tmp_path / "run")
     with pytest.raises(UserError, match="holds no run"):

@@ -5,7 +5,7 @@
 /* Begin to count. */
 void board_start(void);
 
-/* Instructions since then; right where QEMU runs with -icount shift=0. It aborts where they are too many, about 670 million. */
+/* Instructions since then; right where QEMU runs with -icount shift=0. Beyond about 670 million it aborts. */
 double board_instructions(void);
 
 /* The deepest that the stack has been since then. */
