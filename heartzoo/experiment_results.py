@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from heartzoo.config.disturbance import Disturbance
 from heartzoo.errors import UserError
 from heartzoo.files import fill_page
 from heartzoo.metrics import pooled_figures
 from heartzoo.metrics_file import Cost
+from heartzoo.schema import StrictModel
 
 SECTION = "experiments"
 FOLDER = Path("configs/experiments")
@@ -27,11 +28,7 @@ FOLDER = Path("configs/experiments")
 Patients = dict[str, list[list[int]]]
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SeedResult(_Entry):
+class SeedResult(StrictModel):
     """One seed of a variant on the validation patients of one fold.
 
     Attributes:
@@ -47,7 +44,7 @@ class SeedResult(_Entry):
     disturbed: list[Patients] = []
 
 
-class TrialResult(_Entry):
+class TrialResult(StrictModel):
     """The seeds of a variant on one fold.
 
     Attributes:
@@ -63,7 +60,7 @@ class TrialResult(_Entry):
     seeds: list[SeedResult]
 
 
-class VariantResult(_Entry):
+class VariantResult(StrictModel):
     """What became of a variant.
 
     Attributes:
@@ -79,7 +76,7 @@ class VariantResult(_Entry):
     folds: list[TrialResult]
 
 
-class ExperimentResult(_Entry):
+class ExperimentResult(StrictModel):
     """The result of an experiment; ``schema_version`` changes when its fields do.
 
     Attributes:

@@ -183,29 +183,13 @@ def patient_macro_f1(matrices: np.ndarray) -> float:
     return float(macro_f1_present(scored).mean()) if len(scored) else 0.0
 
 
-def bootstrap_ci95(matrices: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """Percentile 95 % interval of the pooled macro-F1, patients resampled with replacement 2,000 times.
-
-    Whole patients are drawn because beats of one patient resemble each other: an interval over beats would be far too
-    narrow. A class that a resample lacks counts with F1 = 0, as in the pooled figure.
-
-    Args:
-        matrices: one matrix per patient, shape (p, r, k).
-        seed: seed of the resampling.
-
-    Returns:
-        Lower and upper bound, fractions.
-    """
-    return _ci95(_resampled(matrices, seed))
-
-
 def _ci95(resampled: np.ndarray) -> tuple[float, float]:
     low, high = np.percentile(macro_f1(resampled), [2.5, 97.5]).tolist()
     return low, high
 
 
 def class_f1_ci95(matrices: np.ndarray, seed: int = 0) -> np.ndarray:
-    """As :func:`bootstrap_ci95`, of the F1 of each scored class: shape (p, r, k) to (r, 2)."""
+    """As :func:`intervals`, of the F1 of each scored class: shape (p, r, k) to (r, 2)."""
     found: np.ndarray = np.percentile(class_scores(_resampled(matrices, seed)).f1, [2.5, 97.5], axis=0).T
     return found
 
@@ -313,7 +297,10 @@ def false_alarms_per_hour(
 
 
 def intervals(by_patient: np.ndarray, classes: Sequence[str], seed: int) -> dict[str, Any]:
-    """The bootstrap interval of every pooled macro-F1.
+    """Percentile 95 % interval of every pooled macro-F1, patients resampled with replacement 2,000 times.
+
+    Whole patients are drawn because beats of one patient resemble each other: an interval over beats would be far too
+    narrow. A class that a resample lacks counts with F1 = 0, as in the pooled figure.
 
     Args:
         by_patient: one matrix per patient, shape (p, k, k).
@@ -321,7 +308,7 @@ def intervals(by_patient: np.ndarray, classes: Sequence[str], seed: int) -> dict
         seed: seed of the resampling.
 
     Returns:
-        ``macro_f1_ci95`` and the like.
+        ``macro_f1_ci95`` and the like: lower and upper bound, fractions.
     """
     resampled = _resampled(by_patient, seed)
     found = {"macro_f1_ci95": _ci95(resampled)}

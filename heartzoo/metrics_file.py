@@ -16,8 +16,6 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     StrictFloat,
     StrictInt,
@@ -37,24 +35,19 @@ from heartzoo.metrics import (
     pooled_figures,
     record_figures,
 )
+from heartzoo.schema import Count, Fraction, StrictModel
 
 SCHEMA_VERSION = 1
 SCHEMA_PATH = Path(__file__).with_name("metrics.schema.json")
 TOLERANCE = 1e-9
 
-Count = Annotated[StrictInt, Field(ge=0, le=2**53)]  # exact in every JSON reader
-Fraction = Annotated[StrictFloat, Field(ge=0, le=1, allow_inf_nan=False)]
 Finite = Annotated[StrictFloat, Field(allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1)]
 Interval = tuple[Fraction, Fraction]
 Matrix = list[list[Count]]
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ClassFigures(_Entry):
+class ClassFigures(StrictModel):
     """Figures of one class: sensitivity, positive predictivity, F1 (fractions, 0/0 = 0), and number of true beats."""
 
     se: Fraction
@@ -66,7 +59,7 @@ class ClassFigures(_Entry):
 PerClass = Annotated[dict[Name, ClassFigures], Field(min_length=2)]
 
 
-class RecordFigures(_Entry):
+class RecordFigures(StrictModel):
     """Figures of one record; ``macro_f1`` is the mean over the classes that the record has.
 
     ``sex`` and ``age`` (years) are the person's, where the recording gives them; ``hours`` is how long it lasts, as far
@@ -99,7 +92,7 @@ def _known_track(name: str) -> str:
 Track = Annotated[str, AfterValidator(_known_track), Field(json_schema_extra={"examples": list(TRACKS)})]
 
 
-class Condition(_Entry):
+class Condition(StrictModel):
     """What was run, and on which beats. ``int16x8`` is a file with activations of 16 bits and weights of 8."""
 
     precision: Literal["float32", "int8", "int16x8"]
@@ -114,7 +107,7 @@ class Condition(_Entry):
         return self.precision != "float32"
 
 
-class ReliabilityBin(_Entry):
+class ReliabilityBin(StrictModel):
     """Decisions whose confidence lies above ``low`` and not above ``high``: how many, how sure, how many right."""
 
     low: Fraction
@@ -130,7 +123,7 @@ class ReliabilityBin(_Entry):
         return self
 
 
-class CoveragePoint(_Entry):
+class CoveragePoint(StrictModel):
     """Figures of the decisions whose confidence is at least ``threshold``; ``coverage`` is their share."""
 
     threshold: Fraction
@@ -141,7 +134,7 @@ class CoveragePoint(_Entry):
     confusion_matrix: Matrix
 
 
-class Confidence(_Entry):
+class Confidence(StrictModel):
     """Whether the model is as sure as it is right. Confidence is the called class's softmax(logits / temperature).
 
     ``temperature`` and ``at_threshold.threshold`` were chosen on validation patients; without any the temperature is 1
@@ -294,7 +287,7 @@ class PersonalisedResult(PooledResult):
     adapted: Literal["no", "without labels", "with labels"]
 
 
-class DetectionFigures(_Entry):
+class DetectionFigures(StrictModel):
     """Beats found, missed and extra, within 150 ms; sensitivity and positive predictivity of the detection."""
 
     found: Count
@@ -304,7 +297,7 @@ class DetectionFigures(_Entry):
     ppv: Fraction
 
 
-class EndToEndRecord(_Entry):
+class EndToEndRecord(StrictModel):
     """The same counts of one record, and its confusion matrix; see :class:`EndToEndResult`."""
 
     found: Count
@@ -396,7 +389,7 @@ class SeedResult(Condition):
         return self
 
 
-class CoreCost(_Entry):
+class CoreCost(StrictModel):
     """What the preprocessing of ``heartzoo firmware`` costs on one core.
 
     ``instructions_per_second`` are for a second of ECG, counted on an emulated board; ``flash_bytes`` are without the C
@@ -419,7 +412,7 @@ class Preprocessing(CoreCost):
     cortex_m0plus: CoreCost | None = None
 
 
-class Cost(_Entry):
+class Cost(StrictModel):
     """What the model costs.
 
     ``parameters`` counts the registered float architecture before folding, ``macs`` the multiply-accumulates of one
@@ -438,7 +431,7 @@ class Cost(_Entry):
     preprocessing: Preprocessing | None = None
 
 
-class Agreement(_Entry):
+class Agreement(StrictModel):
     """How far the runtime of the evaluations agrees with TFLite Micro, where it is another.
 
     Of ``examples`` calibration examples ``same_class`` get the same class from both; no logit differs by more than
@@ -457,7 +450,7 @@ class Agreement(_Entry):
         return self
 
 
-class AblationRow(_Entry):
+class AblationRow(StrictModel):
     """The network after one stage of its making: what the stage bought and what it cost.
 
     ``stage`` is ``train`` or a compression technique. ``metric`` on ``split`` is given for each seed, of the float
@@ -479,7 +472,7 @@ class AblationRow(_Entry):
     operators: Count
 
 
-class Metrics(_Entry):
+class Metrics(StrictModel):
     """The whole file. ``seeds`` are of the shipped model and its siblings, all other results of it alone.
 
     ``without_prevalence`` is how the file does where its largest output is the class, in a model that follows the
@@ -579,17 +572,8 @@ def read(path: Path) -> Metrics:
         raise _explain(path, error) from error
 
 
-def write(path: Path, metrics: Metrics) -> None:
-    """Write a ``metrics.json`` atomically. Figures that a task does not have are left out.
-
-    Raises:
-        UserError: the disk is full or the folder cannot be written.
-    """
-    write_bytes(path, to_bytes(metrics))
-
-
 def to_bytes(metrics: Metrics) -> bytes:
-    """The file's content."""
+    """The content of a ``metrics.json``. Figures that a task does not have are left out."""
     content = metrics.model_dump(mode="json", exclude_none=True)
     return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
 

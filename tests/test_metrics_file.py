@@ -7,7 +7,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from heartzoo import metrics_file
+from heartzoo import files, metrics_file
 from heartzoo.errors import UserError
 from heartzoo.metrics import score
 from heartzoo.metrics_file import Cost, Evaluation, Metrics, SeedResult
@@ -93,17 +93,17 @@ def test_the_bins_of_reliability_hold_the_decisions_of_the_matrix():
 @pytest.fixture
 def written(tmp_path):
     path = tmp_path / "metrics.json"
-    metrics_file.write(path, example())
+    files.write_bytes(path, metrics_file.to_bytes(example()))
     return path
 
 
 @pytest.mark.parametrize("classes", [AAMI, ("NSR", "PAC", "PVC")])
 def test_round_trip(tmp_path, classes):
     path = tmp_path / "metrics.json"
-    metrics_file.write(path, example(classes))
+    files.write_bytes(path, metrics_file.to_bytes(example(classes)))
     assert metrics_file.read(path) == example(classes)
     content = path.read_bytes()
-    metrics_file.write(path, metrics_file.read(path))
+    files.write_bytes(path, metrics_file.to_bytes(metrics_file.read(path)))
     assert path.read_bytes() == content
     assert list(tmp_path.iterdir()) == [path]
 
@@ -139,7 +139,7 @@ def test_keys_are_those_of_the_issue(written):
 
 
 def test_figures_that_a_task_does_not_have_are_left_out(tmp_path):
-    metrics_file.write(tmp_path / "m.json", example(("NSR", "PVC")))
+    files.write_bytes(tmp_path / "m.json", metrics_file.to_bytes(example(("NSR", "PVC"))))
     assert "macro_f1_nsv" not in json.loads((tmp_path / "m.json").read_text())["evaluations"][0]
 
 

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from heartzoo.errors import UserError
 from heartzoo.files import write_json
 from heartzoo.personalisation import LogitMap
+from heartzoo.schema import StrictModel
 from heartzoo.zoo import PublishedModel
 
 LARGEST = 1000.0  # beyond it is no map of logits
@@ -18,7 +19,7 @@ Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
 Count = Annotated[int, Field(ge=0)]
 
 
-class PersonalMap(BaseModel):
+class PersonalMap(StrictModel):
     """What makes a model's logits those of one person: ``logits @ matrix + offset``.
 
     The logits are those that a prevalence, where the model follows one, has shifted already.
@@ -37,8 +38,6 @@ class PersonalMap(BaseModel):
         agreed_before: how many of these the model called as they are labelled.
         agreed_after: how many it does with the map.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_version: Literal[1] = 1
     model: str

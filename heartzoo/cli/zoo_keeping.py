@@ -57,9 +57,10 @@ def select(
     """The models that a device can hold, best first, and what the nearest others exceed."""
     from heartzoo.data.splits import TRACKS
     from heartzoo.errors import look_up
+    from heartzoo.sizes import parse_size
     from heartzoo.tasks import get_task
     from heartzoo.zoo import entries
-    from heartzoo.zoo.selection import Limits, parse_size
+    from heartzoo.zoo.selection import Limits
     from heartzoo.zoo.selection import select as choose
 
     if task:

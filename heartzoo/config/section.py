@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from heartzoo.errors import UserError
+from heartzoo.sizes import parse_size
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
@@ -16,21 +16,23 @@ NonNegative = Annotated[float, Field(ge=0.0)]
 Count = Annotated[int, Field(ge=1)]
 
 
-def _scaled(thousand: int) -> BeforeValidator:
-    """Reads 16k, 1.5M or 16 KB as a number; what a k is depends on what is counted."""
+def _size(of_bytes: bool) -> BeforeValidator:
+    """Reads what is text, such as 16k, as a number."""
 
     def read(value: Any) -> Any:
-        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kKM])(?:i?B)?\s*", value) if isinstance(value, str) else None
-        if match is None:
-            return value
-        return round(float(match[1]) * (thousand if match[2] in "kK" else thousand**2))
+        if not isinstance(value, str) or value[-1:].isdigit():
+            return value  # pydantic reads plain numbers, 0.5 and 5e5 among them
+        try:
+            return parse_size(value, of_bytes)
+        except UserError as error:
+            raise ValueError("a size is like 32k, 1.5M or 40000") from error  # pydantic names the key
 
     return BeforeValidator(read)
 
 
 # Bytes of a memory, where 16k and 16 KB are 16,384; and a number of operations, where 300k are 300,000.
-Bytes = Annotated[int, _scaled(1024), Field(ge=1)]
-Operations = Annotated[float, _scaled(1000), Field(gt=0.0)]
+Bytes = Annotated[int, _size(of_bytes=True), Field(ge=1)]
+Operations = Annotated[float, _size(of_bytes=False), Field(gt=0.0)]
 
 
 def low_to_high(name: str, ends: tuple[float, float]) -> tuple[float, float]:

@@ -129,7 +129,7 @@ class Detector:
         end = self._picker.seen
         if not end:
             return self._positions([])
-        found = self.push(np.full(_samples(END_S, self._fs), self._last_value))
+        found = self.push(np.full(whole_samples(END_S, self._fs), self._last_value))
         rest = self._positions(self._judge.learn())
         both = np.concatenate([found, rest])
         return both[both < end - self._lag]
@@ -138,7 +138,7 @@ class Detector:
     def settled(self) -> int:
         """No further R peak lies before this sample."""
         earliest = min(self._picker.earliest, self._judge.earliest)
-        return max(int(earliest) - _samples(PEAK_BEFORE_S, self._fs) - self._lag, 0)
+        return max(int(earliest) - whole_samples(PEAK_BEFORE_S, self._fs) - self._lag, 0)
 
     def _positions(self, peaks: list[int]) -> np.ndarray:
         return np.maximum(np.array(peaks, np.int64) - self._lag, 0)
@@ -148,7 +148,7 @@ def lag_samples(contract: InputConfig) -> int:
     """Samples by which a prepared signal lags behind the recording: what its low-pass delays."""
     if contract.lowpass_hz is None:
         return 0
-    return _samples(math.sqrt(2) / (2 * math.pi * contract.lowpass_hz), contract.fs)
+    return whole_samples(math.sqrt(2) / (2 * math.pi * contract.lowpass_hz), contract.fs)
 
 
 def detect(x: np.ndarray, fs: float, lag: int = 0) -> np.ndarray:
@@ -166,7 +166,8 @@ def detect(x: np.ndarray, fs: float, lag: int = 0) -> np.ndarray:
     return np.concatenate([detector.push(x), detector.finish()])
 
 
-def _samples(seconds: float, fs: float) -> int:
+def whole_samples(seconds: float, fs: float) -> int:
+    """A duration in samples, to the nearest; half a sample counts as one."""
     return math.floor(seconds * fs + 0.5)
 
 
@@ -183,9 +184,9 @@ class _Picker:
 
     def __init__(self, fs: float) -> None:
         self._filters = Butterworth(fs, BAND_HZ[0], "highpass"), Butterworth(fs, BAND_HZ[1], "lowpass")
-        self._width, self._slope = _samples(HEIGHT_S, fs), _samples(SLOPE_S, fs)
-        self._before, self._after = _samples(PEAK_BEFORE_S, fs), _samples(PEAK_AFTER_S, fs)
-        self._refractory = _samples(REFRACTORY_S, fs)
+        self._width, self._slope = whole_samples(HEIGHT_S, fs), whole_samples(SLOPE_S, fs)
+        self._before, self._after = whole_samples(PEAK_BEFORE_S, fs), whole_samples(PEAK_AFTER_S, fs)
+        self._refractory = whole_samples(REFRACTORY_S, fs)
         self._kept = self._refractory + max(self._before, self._slope) + 2
         self._x = self._band = self._heights = np.zeros(0)
         self._waiting: tuple[int, float] | None = None
@@ -268,9 +269,9 @@ class _Judge:
     """Candidates -> R peaks (steps 5 to 8), one after the other."""
 
     def __init__(self, fs: float) -> None:
-        self._second, self._t_wave = fs, _samples(T_WAVE_S, fs)
-        self._shortest, self._longest = _samples(SHORTEST_S, fs), _samples(LONGEST_S, fs)
-        self._interval = float(_samples(FIRST_INTERVAL_S, fs))
+        self._second, self._t_wave = fs, whole_samples(T_WAVE_S, fs)
+        self._shortest, self._longest = whole_samples(SHORTEST_S, fs), whole_samples(LONGEST_S, fs)
+        self._interval = float(whole_samples(FIRST_INTERVAL_S, fs))
         self._learning: list[_Candidate] | None = []
         self._signal = self._noise = self._slope = self._sign = 0.0
         self._step = STEP

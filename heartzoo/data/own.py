@@ -9,14 +9,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from heartzoo.data.databases import BUILT_IN_DATABASES, DATABASES, Database, check_paths
 from heartzoo.data.splits import BUILT_IN_SPLITS, BUILT_IN_TRACKS, SPLITS, TRACKS, TRAINED_ON, Split, get_split, track
 from heartzoo.errors import UserError
+from heartzoo.schema import StrictModel
 
 
-class OwnData(BaseModel):
+class OwnData(StrictModel):
     """What a model was trained and tested on that heartzoo does not know.
 
     Attributes:
@@ -26,8 +27,6 @@ class OwnData(BaseModel):
         means: what a result on it is worth.
         learnt_from: the training splits that make it.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     databases: list[Database]
     splits: list[Split]

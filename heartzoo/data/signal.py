@@ -167,11 +167,6 @@ def highpass(x: np.ndarray, fs: float, cutoff_hz: float) -> np.ndarray:
     return Butterworth(fs, cutoff_hz, "highpass").push(x)
 
 
-def lowpass(x: np.ndarray, fs: float, cutoff_hz: float) -> np.ndarray:
-    """The low-pass of the same kind: see :func:`highpass`."""
-    return Butterworth(fs, cutoff_hz, "lowpass").push(x)
-
-
 class Butterworth:
     """A causal Butterworth filter of second order that takes a signal in pieces, started in the first sample's state.
 

@@ -162,7 +162,7 @@ def _detector_macros(settings: Settings) -> dict[str, object]:
         "PEAK_AFTER": detection.PEAK_AFTER_S,
         "PAST_END": detection.END_S,
     }
-    found = {name: _samples(seconds, fs) for name, seconds in lengths.items()}
+    found = {name: detection.whole_samples(seconds, fs) for name, seconds in lengths.items()}
     intervals = {
         "FIRST_INTERVAL": detection.FIRST_INTERVAL_S,
         "SHORTEST_INTERVAL": detection.SHORTEST_S,
@@ -171,17 +171,15 @@ def _detector_macros(settings: Settings) -> dict[str, object]:
     return {
         "HEARTZOO_DETECTS": 1,
         **{f"HEARTZOO_{name}": length for name, length in found.items()},
-        **{f"HEARTZOO_{name}": float_literal(_samples(seconds, fs)) for name, seconds in intervals.items()},
+        **{
+            f"HEARTZOO_{name}": float_literal(detection.whole_samples(seconds, fs))
+            for name, seconds in intervals.items()
+        },
         "HEARTZOO_BAND": max(found["SLOPE"] + 3, found["HEIGHT"]),
         "HEARTZOO_LEARNING_S": LEARNING_S,
         "HEARTZOO_LEARNING": math.ceil(LEARNING_S * fs / found["REFRACTORY"]),
         "HEARTZOO_LAG": detection.lag_samples(settings.contract),
     }
-
-
-def _samples(seconds: float, fs: float) -> int:
-    """The detector's durations in whole samples."""
-    return math.floor(seconds * fs + 0.5)
 
 
 def _template_macros(settings: Settings) -> dict[str, object]:

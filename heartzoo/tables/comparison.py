@@ -146,12 +146,12 @@ class Row:
     @property
     def random(self) -> Evaluation | None:
         """The int8 result on the random split."""
-        return next((e for e in map(_first, self.metrics) if e.track == RANDOM_TRACK), None)
+        return next((m.first for m in self.metrics if m.first.track == RANDOM_TRACK), None)
 
     @property
     def unseen(self) -> Evaluation | None:
         """The int8 result on patients that the model never saw."""
-        return next((e for e in map(_first, self.metrics) if e.track != RANDOM_TRACK), None)
+        return next((m.first for m in self.metrics if m.first.track != RANDOM_TRACK), None)
 
     @property
     def metrics(self) -> list[Metrics]:
@@ -226,11 +226,6 @@ def _file(row: Row) -> tuple[str, ...]:
     ours = cost.tflite_bytes, cost.arena_bytes, sum(cost.operators.values())
     pairs = zip(row.system.file or (), ours, strict=True)
     return (row.system.name, *("-" if count is None else f"{count:,}" for pair in pairs for count in pair))
-
-
-def _first(metrics: Metrics) -> Evaluation:
-    """The file's result on the first test split."""
-    return metrics.first
 
 
 def _on_random_split(e: Evaluation) -> str:

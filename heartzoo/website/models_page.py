@@ -6,7 +6,6 @@ from html import escape
 from typing import Any
 
 from heartzoo.data.splits import get_split
-from heartzoo.metrics_file import Evaluation
 from heartzoo.tables.comparison import PEERS, SYSTEMS
 from heartzoo.tables.models import manner
 from heartzoo.tasks import TASKS
@@ -51,7 +50,7 @@ def models_page(models: list[Entry]) -> str:
         HEAD,
         FILTERS.format(
             tasks=_options([entry.metrics.task for entry in models]),
-            tracks=_options([_first(entry).track for entry in models]),
+            tracks=_options([entry.metrics.first.track for entry in models]),
         ),
         _table(models),
         "## Accuracy against cost",
@@ -62,10 +61,6 @@ def models_page(models: list[Entry]) -> str:
         data_block("costs", {"models": [_point(entry) for entry in models], "published": _published(models)}),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def _first(entry: Entry) -> Evaluation:
-    return entry.metrics.first
 
 
 def _options(values: list[str]) -> str:
@@ -86,7 +81,7 @@ def _table(models: list[Entry]) -> str:
 
 def _row(entry: Entry) -> str:
     metrics, preprocessing = entry.metrics, entry.configuration["preprocessing"]
-    first, cost = _first(entry), metrics.cost
+    first, cost = entry.metrics.first, metrics.cost
     databases = sorted({get_split(split).database for split in entry.config.learnt_from})
     figures = _figure(entry)
     random, track = first.track == "random", escape(first.track)
@@ -111,7 +106,7 @@ def _row(entry: Entry) -> str:
 
 
 def _figure(entry: Entry) -> tuple[float, str]:
-    first = _first(entry)
+    first = entry.metrics.first
     figure, (low, high) = headline(first, entry.metrics.task)
     return figure, f"{figure:.3f}<small>{low:.3f}-{high:.3f}, {first.split}{manner(first)}</small>"
 
@@ -124,7 +119,7 @@ def _costs(entry: Entry) -> dict[str, int | None]:
 
 
 def _point(entry: Entry) -> dict[str, Any]:
-    first = _first(entry)
+    first = entry.metrics.first
     figure, (low, high) = headline(first, entry.metrics.task)
     over = TASKS[entry.metrics.task].over(first.track)
     group = f"{entry.metrics.task}{', random split' if first.track == 'random' else ''}"

@@ -36,24 +36,20 @@ def task_page(name: str, models: list[Entry]) -> str:
     ]
     # Apart, also because the theme shows no more than twenty tabs of a set.
     for title, random in (("On unseen patients", False), ("On the random split", True)):
-        if group := [entry for entry in best if (_first(entry).track == "random") == random]:
+        if group := [entry for entry in best if (entry.metrics.first.track == "random") == random]:
             parts += [f"## {title}", *(f'=== "{entry.name}"\n\n{indent(_tab(entry), "    ")}' for entry in group)]
     parts += [data_block(f"matrices-{entry.name}", _matrices(entry)) for entry in best]
     return "\n\n".join(parts) + "\n"
 
 
-def _first(entry: Entry) -> Evaluation:
-    return entry.metrics.first
-
-
 def _figure(entry: Entry) -> float:
-    return headline(_first(entry), entry.metrics.task)[0]
+    return headline(entry.metrics.first, entry.metrics.task)[0]
 
 
 def _tab(entry: Entry) -> str:
     metrics, configuration = entry.metrics, entry.configuration
     track = configuration["training"]["track"]
-    first = _first(entry)
+    first = entry.metrics.first
     databases = {split: get_database(get_split(split).database).title for split in entry.config.learnt_from}
     summary = configuration["summary"]
     parts = [

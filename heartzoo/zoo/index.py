@@ -12,11 +12,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, ValidationError, model_validator
+from pydantic import Field, StrictInt, ValidationError, model_validator
 
 from heartzoo import configuration_file
 from heartzoo.errors import UserError
 from heartzoo.files import sha256, write_json
+from heartzoo.schema import Count, Fraction, StrictModel
 
 if TYPE_CHECKING:
     from heartzoo.metrics_file import Evaluation, Metrics
@@ -30,15 +31,9 @@ MOST_FILE_BYTES, MOST_INDEX_BYTES = 2**28, 2**24
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 # A name, not a path: nothing in an index leads out of its entry's folder.
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
-Count = Annotated[StrictInt, Field(ge=0, le=2**53)]
-Share = Annotated[StrictFloat, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FileFacts(_Entry):
+class FileFacts(StrictModel):
     """Size in bytes and hex SHA-256 of a published file."""
 
     bytes: Annotated[StrictInt, Field(ge=0, le=MOST_FILE_BYTES)]
@@ -50,7 +45,7 @@ def facts(content: bytes) -> FileFacts:
     return FileFacts(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
 
 
-class Headline(_Entry):
+class Headline(StrictModel):
     """The figure that ranks a model: of its ``.tflite`` file on its first test split, and its float parent's there.
 
     ``low`` and ``high`` are the 95 % bootstrap interval over patients.
@@ -60,13 +55,13 @@ class Headline(_Entry):
     split: str
     precision: Literal["int8", "int16x8"]
     runtime: Literal["tflm", "reference", "xnnpack"]
-    value: Share
-    low: Share
-    high: Share
-    float32: Share
+    value: Fraction
+    low: Fraction
+    high: Fraction
+    float32: Fraction
 
 
-class Costs(_Entry):
+class Costs(StrictModel):
     """Parameters, multiply-accumulates an inference, and bytes of ``.tflite`` and TFLite Micro's arena."""
 
     parameters: Count
@@ -75,7 +70,7 @@ class Costs(_Entry):
     arena_bytes: Count | None
 
 
-class IndexEntry(_Entry):
+class IndexEntry(StrictModel):
     """One version of a model.
 
     ``train`` and ``test`` are splits, ``track`` says how they relate, ``data_licences`` are of what it was trained on;
@@ -102,7 +97,7 @@ class IndexEntry(_Entry):
         return f"{self.name}@{self.version}"
 
 
-class Index(_Entry):
+class Index(StrictModel):
     """The whole file, entries sorted by name and version."""
 
     schema_version: Literal[2] = 2

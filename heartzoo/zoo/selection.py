@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,6 @@ from heartzoo.errors import UserError
 from heartzoo.zoo.index import IndexEntry, newest
 
 SORTS = ("macro_f1", "flash", "arena", "macs", "parameters")
-_SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*([kKmM]?)(?:i?[bB])?$")
 
 
 @dataclass(frozen=True)
@@ -29,19 +27,6 @@ class Miss:
 
     entry: IndexEntry
     exceeded: dict[str, tuple[int | None, int]]
-
-
-def parse_size(text: str, of_bytes: bool = True) -> int:
-    """``32k`` -> 32,768 bytes, or 32,000 of anything else; ``1.5M``, ``40000``, ``24 KB`` likewise.
-
-    Raises:
-        UserError: it is no such number.
-    """
-    found = _SIZE.match(text.strip())
-    if not found:
-        raise UserError(f"{text!r} is no size", "give one like 32k, 1.5M or 40000")
-    step = 1024 if of_bytes else 1000
-    return round(float(found[1]) * step ** " km".index(found[2].lower() or " "))
 
 
 def needs(entry: IndexEntry) -> dict[str, int | None]:

@@ -223,7 +223,10 @@ def test_budgets_are_written_as_people_write_them(tiny):
     step = load_config(tiny, ["compression=[{prune_channels: {macs: 300k, flash_bytes: 16 KB, arena_bytes: 8.5k}}]"])
     found = step.compression[0].prune_channels
     assert (found.macs, found.flash_bytes, found.arena_bytes) == (300_000, 16_384, 8_704)
-    with pytest.raises(UserError, match=r"prune_channels.flash_bytes"):
+    for wanted, read in (("1.5m", 1_500_000), ("0.5", 0.5), ("'0.5'", 0.5), ("5e5", 500_000)):
+        step = load_config(tiny, [f"compression=[{{prune_channels: {{macs: {wanted}}}}}]"])
+        assert step.compression[0].prune_channels.macs == read
+    with pytest.raises(UserError, match=r"prune_channels.flash_bytes.* a size is like 32k"):
         load_config(tiny, ["compression=[{prune_channels: {flash_bytes: 16 apples}}]"])
 
 
