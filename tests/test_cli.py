@@ -680,7 +680,10 @@ def test_a_model_is_adapted_to_a_person_and_used_for_him(cli, cache, tiny_zoo, t
 def test_classify_warns_of_another_lead(cli, files, tiny_zoo):
     code, _, errors = cli("classify", files["signal.csv"], "--fs", 250, "--model", "tiny", "--zoo", tiny_zoo)
     assert code == 0
-    assert "signal: tiny was not trained on lead 1, but on MLII" in errors
+    assert "signal: tiny was not trained on lead 1, but on MLII" in errors and "other lead" not in errors
+    code, _, errors = cli("classify", files["signal.csv"], "--fs", 250, "--model", "arr-5-rr-sm", "--zoo", PUBLISHED)
+    assert code == 0
+    assert re.search(r"not trained on lead 1, but on MLII, .* \(and on copies of its recordings' other lead\)", errors)
 
 
 def test_names_with_brackets_are_told_as_they_are(cli, files, tiny_zoo, tmp_path):
@@ -740,6 +743,13 @@ def test_classify_live_prints_beats_as_they_come(cli, tiny_zoo, tmp_path, monkey
     lines = told.splitlines()
     assert lines[0] == "sample,time_s,rr_s,class,confidence,abstained"
     assert abs(len(lines) - 1 - len(record.samples)) <= 2
+    whole = numbers.read_text().split("\n")
+    numbers.write_text("\n".join(whole[:2500] + 2000 * [""] + whole[4500:]))
+    with numbers.open() as stream:
+        monkeypatch.setattr(sys, "stdin", stream)
+        code, told, _ = cli("classify", "--live", *arguments)
+    across = next(line for line in told.splitlines()[1:] if int(line.split(",")[0]) >= 4500)
+    assert code == 0 and across.split(",")[2] == ""  # no beat is before it
     numbers.write_text("0.1\n0.2\nthree\n")
     with numbers.open() as stream:
         monkeypatch.setattr(sys, "stdin", stream)

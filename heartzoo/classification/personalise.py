@@ -61,8 +61,9 @@ def personalise(
     require_beats(chosen)
     require_fs(fs)
     how = chosen.entry.personalisation
-    if not (isinstance(seconds, int | float) and math.isfinite(seconds) and seconds > 0):
+    if not (isinstance(seconds, int | float | np.integer | np.floating) and math.isfinite(seconds) and seconds > 0):
         raise UserError(f"expected seconds above 0, found {seconds}", "five minutes are usual")
+    seconds = float(seconds)
     x, peaks = numbers(signal), as_r_peaks(r_peaks)
     codes = _codes(symbols, len(peaks))
     refuse_past_end(peaks, len(x), fs)

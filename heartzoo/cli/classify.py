@@ -129,8 +129,10 @@ def open_for(
     recording = open_recording(path, known, lead, fs, unit, annotated=not detect)
     require_fs(recording.fs)
     if recording.lead not in known:
+        others = any(copy.other_lead for copy in model.config.training.copies)
         _warn(
             f"{recording.name}: {model.entry.name} was not trained on lead {recording.lead}, but on {', '.join(known)}"
+            + " (and on copies of its recordings' other lead)" * others
         )
     return recording
 
@@ -189,6 +191,7 @@ def _live(model: PublishedModel, fs: float | None, unit: str, personal: Personal
 
     from heartzoo.classification.files import COLUMNS, row
     from heartzoo.classification.stream import Stream
+    from heartzoo.classification.summary import across_lost_signal
     from heartzoo.data.recordings import millivolts_per
 
     if fs is None:
@@ -200,7 +203,8 @@ def _live(model: PublishedModel, fs: float | None, unit: str, personal: Personal
     before = None
     for beats in _pushed(stream, scale):
         for beat in beats:
-            writer.writerow(row(beat, before))
+            lost = before and across_lost_signal([before, beat], stream.quality).any()
+            writer.writerow(row(beat, None if lost else before))
             before = beat
         sys.stdout.flush()
 

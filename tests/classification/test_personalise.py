@@ -120,7 +120,7 @@ def test_the_pieces_of_a_stream_do_not_matter(record: Record, model: PublishedMo
 
 
 def test_a_file_is_read_as_it_was_written(record: Record, model: PublishedModel, tmp_path: Path) -> None:
-    personal = learned(record, model, seconds=120)
+    personal = learned(record, model, seconds=np.int64(120))
     personal.save(tmp_path / "me.json")
     assert PersonalMap.read(tmp_path / "me.json") == personal
     assert personal.seconds == 120 and personal.model == f"{model.entry.name}@{model.entry.version}"
