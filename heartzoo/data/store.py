@@ -306,6 +306,13 @@ def _write(
                 other = disturbance is not None and disturbance.other_lead
                 remedy = "leave {other_lead: true} out of training.copies" if other else "name other leads"
                 raise UserError(f"every record was skipped: {next(iter(skipped.values()))}", remedy)
+            if "frames" not in file:
+                longest = max(fact["seconds"] for fact in facts)
+                raise UserError(
+                    f"none of the {len(facts)} records of {database.name} gives an example; the longest has "
+                    f"{longest:g} s, an example {contract.frame / contract.fs:g} s",
+                    "take longer recordings, or a lower input.frame",
+                )
             provenance = {**wanted, "heartzoo": __version__, "records": facts, "skipped": skipped}
             file.attrs["provenance"] = json.dumps(provenance)
         sink.check()  # closing writes too

@@ -269,6 +269,13 @@ def test_skipping_every_record_is_an_error(own: Path) -> None:
     assert prepared(own) == []
 
 
+def test_recordings_too_short_for_one_frame_are_told(own: Path) -> None:
+    contract = InputConfig(fs=100.0, frame=3000, cut="rhythm", highpass_hz=0.5)
+    with pytest.raises(UserError, match=r"none of the 3 records .* the longest has 20 s, an example 30 s"):
+        prepare(DATABASE, NAMES, contract, jobs=1)
+    assert prepared(own) == []
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_damaged_record_is_an_error_even_when_skipping(own: Path, jobs: int) -> None:
     (own / "syn07.dat").write_bytes(b"\0" * 100)
