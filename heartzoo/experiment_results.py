@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import statistics
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from heartzoo.config.disturbance import Disturbance
+from heartzoo.config.experiment import load_experiment
 from heartzoo.errors import UserError
 from heartzoo.files import fill_page
 from heartzoo.metrics import pooled_figures
@@ -199,11 +200,37 @@ def _by_seed(result: ExperimentResult, variant: VariantResult) -> list[list[floa
     return rows
 
 
+def overview(results: Sequence[ExperimentResult]) -> str:
+    """A line for each experiment, in Markdown: what its best variant changes against the reference."""
+    lines = [
+        "| experiment | what was asked | best of the others | macro-F1 | F1 S, PAC | F1 V, PVC | .tflite B |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for result in results:
+        means = {variant.name: _means(_by_seed(result, variant)) for variant in result.variants}
+        size = {variant.name: variant.folds[0].cost.tflite_bytes for variant in result.variants}
+        others = [name for name in means if name != result.reference]
+        best = max(others, key=lambda name: means[name][0], default=result.reference)
+        against = np.subtract(means[best], means[result.reference])
+        cells = [
+            f"[{result.name}](#{result.name})",
+            result.question,
+            f"{best}, of {len(others)}" if others else "-",
+            f"{against[0]:+.4f}",
+            *(f"{against[1 + number]:+.3f}" if number < len(result.classes) else "-" for number in (1, 2)),
+            f"{size[best] - size[result.reference]:+,}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def every_table(folder: Path = FOLDER) -> str:
-    """Every experiment's question and table, in Markdown."""
-    parts = []
-    for path in sorted(folder.glob("*.json")):
-        result = read(path)
+    """An overview, and of every experiment its question, its table and how that is to be read, in Markdown."""
+    results = [read(path) for path in sorted(folder.glob("*.json"))]
+    if not results:
+        return "No experiment has a result yet."
+    parts = [overview(results)]
+    for result in results:
         trials = [seed for fold in result.variants[0].folds for seed in fold.seeds]
         people = {name for trial in trials for name in trial.patients}
         folds, seeds = {trial.fold for trial in trials}, {trial.seed for trial in trials}
@@ -213,7 +240,9 @@ def every_table(folder: Path = FOLDER) -> str:
             f"{len(folds)} {what}{'s' if len(folds) > 1 else ''}, {len(seeds)} seed{'s' if len(seeds) > 1 else ''}.\n\n"
             + table(result)
         )
-    return "\n\n".join(parts) or "No experiment has a result yet."
+        if found := load_experiment(folder / f"{result.name}.yaml").found:
+            parts.append(found.strip())
+    return "\n\n".join(parts)
 
 
 if __name__ == "__main__":

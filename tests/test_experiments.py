@@ -11,7 +11,7 @@ import yaml
 from heartzoo.config.disturbance import Disturbance
 from heartzoo.config.experiment import load_experiment
 from heartzoo.errors import UserError
-from heartzoo.experiment_results import _heading, every_table, read, table
+from heartzoo.experiment_results import _by_seed, _heading, every_table, read, table
 from heartzoo.experiments import run_experiment
 
 ROOT = Path(__file__).parents[1]
@@ -148,6 +148,17 @@ def test_the_table_pools_the_patients_of_all_folds(finished):
         f1 = 2 * np.diag(pooled) / (pooled.sum(axis=0) + pooled.sum(axis=1)).clip(1)
         figures.append(f1.mean())
     assert f"{np.mean(figures):.4f} ± {np.std(figures, ddof=1):.4f}" in line
+
+
+def test_the_page_says_what_the_best_variant_changes_and_how_the_table_is_to_be_read(finished, tiny):
+    path, _ = finished
+    result = read(path.with_suffix(".json"))
+    written(path.parent, tiny, found="Nothing at all.")
+    line = next(row for row in every_table(path.parent).splitlines() if row.startswith("| [teachers](#teachers) | Is"))
+    _, _, best, figure, *_ = line.split(" | ")
+    alone, taught = (np.mean([row[0] for row in _by_seed(result, variant)]) for variant in result.variants)
+    assert (best, figure) == ("taught, of 1", f"{taught - alone:+.4f}")
+    assert every_table(path.parent).endswith(f"{table(result)}\n\nNothing at all.")
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ class ExperimentConfig(Section):
     """Variants by folds by seeds."""
 
     question: str = Field(description="what is to be found out")
+    found: str = Field(default="", description="how the table is to be read, said once it is there")
     config: str = Field(description="what the variants change, relative to this file")
     changes: list[str] = Field(default=[], description="key=value in every variant, as for --set")
     seeds: Annotated[list[int], Field(min_length=1)] = Field(description="seeds of each training")
