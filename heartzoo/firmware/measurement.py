@@ -44,6 +44,8 @@ class BoardRun:
         passed: whether every golden value came out.
         output: what the test printed.
         instructions_per_second: per second of ECG, of the preprocessing.
+        push_instructions: of the longest call of ``heartzoo_push()``.
+        next_instructions: of the longest one of ``heartzoo_next()``.
         state_bytes: of ``heartzoo_state``.
         stack_bytes: the deepest stack.
     """
@@ -51,6 +53,8 @@ class BoardRun:
     passed: bool
     output: str
     instructions_per_second: int
+    push_instructions: int
+    next_instructions: int
     state_bytes: int
     stack_bytes: int
 
@@ -128,6 +132,8 @@ def run_on_board(folder: Path, core: str) -> BoardRun:
         passed=done.returncode == 0 and "passed" in found,
         output=found + done.stderr,
         instructions_per_second=_figure("instructions per second of ECG", found),
+        push_instructions=_figure("instructions of heartzoo_push at most", found),
+        next_instructions=_figure("instructions of heartzoo_next at most", found),
         state_bytes=_figure("state bytes", found),
         stack_bytes=_figure("stack bytes", found),
     )

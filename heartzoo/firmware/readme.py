@@ -177,8 +177,12 @@ def _costs(settings: Settings, arena: int, model_bytes: int, measured: Measured 
     if measured is None:
         what = "Flash and RAM of the preprocessing were not measured, for want of the tools: `make size`, `make board`."
     else:
-        counts = (f"{board.instructions_per_second:,} on a {core}" for core, board in measured.boards.items())
-        what = f"Instructions of the preprocessing for a second of ECG, on an emulated board: {', '.join(counts)}."
+        what = "Instructions of the preprocessing in the golden recording, on an emulated board: " + "; ".join(
+            f"{board.instructions_per_second:,} on a {core} for a second of ECG, at most {board.push_instructions:,} "
+            f"for a call of `heartzoo_push()` and {board.next_instructions:,} for one of `heartzoo_next()`"
+            for core, board in measured.boards.items()
+        )
+        what += ". Let as many samples queue as come while such a call and the network run."
     if filter_bytes > LARGE_FILTER_BYTES:
         what += (
             f" The resampler's filter is large because {settings.recording_hz} and {settings.contract.fs:g} Hz have no "

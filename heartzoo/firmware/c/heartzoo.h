@@ -13,7 +13,7 @@
  *
  * No allocation, no global state: one heartzoo_state for each lead, used by one caller at a time. No pointer but
  * `personal` may be NULL.
- * Nearly all samples cost little, a beat costs much: push and ask in a task, not in the interrupt that samples.
+ * Pushing costs little, asking for a beat now and then much: do both in a task, not in the interrupt that samples.
  * Positions are right up to sample 2^31 at the model's rate and 2^32 of the recording: finish and start anew before.
  * What differs from model to model is in heartzoo_config.h.
  *

@@ -60,11 +60,13 @@ void board_start(void) {
   begun = SYST_CVR;
 }
 
-double board_instructions(void) {
+uint32_t board_ticks(void) {
   const uint32_t ticks = ticks_since(begun);
   if (SYST_CSR & COUNTED_TO_ZERO) abort();
-  return (double)ticks * instructions_per_tick;
+  return ticks;
 }
+
+double board_instructions(uint32_t ticks) { return (double)ticks * instructions_per_tick; }
 
 unsigned long board_stack_bytes(void) {
   const uint32_t *word = stack_paint;

@@ -2,11 +2,16 @@
 #ifndef BOARD_H
 #define BOARD_H
 
+#include <stdint.h>
+
 /* Begin to count. */
 void board_start(void);
 
-/* Instructions since then; right where QEMU runs with -icount shift=0. Beyond about 670 million it aborts. */
-double board_instructions(void);
+/* The timer's ticks since then; beyond 16 million it aborts. */
+uint32_t board_ticks(void);
+
+/* How many instructions so many ticks are; right where QEMU runs with -icount shift=0. */
+double board_instructions(uint32_t ticks);
 
 /* The deepest that the stack has been since then. */
 unsigned long board_stack_bytes(void);
