@@ -148,8 +148,9 @@ def publish_to(
         The versions that are new there, or withdrawn, or with another card, since the last time.
 
     Raises:
-        UserError: no such model or version; one that does not verify; one that is there with other files. Nothing is
-            changed then.
+        UserError: no such model or version; one that does not verify; one that is there with other files; the folder
+            lists a version whose files are nowhere, as one does that was made for another host. Nothing is changed
+            then.
     """
     source = zoo or zoo_folder()
     listed = read_index(source)
@@ -165,7 +166,13 @@ def publish_to(
     if not (target / "index.json").is_file() and any(target.glob("*/*/configuration.json")):
         raise UserError(f"{target} holds models, but its index.json is gone", "restore it, or name another folder")
     with lock(target / "index.json"):
-        there = {entry.label: entry for entry in [*served, *read_index(target)]}
+        there = {entry.label: entry for entry in read_index(target)}
+        elsewhere = there.keys() - {entry.label for entry in served}
+        if lost := sorted(label for label in elsewhere if not (target / label.replace("@", "/")).is_dir()):
+            raise UserError(
+                f"{target} lists {lost[0]}, whose files are neither there nor served", "name another, empty folder"
+            )
+        there |= {entry.label: _kept(entry, there) for entry in served}
         for entry in chosen:
             if entry.label in there and _immutable(there[entry.label]) != _immutable(entry):
                 raise UserError(
@@ -190,7 +197,7 @@ def _immutable(entry: IndexEntry) -> dict[str, FileFacts]:
 
 
 def _kept(entry: IndexEntry, there: Mapping[str, IndexEntry]) -> IndexEntry:
-    """The entry; the one that is there, with its card, where that alone is withdrawn."""
+    """The entry; the one that is there already, with its card, where that alone is withdrawn."""
     old = there.get(entry.label)
     return old if old and old.withdrawn is not None and entry.withdrawn is None else entry
 

@@ -502,6 +502,12 @@ def test_a_served_zoo_gets_what_is_new_and_an_index_of_all(copy, server, tmp_pat
     assert publishing.publish_to(upload, zoo=copy, served=served) == ["tiny@1.2.0"]
     assert [path.name for path in (upload / "tiny").iterdir()] == ["1.2.0"]
     assert zoo.read_index(upload) == zoo.read_index(copy) and len(zoo.read_index(upload)) == 2
+    # The host copied it, and withdrew one.
+    served = [entry.model_copy(update={"withdrawn": "old"}) for entry in zoo.read_index(upload)]
+    publishing.publish_to(upload, zoo=copy, served=served)
+    assert [entry.withdrawn for entry in zoo.read_index(upload)] == ["old", "old"]
+    with pytest.raises(UserError, match=r"lists tiny@1.0.0, whose files are neither there nor served; name another"):
+        publishing.publish_to(upload, zoo=copy)  # for another host, which has none of them
     with pytest.raises(UserError, match=r"nowhere/index.json cannot be had .* publish into a folder"):
         index_of(f"{server.url}/nowhere")
 
