@@ -49,7 +49,7 @@ from heartzoo.metrics_file import (
 )
 from heartzoo.models.channels import widths_of
 from heartzoo.progress import console
-from heartzoo.runs import check_examples, read_run
+from heartzoo.runs import check_examples, quantizes_otherwise, read_run
 from heartzoo.runtime import RUNTIMES, default_runtime, predict_parallel
 from heartzoo.tasks import get_task
 from heartzoo.training import build_model
@@ -149,6 +149,8 @@ def check_measurable(config: Config) -> None:
         refuse_without_beats(config)
         for split in splits:
             refuse_without_recordings(split)
+    if export.personalisation:
+        refuse_without_recordings(splits[0])
     if export.robustness:
         require_disturbable(get_database(splits[0].database))
     if export.firmware_hz:
@@ -172,6 +174,12 @@ def _changed(config: Config, run: Path, changes: Sequence[str]) -> Config:
     if config.model_copy(update={key: getattr(changed, key) for key in CHANGEABLE}) != changed:
         raise UserError(
             f"a finished run keeps its settings, all but {', '.join(CHANGEABLE)}", "train or compress anew for others"
+        )
+    tuned = any(step.quantize_aware for step in config.compression)
+    if tuned and quantizes_otherwise(config.export, changed.export):
+        raise UserError(
+            f"the network of {run} was tuned for the int8 ranges that it has (quantize_aware)",
+            "leave export.calibration_* and export.activations as they are, or compress anew with others",
         )
     return changed
 

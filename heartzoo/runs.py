@@ -22,6 +22,7 @@ from heartzoo.checkpoints import BEST, Plan, float_network, is_finished, plans
 from heartzoo.compression.steps import check_steps, compress_seed
 from heartzoo.config import Config
 from heartzoo.config.compression import SELF, DistillConfig
+from heartzoo.config.export import ExportConfig
 from heartzoo.config.file import load_config
 from heartzoo.data.download import split_records
 from heartzoo.data.splits import get_split
@@ -186,13 +187,19 @@ def _check_same_training(done: Config, config: Config, source: Path) -> None:
 
 
 def _same_steps(done: Config, config: Config) -> int:
-    """How many steps both configurations begin with."""
-    same = 0
+    """How many steps both configurations begin with, and would take alike."""
+    same, otherwise = 0, quantizes_otherwise(config.export, done.export)
     for mine, theirs in zip(config.compression, done.compression, strict=False):
-        if mine != theirs:
+        if mine != theirs or (otherwise and (mine.quantize_aware or mine.prune_channels)):
             break
         same += 1
     return same
+
+
+def quantizes_otherwise(one: ExportConfig, other: ExportConfig) -> bool:
+    """Whether two exports make other int8 files of the same network: steps that look at those files differ, too."""
+    settings = ("calibration_examples", "calibration_seed", "calibration_method", "activations")
+    return any(getattr(one, name) != getattr(other, name) for name in settings)
 
 
 def _copy_trainings(source: Path, config: Config, out: Path, steps: int, data: TrainingSet) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import json
 import os
@@ -730,6 +731,8 @@ def test_classify_live_adapts_to_a_person(cli, tmp_path, monkeypatch):
 
 
 def test_classify_live_prints_beats_as_they_come(cli, tiny_zoo, tmp_path, monkeypatch):
+    from heartzoo import classify, load_tflite
+    from heartzoo.classification.summary import across_lost_signal
     from heartzoo.data import synthetic
 
     record = synthetic.generate("syn24", 30.0)
@@ -744,12 +747,17 @@ def test_classify_live_prints_beats_as_they_come(cli, tiny_zoo, tmp_path, monkey
     assert lines[0] == "sample,time_s,rr_s,class,confidence,abstained"
     assert abs(len(lines) - 1 - len(record.samples)) <= 2
     whole = numbers.read_text().split("\n")
-    numbers.write_text("\n".join(whole[:2500] + 2000 * [""] + whole[4500:]))
+    for start, end in ((2500, 4500), (6000, 6040)):
+        whole[start:end] = [""] * (end - start)
+        record.signal[start:end] = np.nan
+    numbers.write_text("\n".join(whole))
     with numbers.open() as stream:
         monkeypatch.setattr(sys, "stdin", stream)
         code, told, _ = cli("classify", "--live", *arguments)
-    across = next(line for line in told.splitlines()[1:] if int(line.split(",")[0]) >= 4500)
-    assert code == 0 and across.split(",")[2] == ""  # no beat is before it
+    beats = [(int(row[0]), row[2]) for row in csv.reader(told.splitlines()[1:])]
+    found = classify(record.signal, 250, load_tflite("tiny", zoo=tiny_zoo))
+    lost = [True, *across_lost_signal(found.beats, found.quality)]
+    assert code == 0 and [not interval for _, interval in beats] == lost and 2 < sum(lost) < 6
     numbers.write_text("0.1\n0.2\nthree\n")
     with numbers.open() as stream:
         monkeypatch.setattr(sys, "stdin", stream)

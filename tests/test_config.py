@@ -294,11 +294,12 @@ def test_a_base_is_changed_section_by_section(tmp_path):
 
 def test_sizes_are_not_those_of_a_base_s_other_architecture(tmp_path):
     (tmp_path / "first.yaml").write_text(
-        "name: first\ntask: beat-3\nmodel: {architecture: resnet, sizes: {kernel: 3}, widths: {stem: 2}}\n"
+        "name: first\ntask: beat-3\nsummary: s\nmodel: {architecture: resnet, sizes: {kernel: 3}, widths: {stem: 2}}\n"
     )
     (tmp_path / "second.yaml").write_text("base: first.yaml\nname: second\nmodel: {architecture: baseline_cnn}\n")
-    model = load_config(tmp_path / "second.yaml").model
-    assert (model.architecture, model.sizes, model.widths) == ("baseline_cnn", {}, {})
+    other = load_config(tmp_path / "second.yaml")
+    model = other.model
+    assert (model.architecture, model.sizes, model.widths, other.summary) == ("baseline_cnn", {}, {}, "")
     same = load_config(tmp_path / "first.yaml").model
     (tmp_path / "second.yaml").write_text("base: first.yaml\nname: second\nmodel: {architecture: resnet}\n")
     assert load_config(tmp_path / "second.yaml").model == same

@@ -332,6 +332,13 @@ def test_what_cannot_be_measured_is_told_before_a_test_split_is_opened(change, t
             "labels frames by rhythm",
         ),
         ({"data": {"train": ["csv-train"], "test": ["csv-test"]}, "export": {"robustness": True}}, "single beats"),
+        (
+            {
+                "data": {"train": ["svdb-train"], "test": ["csv-test"]}, "training": {"fold": 0},
+                "export": {"personalisation": True},
+            },
+            "no whole",
+        ),
     ],
 )  # fmt: skip
 def test_a_split_that_an_export_cannot_measure_is_told_first(changes, told):

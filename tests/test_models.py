@@ -288,6 +288,17 @@ def test_patterns_list_architectures():
     assert set(ARCHITECTURES) >= {"efficientnetv2", "resnet"}
 
 
+def test_a_layer_that_keras_would_number_is_refused(monkeypatch):
+    def numbered(input_shape, num_classes):
+        signal = keras.Input(input_shape, name="signal")
+        x = keras.layers.Flatten()(keras.layers.Conv2D(2, (1, 3), name="first")(signal))
+        return keras.Model({"signal": signal}, keras.layers.Dense(num_classes)(x))
+
+    monkeypatch.setitem(models.registry.ARCHITECTURES, "numbered", numbered)
+    with pytest.raises(UserError, match=r"architecture numbered: layer dense(_\d+)? has no name of its own"):
+        models.build("numbered", (1, 64, 1), 3)
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -80,7 +80,8 @@ def data_and_splits(configuration: dict[str, Any], metrics: Metrics) -> str:
     ]
     calibration = sum(len(found) for records in configuration["calibration"].values() for found in records.values())
     scored = metrics.first
-    partial = [f"Of {name} only the {n} records at hand were scored." for name, n in opened.items()
+    taken = "at hand" + " that have a lead it takes" * (configuration["config"]["data"]["missing_lead"] == "skip")
+    partial = [f"Of {name} only the {n} records {taken} were scored." for name, n in opened.items()
                if n < len(splits["test"].get(name, ()))]  # fmt: skip
     return "\n".join(
         [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 from collections.abc import Iterator
@@ -14,9 +15,12 @@ from heartzoo.cli.completion import model_names
 from heartzoo.errors import UserError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from heartzoo.classification.personal_map import PersonalMap
     from heartzoo.classification.recordings import Classification
     from heartzoo.classification.stream import Beat, Stream
+    from heartzoo.data.quality import LostSignal
     from heartzoo.data.recordings import Recording
     from heartzoo.zoo import PublishedModel
 
@@ -191,7 +195,7 @@ def _live(model: PublishedModel, fs: float | None, unit: str, personal: Personal
 
     from heartzoo.classification.files import COLUMNS, row
     from heartzoo.classification.stream import Stream
-    from heartzoo.classification.summary import across_lost_signal
+    from heartzoo.data.quality import LostSignal
     from heartzoo.data.recordings import millivolts_per
 
     if fs is None:
@@ -200,17 +204,40 @@ def _live(model: PublishedModel, fs: float | None, unit: str, personal: Personal
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(COLUMNS[:-1])
     sys.stdout.flush()
-    before = None
-    for beats in _pushed(stream, scale):
+    lost = LostSignal(fs)
+    before: Beat | None = None
+
+    def tell(beats: list[Beat]) -> None:
+        nonlocal before
         for beat in beats:
-            lost = before and across_lost_signal([before, beat], stream.quality).any()
-            writer.writerow(row(beat, None if lost else before))
+            follows = before is not None and not _lost_between(before, beat, lost, stream)
+            writer.writerow(row(beat, before if follows else None))
+            lost.forget(beat.sample)
             before = beat
         sys.stdout.flush()
 
+    for numbers in _read():
+        signal = scale * numbers
+        lost.push(signal)
+        tell(stream.push(signal))
+    tell(stream.finish())
 
-def _pushed(stream: Stream, scale: float) -> Iterator[list[Beat]]:
-    """Beats of the numbers on standard input, as they come."""
+
+def _lost_between(before: Beat, beat: Beat, lost: LostSignal, stream: Stream) -> bool:
+    """Whether samples were missing between two beats, or the signal was flat in a second that is over."""
+    import numpy as np
+
+    from heartzoo.classification.summary import across_lost_signal
+    from heartzoo.data.quality import lost_between
+
+    if lost_between(lost.stretches, np.array([before.sample]), np.array([beat.sample])).any():
+        return True
+    recent = list(itertools.takewhile(lambda stretch: stretch.end_s >= before.time_s, reversed(stream.quality)))
+    return bool(across_lost_signal([before, beat], recent).any())
+
+
+def _read() -> Iterator[np.ndarray]:
+    """The numbers on standard input, as they come."""
     import os
 
     import numpy as np
@@ -218,11 +245,10 @@ def _pushed(stream: Stream, scale: float) -> Iterator[list[Beat]]:
     rest, line = b"", 0
     while block := os.read(sys.stdin.fileno(), 2**16):
         *lines, rest = (rest + block).split(b"\n")
-        yield stream.push(scale * np.array(_numbers(lines, line)))
+        yield np.array(_numbers(lines, line))
         line += len(lines)
     if rest:
-        yield stream.push(scale * np.array(_numbers([rest], line)))
-    yield stream.finish()
+        yield np.array(_numbers([rest], line))
 
 
 def _numbers(lines: list[bytes], before: int) -> list[float]:

@@ -71,7 +71,8 @@ def read_tree(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
         raise UserError(f"{path}: base = {base.name} leads back to itself", "name another base")
     below = read_tree(base, (*above, path))
     if _architecture(tree) not in (None, _architecture(below)):
-        below.pop("model", None)  # its sizes are those of another architecture
+        for of_another_architecture in ("model", "summary"):
+            below.pop(of_another_architecture, None)
     return _over(below, tree)
 
 

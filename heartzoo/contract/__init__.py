@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ def configuration(
         "splits": _splits(config, data, pretrained),
         **({"own_data": own} if (own := own_data(config.learnt_from, config.data.test)) else {}),
         "calibration": _positions(data, data.calibration()),
-        "data_sha256": _data_sha256(config),
+        "data_sha256": _data_sha256(_trained_on(config, data)),
         "libraries": {"heartzoo": __version__, **_library_versions()},
         "git_revision": git_revision(),
         "config": config.model_dump(mode="json"),
@@ -118,7 +119,7 @@ def retold(published: dict[str, Any], config: Config, content: bytes) -> dict[st
             found |= told
         elif name not in told:
             found[name] = value
-    return found | {"data_sha256": _data_sha256(config)}
+    return found | {"data_sha256": _data_sha256(published["splits"]["train"])}
 
 
 def preprocessing(config: Config, facts: ModelFacts) -> dict[str, Any]:
@@ -208,12 +209,18 @@ def _tensor(tensor: TensorFacts) -> dict[str, Any]:
 
 def _splits(config: Config, data: TrainingSet, pretrained: dict[str, list[str]]) -> dict[str, Any]:
     return {
-        "train": {name: list(split_records(get_split(name))) for name in config.data.train},
+        "train": _trained_on(config, data),
         "test": {name: list(split_records(get_split(name))) for name in config.data.test},
         **({"pretrained": pretrained} if pretrained else {}),
         "training_patients": np.unique(data.patients[~data.validation]).tolist(),
         "validation_patients": np.unique(data.patients[data.validation]).tolist(),
     }
+
+
+def _trained_on(config: Config, data: TrainingSet) -> dict[str, list[str]]:
+    """The records of each training split that were read: one without the lead may have been skipped."""
+    stores = zip(config.data.train, data.stores, strict=False)  # copies follow
+    return {name: [record["name"] for record in store.provenance["records"]] for name, store in stores}
 
 
 def _positions(data: TrainingSet, part: np.ndarray) -> dict[str, dict[str, list[int]]]:
@@ -226,12 +233,11 @@ def _positions(data: TrainingSet, part: np.ndarray) -> dict[str, dict[str, list[
     return found
 
 
-def _data_sha256(config: Config) -> dict[str, dict[str, dict[str, str]]]:
-    """Hash of each file of the training records, by database, record and ending."""
+def _data_sha256(trained: Mapping[str, Sequence[str]]) -> dict[str, dict[str, dict[str, str]]]:
+    """Hash of each file of the training records, given by split, by database, record and ending."""
     found: dict[str, dict[str, dict[str, str]]] = {}
-    for split in map(get_split, config.data.train):
-        database = get_database(split.database)
-        records = split_records(split)
+    for split, records in trained.items():
+        database = get_database(get_split(split).database)
         source = ensure(database, records)
         found.setdefault(database.name, {}).update(
             {name: {ending: sha256(source / f"{name}.{ending}") for ending in database.extensions} for name in records}

@@ -62,8 +62,8 @@ def draw_probabilities(
         cell = present * shares
         cell = cell / cell.sum(axis=1, keepdims=True)
         weights = (cell / np.maximum(counts, 1))[person, labels]
-    if irregular is not None:  # the first class keeps its share
-        first = labels == 0
+    first = labels == 0
+    if irregular is not None and first.any():  # the first class keeps its share
         total = weights[first].sum()
         weights = np.where(first & irregular, sampling.irregular, 1.0) * weights
         weights[first] *= total / weights[first].sum()

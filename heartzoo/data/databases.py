@@ -10,7 +10,9 @@ from typing import Literal
 from heartzoo.errors import UserError, look_up, nearest
 
 # What becomes part of a path.
-_FOLDER, _RECORD, _ENDING = r"\w[\w.-]{0,63}", r"\w[\w-]*(/\w[\w-]*)*", r"\w+"
+_FOLDER, RECORD, _ENDING = (
+    re.compile(pattern, re.ASCII) for pattern in (r"\w[\w.-]{0,63}", r"\w[\w-]*(/\w[\w-]*)*", r"\w+")
+)
 
 
 @dataclass(frozen=True)
@@ -190,13 +192,13 @@ def check_paths(database: Database) -> None:
     for what, pattern, names in (
         ("name", _FOLDER, (database.name,)),
         ("version", _FOLDER, (database.version,)),
-        ("record", _RECORD, database.records),
+        ("record", RECORD, database.records),
         ("ending", _ENDING, database.extensions),
     ):
-        if wrong := [name for name in names if not re.fullmatch(pattern, name)]:
+        if wrong := [name for name in names if not pattern.fullmatch(name)]:
             raise UserError(
                 f"database {database.name!r}: {what} {wrong[0]!r} is no part of a path",
-                "take letters, digits, - and _; in a version points, in a record / between folders",
+                "take ASCII letters, digits, - and _; in a version points, in a record / between folders",
             )
 
 

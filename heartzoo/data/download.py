@@ -14,7 +14,7 @@ from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from threading import Event
 
-from heartzoo.data.databases import Database, get_database
+from heartzoo.data.databases import RECORD, Database, get_database
 from heartzoo.data.sources import Fetch, FileError, open_source
 from heartzoo.data.splits import Split
 from heartzoo.errors import UserError, nearest
@@ -160,7 +160,7 @@ def _checked(database: Database, records: Sequence[str] | None) -> Sequence[str]
     for record in records:
         if database.records and record not in database.records:
             raise UserError(f"{database.name} has no record {record!r}", nearest(record, database.records))
-        if not re.fullmatch(r"\w[\w-]*(/\w[\w-]*)*", record, re.ASCII):
+        if not RECORD.fullmatch(record):
             raise UserError(f"{record!r} is not a record name", "name records such as p00/p00000/p00000_s00")
     return tuple(dict.fromkeys(records))
 

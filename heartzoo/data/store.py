@@ -32,7 +32,7 @@ from heartzoo.data.retiming import TooFewBeats
 from heartzoo.errors import UserError
 from heartzoo.files import Sink, atomic_path, cache_dir, lock, sha256
 from heartzoo.progress import track
-from heartzoo.tasks import BEAT_SYMBOLS, Task
+from heartzoo.tasks import BEAT_SYMBOLS, MAPPINGS, Task
 
 # What makes examples: a store that other code made is made anew.
 MAKERS = (
@@ -164,7 +164,7 @@ def prepare(
     """
     if disturbance:
         require_disturbable(database)
-    names, absent = _available(database, list(dict.fromkeys(records)), present_only)
+    names, absent = available(database, list(dict.fromkeys(records)), present_only)
     drowns = bool(contract.drowned_share) and not database.marks_noise
     wanted = {
         "code": code(),
@@ -177,6 +177,7 @@ def prepare(
         "margin": margin,
         "input": contract.model_dump(mode="json"),
         "symbols": BEAT_SYMBOLS,
+        "classes": dict(MAPPINGS["A"]),  # by which beats are retimed and fused
         "drowns": drowns,
         "disturbance": disturbance and disturbance.model_dump(mode="json"),
         "noise_half": noise_half if drowns or (disturbance and disturbance.recorded_noise) else None,
@@ -213,11 +214,14 @@ def code() -> str:
 def clean() -> list[tuple[Path, int]]:
     """Remove the cache's prepared stores that are of no use to this heartzoo: made by other code, or damaged.
 
+    Among them those of disturbed recordings that killed evaluations left.
+
     Returns:
         The files that went, with their sizes in bytes.
     """
     gone = []
-    for path in sorted((cache_dir() / "prepared").glob("*.h5")):
+    prepared, disturbed = (cache_dir() / "prepared").glob("*.h5"), (cache_dir() / "evaluations").glob("*/disturbed.h5")
+    for path in sorted([*prepared, *disturbed]):
         if _made_by(path) != code():
             gone.append((path, path.stat().st_size))
             path.unlink()
@@ -242,7 +246,17 @@ def changeable(database: Database, names: Sequence[str]) -> dict[str, list[int]]
     return {file: [stat.st_size, stat.st_mtime_ns] for file, stat in found.items()}
 
 
-def _available(database: Database, records: Sequence[str], present_only: bool) -> tuple[list[str], list[str]]:
+def available(database: Database, records: Sequence[str], present_only: bool) -> tuple[list[str], list[str]]:
+    """The records that are in the cache, downloaded if they have to be, and those that are not.
+
+    Args:
+        database: whose they are.
+        records: which.
+        present_only: download nothing.
+
+    Raises:
+        UserError: as :func:`heartzoo.data.download.ensure`; with ``present_only`` none is there.
+    """
     if not present_only:
         ensure(database, records)
         return list(records), []

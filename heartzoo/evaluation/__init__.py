@@ -303,8 +303,8 @@ def refuse_known_people(config: Config, split: Split) -> None:
 def _forgiven(config: Config, split: Split) -> frozenset[str]:
     """The protocol's own flaw: DS2's record 202 is of DS1's person 201. Results stand beside those without it."""
     taught = {(get_split(name).database, record) for name in config.learnt_from for record in get_split(name).records}
-    only_202 = ("mitdb", "202") not in taught and split.database == "mitdb" and "201" not in split.records
-    return frozenset({"mitdb/201"}) if only_202 else frozenset()
+    flawed = split.name in ("ds2", *PARTS["ds2"])
+    return frozenset({"mitdb/201"}) if flawed and ("mitdb", "202") not in taught else frozenset()
 
 
 def condition(subject: Subject, split: Split) -> dict[str, str]:

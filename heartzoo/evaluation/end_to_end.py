@@ -12,12 +12,13 @@ from heartzoo.config import Config
 from heartzoo.data.batches import Inputs, model_inputs
 from heartzoo.data.beats import Examples
 from heartzoo.data.databases import get_database
-from heartzoo.data.download import ensure, folder, present, split_records
+from heartzoo.data.download import folder, split_records
 from heartzoo.data.front_end import FrontEnd
 from heartzoo.data.matching import WINDOW_S, match
 from heartzoo.data.quality import LostSignal
 from heartzoo.data.records import MissingLead, Record, read_record
 from heartzoo.data.splits import Split
+from heartzoo.data.store import available
 from heartzoo.errors import UserError
 from heartzoo.evaluation import Subject, condition, refuse_known_people, refuse_without_recordings
 from heartzoo.metrics import confusion_matrix
@@ -65,10 +66,12 @@ def evaluate_end_to_end(subject: Subject, split: Split, present_only: bool = Fal
     refuse_without_beats(subject.config)
     refuse_without_recordings(split)
     refuse_known_people(subject.config, split)
-    names = _names(split, present_only)
+    names, _ = available(get_database(split.database), split_records(split), present_only)
     heard: list[_Heard] = []
-    answers = iter(subject.predict(_inputs(subject, split, names, heard), len(names)))
-    return _result(subject, split, heard, list(answers))
+    answers = list(subject.predict(_inputs(subject, split, names, heard), len(names)))
+    if not heard:
+        raise UserError(f"no record of {split.name} has a lead that the model takes", "name other leads")
+    return _result(subject, split, heard, answers)
 
 
 def refuse_without_beats(config: Config) -> None:
@@ -79,15 +82,6 @@ def refuse_without_beats(config: Config) -> None:
     """
     if config.input.cut == "rhythm":
         raise UserError(f"{config.name} labels frames by rhythm, not beats", "leave the end-to-end evaluation out")
-
-
-def _names(split: Split, present_only: bool) -> list[str]:
-    database, names = get_database(split.database), list(split_records(split))
-    if not present_only:
-        ensure(database, names)
-        return names
-    here = set(present(database))
-    return [name for name in names if name in here]
 
 
 def _inputs(subject: Subject, split: Split, names: list[str], heard: list[_Heard]) -> Iterator[Inputs]:

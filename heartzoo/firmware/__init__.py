@@ -25,6 +25,8 @@ SPDX = f"/* SPDX-License-Identifier: {LICENCE} */\n".encode()
 
 __all__ = ["preprocessing_cost", "require_emulator", "write_firmware"]
 
+OURS = "heartzoo_config.h"  # a Makefile may be anybody's
+
 
 def write_firmware(name: str, out: Path, recording_hz: float | None = None, zoo: Path | None = None) -> list[Path]:
     """Write the folder.
@@ -50,8 +52,8 @@ def write_firmware(name: str, out: Path, recording_hz: float | None = None, zoo:
     files = _files(settings, model, arena)
     page = readme(settings, delay(settings.contract), arena, len(_content(model)), _measured(files))
     files["README.md"] = page.encode()
-    for path, content in files.items():
-        write_bytes(out / path, content)
+    for path in sorted(files, key=lambda path: path != OURS):  # first what tells, after an interruption, whose it is
+        write_bytes(out / path, files[path])
     return [out / path for path in files]
 
 
@@ -120,8 +122,7 @@ def _arena_bytes(model: PublishedModel) -> int:
 
 
 def _check_folder(out: Path) -> None:
-    # a Makefile may be anybody's, this name is ours
-    if out.is_dir() and any(out.iterdir()) and not (out / "heartzoo_config.h").is_file():
+    if out.is_dir() and any(out.iterdir()) and not (out / OURS).is_file():
         raise UserError(f"{out} holds something else", "name a new folder with --out")
 
 

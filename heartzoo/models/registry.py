@@ -64,7 +64,8 @@ def build(
         A ``keras.Model`` from ``signal`` (and ``rr``) to ``num_classes`` logits.
 
     Raises:
-        UserError: unknown architecture or size, sizes that make no network, or an R-R input for one that has none.
+        UserError: unknown architecture or size, sizes that make no network, an R-R input for one that has none, or a
+            convolution or dense layer without a name of its own.
     """
     function = _lookup(architecture)
     valid = size_names(architecture)
@@ -79,7 +80,7 @@ def build(
             )
         sizes["rr_features"] = rr_features
     try:
-        return function(input_shape, num_classes, **sizes)
+        model = function(input_shape, num_classes, **sizes)
     except (ValueError, TypeError, ArithmeticError) as error:
         shortest = _shortest_frame(function, input_shape[1], num_classes, sizes)
         if shortest is not None:
@@ -93,6 +94,19 @@ def build(
         raise UserError(
             f"{architecture} cannot be built with {given or 'its defaults'} ({reason})", "mend model.sizes"
         ) from error
+    _refuse_unnamed(model, architecture)
+    return model
+
+
+def _refuse_unnamed(model: keras.Model, architecture: str) -> None:
+    """Refuse a layer that Keras has numbered: in another process it has another name, and files know it by its name."""
+    for layer in model.layers:
+        kind = type(layer).__name__.lower()
+        if kind in ("conv2d", "depthwiseconv2d", "dense") and layer.name.replace("_", "").rstrip("0123456789") == kind:
+            raise UserError(
+                f"architecture {architecture}: layer {layer.name} has no name of its own",
+                'give each convolution and dense layer one, such as name="conv1"',
+            )
 
 
 def _shortest_frame(function: Architecture, too_short: int, num_classes: int, sizes: dict[str, Any]) -> int | None:

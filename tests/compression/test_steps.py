@@ -141,6 +141,17 @@ def test_a_compressed_run_is_exported_with_its_float_network_and_widths(compress
     assert build_model(parse_config(tree, "x")).count_params() == published.count_params()
 
 
+def test_ranges_that_a_network_was_tuned_for_are_not_stated_otherwise(compressed, tiny, tmp_path):
+    with pytest.raises(UserError, match=r"tuned for the int8 ranges that it has .* leave export.calibration_"):
+        export(compressed, root=tmp_path / "zoo", changes=["export.calibration_method=mse"])
+    assert not (tmp_path / "zoo").exists()
+    before = load_config(tiny, [*SHORT, STEPS])
+    kinds = [next(iter(step.model_dump())) for step in before.compression]
+    assert runs._same_steps(before, before) == len(kinds)
+    other = load_config(tiny, [*SHORT, STEPS, "export.calibration_seed=7"])
+    assert runs._same_steps(before, other) == kinds.index("prune_channels")
+
+
 def test_what_a_teacher_says_belongs_to_the_training_examples_in_order(tiny, compressed, cache):
     data = load_training_set(load_config(tiny))
     said = [np.load(path)["teacher"] for path in compressed.glob("teacher-*.npz")]

@@ -11,14 +11,15 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import scipy.signal
 import wfdb
 
-from heartzoo import zoo
+from heartzoo import contract, zoo
 from heartzoo.config import InputConfig
 from heartzoo.config.file import parse_config
 from heartzoo.contract import delay, git_revision, preprocessing, retold
@@ -28,11 +29,22 @@ from heartzoo.data.beats import cut_beats
 from heartzoo.data.records import open_record
 from heartzoo.data.rr import FEATURES
 from heartzoo.data.template import TEMPLATE_FEATURES
+from heartzoo.data.training_set import TrainingSet
 from heartzoo.flatbuffer import inspect
 from heartzoo.prevalence import RunningPrevalence
 from heartzoo.runtime import TfliteModel, default_runtime
 
 needs_tflm = pytest.mark.skipif(default_runtime() != "tflm", reason="the tflite-micro wheel is not installed")
+
+
+def test_records_that_were_skipped_are_not_among_those_that_trained() -> None:
+    config = parse_config(
+        {"name": "x", "task": "beat-3", "model": {"architecture": "resnet"},
+         "data": {"train": ["synthetic-train"], "test": ["synthetic-test"], "missing_lead": "skip"}}, "x",
+    )  # fmt: skip
+    copies = [SimpleNamespace(provenance={"records": [{"name": name} for name in names]}) for names in ("ac", "abc")]
+    data = cast(TrainingSet, SimpleNamespace(stores=copies))
+    assert contract._trained_on(config, data) == {"synthetic-train": ["a", "c"]}
 
 
 # Another implementation of the contract, from configuration.json alone -----------------------------------------------

@@ -128,7 +128,11 @@ def test_a_split_of_other_patients_is_another_one(tables: None, tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("change", "told"),
-    [({"name": "our data"}, "name 'our data'"), ({"records": ("a1", "a2", "b 1")}, "record 'b 1'")],
+    [
+        ({"name": "our data"}, "name 'our data'"),
+        ({"records": ("a1", "a2", "b 1")}, "record 'b 1'"),
+        ({"records": ("a1", "märz")}, "record 'märz'"),
+    ],
 )
 def test_what_could_not_be_published_is_told_before_it_is_trained(
     change: dict[str, Any], told: str, tables: None, monkeypatch: pytest.MonkeyPatch

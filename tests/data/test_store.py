@@ -305,8 +305,11 @@ def test_what_other_code_made_is_cleaned_away(own: Path, monkeypatch: pytest.Mon
         patched.setattr(store_module, "code", lambda: "other")
         other = small()
     (own.parents[1] / "prepared" / "synthetic-damaged.h5").write_bytes(b"no store")
+    left = own.parents[1] / "evaluations" / "killed" / "disturbed.h5"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(other.path.read_bytes())
     gone = store_module.clean()
-    assert {path.name for path, _ in gone} == {other.path.name, "synthetic-damaged.h5"}
+    assert {path.name for path, _ in gone} == {other.path.name, "synthetic-damaged.h5", "disturbed.h5"}
     with monkeypatch.context() as patched:
         patched.delitem(DATABASES, "synthetic")  # as a user's own database is unknown without his file
         assert store_module.clean() == []

@@ -33,6 +33,16 @@ def subject(tiny_zoo: Path, cache: Path) -> Subject:
     return tflite_subject(entry.config, entry.path("model.tflite").read_bytes(), 0, jobs=1)
 
 
+def test_without_a_record_there_is_no_result(subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    leads = subject.config.data.model_copy(update={"leads": ["V9"], "missing_lead": "skip"})
+    deaf = replace(subject, config=subject.config.model_copy(update={"data": leads}))
+    with pytest.raises(UserError, match="no record of synthetic-test has a lead that the model takes"):
+        end_to_end.evaluate_end_to_end(deaf, SPLIT)
+    monkeypatch.setenv("HEARTZOO_CACHE", str(tmp_path))
+    with pytest.raises(UserError, match=r"none of the \d+ records of synthetic is in the cache"):
+        end_to_end.evaluate_end_to_end(subject, SPLIT, present_only=True)
+
+
 def called(subject: Subject, name: str) -> Subject:
     """The same, but it calls every beat one class."""
 

@@ -13,7 +13,7 @@ import flatbuffers
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from heartzoo import metrics_file
+from heartzoo import files, metrics_file
 from heartzoo.cards import card
 from heartzoo.classification.stream import Stream
 from heartzoo.errors import UserError
@@ -290,6 +290,19 @@ def test_a_folder_of_something_else_is_left_alone(name, tmp_path):
     with pytest.raises(UserError, match="holds something else"):
         write_firmware("arr-5-rr-xs", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [name] and (tmp_path / name).read_text() == "dear"
+
+
+def test_an_interrupted_folder_is_written_anew(tmp_path, monkeypatch):
+    def killed(path, content):
+        files.write_bytes(path, content)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("heartzoo.firmware.write_bytes", killed)
+        write_firmware("arr-5-rr-xs", tmp_path / "out")
+    assert len(list((tmp_path / "out").iterdir())) == 1
+    written = write_firmware("arr-5-rr-xs", tmp_path / "out")
+    assert all(path.is_file() for path in written)
 
 
 def test_an_operator_that_tflite_micro_lacks_is_one_line(tmp_path):
