@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from heartzoo.config.file import load_config
     from heartzoo.data.records import open_record
     from heartzoo.data.rr_tracker import RRTracker
+    from heartzoo.errors import UserError
     from heartzoo.zoo import info, list_models, load, load_tflite
     from heartzoo.zoo.download import download
 
@@ -27,6 +28,7 @@ _MODULES = {
     "PersonalMap": "heartzoo.classification.personal_map",
     "RRTracker": "heartzoo.data.rr_tracker",
     "Stream": "heartzoo.classification.stream",
+    "UserError": "heartzoo.errors",
     "classify": "heartzoo.classification.recordings",
     "download": "heartzoo.zoo.download",
     "info": "heartzoo.zoo",
@@ -42,6 +44,7 @@ __all__ = [
     "PersonalMap",
     "RRTracker",
     "Stream",
+    "UserError",
     "__version__",
     "classify",
     "download",

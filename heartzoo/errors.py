@@ -27,7 +27,7 @@ class UserError(Exception):
 
     def __reduce__(self) -> tuple[type[UserError], tuple[str, str]]:
         # Keeps both parts when a worker process hands the error to its parent.
-        return UserError, (self.problem, self.remedy)
+        return type(self), (self.problem, self.remedy)
 
 
 def look_up(table: Mapping[str, T], name: str, kind: str) -> T:

@@ -463,7 +463,11 @@ def test_compare_tells_two_models_apart_on_the_same_patients(cli):
     ("names", "told"),
     [
         (("arr-5-rr-sm", "beat-3-rr-sm"), "arr-5-rr-sm is of arrhythmia-5, beat-3-rr-sm of beat-3; compare one task"),
-        (("arr-5-rr-sm", "cnn-187"), "has no figures on ds2; take --split random-test"),
+        (("arr-5-rr-sm", "cnn-187"), "cnn-187@1.0.0 on random-test: they share no split"),
+        (
+            ("arr-5-rr-sm", "arr-5-res-sm", "--split", "svdb-test"),
+            "arr-5-res-sm@1.0.2 has no figures on svdb-test; take",
+        ),
         (("arr-5-rr-sm", "arr-5-rr-smm"), "unknown model 'arr-5-rr-smm'; did you mean 'arr-5-rr-sm'"),
     ],
 )
@@ -684,7 +688,8 @@ def test_classify_warns_of_another_lead(cli, files, tiny_zoo):
     assert "signal: tiny was not trained on lead 1, but on MLII" in errors and "other lead" not in errors
     code, _, errors = cli("classify", files["signal.csv"], "--fs", 250, "--model", "arr-5-rr-sm", "--zoo", PUBLISHED)
     assert code == 0
-    assert re.search(r"not trained on lead 1, but on MLII, .* \(and on copies of its recordings' other lead\)", errors)
+    told = " ".join(errors.split())
+    assert re.search(r"not trained on lead 1, but on MLII, .* \(and on copies of its recordings' other lead\)", told)
 
 
 def test_names_with_brackets_are_told_as_they_are(cli, files, tiny_zoo, tmp_path):

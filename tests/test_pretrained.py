@@ -56,7 +56,7 @@ def test_it_begins_with_the_published_weights(mine, tiny_zoo, tmp_path):
     [
         ("training.pretrained.train=[ds1]", r"\['ds1'\], but tiny@1.0.0 has learnt from synthetic-train; write"),
         ("training.pretrained.model=tiny@1.0.9", "tiny has no version '1.0.9'"),
-        ("training.pretrained.model=tiny", "should match pattern"),
+        ("training.pretrained.model=tiny", "= tiny names no version; write NAME@VERSION"),
         ("training.pretrained.train=[ds7]", "unknown split 'ds7'"),
         ("input.highpass_hz=0.7", "tiny@1.0.0 has another input than mine; both need the same input"),
         ("model.sizes={filters: [4, 4, 4]}", "tiny@1.0.0 has another model than mine; both need the same model"),

@@ -93,7 +93,7 @@ def main() -> None:
 
 
 def _tell_interrupted() -> None:
-    print("heartzoo: interrupted; what was finished is kept (train goes on with --resume)", file=sys.stderr)
+    print("heartzoo: interrupted; what was finished is kept", file=sys.stderr)
 
 
 def _refuse(message: str) -> NoReturn:

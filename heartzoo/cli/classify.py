@@ -186,6 +186,8 @@ def _line(found: Classification) -> str:
     poor, seconds = sum(summary["poor_signal_s"].values()), summary["seconds"]
     if poor:
         line += f", poor signal {poor:.0f} s"
+    if not summary["beats"]:
+        return f"{line}: no beat in {seconds:.3g} s, check lead and unit"
     return line + (f" of {seconds:.0f}: check lead and unit" if poor > MOSTLY * seconds else "")
 
 

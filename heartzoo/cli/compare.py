@@ -26,7 +26,7 @@ def add_commands(app: typer.Typer) -> None:
 def compare(
     first: ModelName,
     second: ModelName,
-    split: Annotated[str | None, typer.Option(help="test split; default the first model's first")] = None,
+    split: Annotated[str | None, typer.Option(help="test split; default the first that both have")] = None,
     zoo: Annotated[Path | None, typer.Option(help="the zoo's folder; default the zoo in use")] = None,
 ) -> None:
     """Two models on the same patients: how far the files' figures differ, and how sure that is. Needs no recordings."""
@@ -38,7 +38,7 @@ def compare(
     from heartzoo.zoo import named
 
     entries = named(first, zoo), named(second, zoo)
-    one, other = (_result(entry, split or entries[0].metrics.first.split) for entry in entries)
+    one, other = _results(entries, split)
     _refuse_unlike(entries, one, other)
     mine, its = one.patient_matrices, other.patient_matrices
     headline = TASKS[entries[0].metrics.task].headline(one.track)
@@ -59,14 +59,19 @@ def compare(
     )
 
 
-def _result(entry: Entry, split: str) -> Evaluation:
-    """What was published of an entry's file on a split."""
-    found = {result.split: result for result in entry.metrics.evaluations if result.of_file}
-    if split not in found:
-        raise UserError(
-            f"{entry.name}@{entry.version} has no figures on {split}", f"take --split {' or --split '.join(found)}"
-        )
-    return found[split]
+def _results(entries: tuple[Entry, Entry], split: str | None) -> tuple[Evaluation, Evaluation]:
+    """What was published of both files on a split, by default the first that both have."""
+    first, second = ({e.split: e for e in entry.metrics.evaluations if e.of_file} for entry in entries)
+    labels = [f"{entry.name}@{entry.version}" for entry in entries]
+    both = [name for name in first if name in second]
+    if not both:
+        tested = f"{labels[0]} was tested on {', '.join(first)}, {labels[1]} on {', '.join(second)}"
+        raise UserError(f"{tested}: they share no split", "compare models that do")
+    chosen = split or both[0]
+    if chosen not in both:
+        lacking = labels[chosen in first]
+        raise UserError(f"{lacking} has no figures on {chosen}", f"take --split {' or --split '.join(both)}")
+    return first[chosen], second[chosen]
 
 
 def _figures(headline: str, classes: list[str]) -> dict[str, Callable[[np.ndarray], np.ndarray]]:

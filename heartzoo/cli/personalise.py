@@ -90,7 +90,7 @@ def _labelled(record: Path, recording: Recording, annotations: Path | None) -> t
     file = annotations or record.with_name(f"{recording.name}.atr")
     if not file.is_file() or not file.suffix:
         raise UserError(
-            f"no annotation file {file}, such as {recording.name}.atr: the beats of the first minutes need labels",
+            f"no annotation file {file}: the beats of the first minutes need labels",
             "name a WFDB annotation file with --annotations, such as what heartzoo classify writes, put right by hand",
         )
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 ModelName = Annotated[
     str, typer.Argument(metavar="NAME[@VERSION]", help="a model of the zoo", autocompletion=model_names)
 ]
+ZooPlace = Annotated[
+    str | None, typer.Option(metavar="URL|FOLDER", help="a zoo that is served, or one's folder; default the zoo in use")
+]
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -29,13 +32,13 @@ def add_commands(app: typer.Typer) -> None:
 
 def list_models(
     pattern: Annotated[str, typer.Argument(help="shell pattern, e.g. 'beat-*'")] = "*",
-    zoo: Annotated[Path | None, typer.Option(help="the zoo's folder; default the zoo in use")] = None,
+    zoo: ZooPlace = None,
 ) -> None:
     """The models of the zoo with their files' figures and costs."""
-    from heartzoo.zoo import entries, zoo_folder
+    from heartzoo.zoo import zoo_folder
     from heartzoo.zoo.index import newest
 
-    known = entries(zoo)
+    known = served_or_here(zoo)
     if not known:
         raise UserError(f"{zoo or zoo_folder()} holds no model", "name a zoo with --zoo, or in HEARTZOO_ZOO")
     listed = [entry for entry in known if fnmatch(entry.name, pattern)]
@@ -45,6 +48,14 @@ def list_models(
     for entry in listed:
         if entry.withdrawn is not None:
             print(f"withdrawn: {entry.label}: {entry.withdrawn}")
+
+
+def served_or_here(zoo: str | None) -> Sequence[IndexEntry]:
+    """Every version of a zoo that is served at a URL, lies in a folder, or is in use."""
+    from heartzoo.zoo import entries
+    from heartzoo.zoo.download import index_of
+
+    return index_of(zoo).models if zoo and "://" in zoo else entries(zoo)
 
 
 def show_models(entries: Iterable[IndexEntry]) -> None:

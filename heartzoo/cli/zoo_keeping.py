@@ -10,7 +10,7 @@ import typer
 
 from heartzoo.cli.backend import import_keras
 from heartzoo.cli.completion import model_names
-from heartzoo.cli.zoo import ModelName, show_models
+from heartzoo.cli.zoo import ModelName, ZooPlace, served_or_here, show_models
 from heartzoo.errors import UserError
 
 app = typer.Typer(help="check and keep a zoo", no_args_is_help=True)
@@ -52,20 +52,19 @@ def select(
         str | None, typer.Option(help="strict, extended, svdb, icentia, random or synthetic; default all but random")
     ] = None,
     sort: Annotated[str, typer.Option(help="macro_f1, flash, arena, macs or parameters")] = "macro_f1",
-    zoo: ZooFolder = None,
+    zoo: ZooPlace = None,
 ) -> None:
     """The models that a device can hold, best first, and what the nearest others exceed."""
     from heartzoo.data.splits import TRACKS
     from heartzoo.errors import look_up
     from heartzoo.sizes import parse_size
     from heartzoo.tasks import get_task
-    from heartzoo.zoo import entries
     from heartzoo.zoo.selection import Limits
     from heartzoo.zoo.selection import select as choose
 
     if task:
         get_task(task)
-    listed = entries(zoo)
+    listed = served_or_here(zoo)
     if track:
         look_up(dict.fromkeys([*TRACKS, *(entry.track for entry in listed)]), track, "track")
     limits = Limits(
@@ -100,20 +99,26 @@ def publish(
     target: Annotated[str, typer.Argument(help="a folder that a host will serve, or the URL of a zoo that is served")],
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME[@VERSION]]...", help="default all", autocompletion=model_names),
+        typer.Argument(
+            metavar="[NAME[@VERSION]]...",
+            help="NAME is all its versions; default all models",
+            autocompletion=model_names,
+        ),
     ] = None,
     zoo: ZooFolder = None,
     out: Annotated[Path, typer.Option(help="for a URL: folder for what is to be copied there")] = Path("upload"),
 ) -> None:
     """Put models, verified, into a folder to be served; what is there is never overwritten."""
+    from heartzoo.zoo import entries
     from heartzoo.zoo.download import index_of
     from heartzoo.zoo.publishing import publish_to
 
     remote = "://" in target
     folder = out if remote else Path(target)
     changed = publish_to(folder, names or (), zoo, index_of(target).models if remote else ())
+    withdrawn = {entry.label for entry in entries(folder) if entry.withdrawn is not None}
     for label in changed:
-        print(f"published {label}")
+        print(f"published {label}" + ", withdrawn" * (label in withdrawn))
     if remote:
         print(f"{len(changed)} new or changed in {folder}: copy its content over that of {target}, index.json last")
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, StrictInt, field_validator, model_validator
@@ -129,12 +130,20 @@ class EarlyStoppingConfig(Section):
 class PretrainedConfig(Section):
     """The published network whose weights a training begins with: fine-tuning."""
 
-    model: Annotated[str, Field(pattern=r"^[a-z0-9-]+@\d+\.\d+\.\d+$")] = Field(
-        description="NAME@VERSION of a model of the zoo with the same task, input and network"
-    )
+    model: str = Field(description="NAME@VERSION of a model of the zoo with the same task, input and network")
     train: Annotated[list[str], Field(min_length=1)] = Field(
         description="the training splits that it has learnt from: nobody of them may validate or test"
     )
+
+    @field_validator("model")
+    @classmethod
+    def _version_is_said(cls, name: str) -> str:
+        if not re.fullmatch(r"[a-z0-9-]+@\d+\.\d+\.\d+", name):
+            raise UserError(
+                f"training.pretrained.model = {name} names no version",
+                "write NAME@VERSION: the newest one may be another tomorrow",
+            )
+        return name
 
     @field_validator("train")
     @classmethod

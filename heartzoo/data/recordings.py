@@ -17,6 +17,7 @@ import numpy as np
 from heartzoo.config.export import HIGHEST_HZ, LOWEST_HZ
 from heartzoo.data.records import (
     PER_MV,
+    NoBeat,
     check_size,
     first_line,
     frame_samples,
@@ -120,9 +121,11 @@ def open_recording(
     return recording
 
 
-def _choose(path: Path, names: Sequence[str], volts: Sequence[bool], leads: Sequence[str], lead: str | None) -> int:
+def _choose(
+    path: Path, names: Sequence[str], units: Sequence[str | None], leads: Sequence[str], lead: str | None
+) -> int:
     """Number of the lead to read."""
-    usable = [name for name, has in zip(names, volts, strict=True) if has]
+    usable = [name for name, unit in zip(names, units, strict=True) if millivolts(unit) is not None]
     if lead is not None:
         if lead not in names:
             raise UserError(f"{path} has no lead {lead}", f"it has {_listed(names)}")
@@ -132,8 +135,9 @@ def _choose(path: Path, names: Sequence[str], volts: Sequence[bool], leads: Sequ
             )
         return list(names).index(lead)
     if not usable:
+        found = [f"{name} in {unit or 'no unit'}" for name, unit in zip(names, units, strict=True)]
         raise UserError(
-            f"{path}: expected a signal in V, mV or uV, found {', '.join(names) or 'no signal'}", NO_VOLTAGE
+            f"{path}: expected a signal in V, mV or uV, found {_listed(found) if found else 'no signal'}", NO_VOLTAGE
         )
     chosen = next(name for name in (*leads, *_named_ecg(usable), *usable) if name in usable)
     return list(names).index(chosen)
@@ -180,8 +184,7 @@ def _open_wfdb(path: Path, leads: Sequence[str], lead: str | None, fs: float | N
     header = read_header(path)
     check_size(path, header)
     names = _told_apart(header.sig_name)
-    scales = [millivolts(unit) for unit in header.units]
-    number = _choose(path, names, [scale is not None for scale in scales], leads, lead)
+    number = _choose(path, names, header.units, leads, lead)
     rate, width, scale = sampling_rate(header, number), frame_samples(header, number), millivolts(header.units[number])
     assert scale is not None  # so chosen
     _check_fs(path, rate, fs)
@@ -204,27 +207,28 @@ def _beats(path: Path, length: int, fs: float) -> np.ndarray | None:
         return None
     try:
         return read_annotations(path, length, fs)[0]
+    except NoBeat:
+        return None
     except UserError as error:
-        if "holds no beat" in error.problem:
-            return None
         raise UserError(error.problem, f"{error.remedy}; --detect finds the R peaks without it") from error
 
 
 def _open_edf(path: Path, leads: Sequence[str], lead: str | None, fs: float | None, unit: str | None) -> Recording:
     import pyedflib
 
+    _check_edf_size(path)  # pyedflib prints what it thinks of a cut file
     try:
         with pyedflib.EdfReader(str(path)) as file:
             names = _told_apart([name.strip() for name in file.getSignalLabels()])
-            units = [file.getPhysicalDimension(number).strip().lower() for number in range(len(names))]
+            units = [file.getPhysicalDimension(number).strip() for number in range(len(names))]
             lengths, rates = file.getNSamples().tolist(), file.getSampleFrequencies().tolist()
     except (OSError, IndexError) as error:  # IndexError: it has no signals at all
         problem = first_line(error).removeprefix(f"{path}: ")
         raise UserError(
             f"{path} cannot be read ({problem})", "expected a continuous EDF, EDF+, BDF or BDF+ file with signals"
         ) from error
-    number = _choose(path, names, [unit in PER_MV for unit in units], leads, lead)
-    length, scale = lengths[number], PER_MV[units[number]]
+    number = _choose(path, names, units, leads, lead)
+    length, scale = lengths[number], PER_MV[units[number].lower()]
     _check_fs(path, rates[number], fs)
 
     def read(step: int) -> Iterator[np.ndarray]:
@@ -233,6 +237,25 @@ def _open_edf(path: Path, leads: Sequence[str], lead: str | None, fs: float | No
                 yield file.readSignal(number, start, min(step, length - start)) * scale
 
     return Recording(path.stem, names[number], tuple(names), rates[number], length, read)
+
+
+def _check_edf_size(path: Path) -> None:
+    """Refuse a file that is shorter than its header says; of another mistake in that pyedflib tells."""
+    with path.open("rb") as file:
+        header = file.read(256)
+        try:
+            begin, records, signals = int(header[184:192]), int(header[236:244]), int(header[252:256])
+            file.seek(256 + 216 * signals)
+            samples = sum(int(file.read(8)) for _ in range(signals))
+        except ValueError:
+            return
+    if records < 0:
+        raise UserError(f"{path} does not say how many data records it holds", "let what wrote it finish the file")
+    expected = begin + records * samples * (3 if header[:1] == b"\xff" else 2)
+    if (found := path.stat().st_size) < expected:
+        raise UserError(
+            f"{path} is truncated: expected {expected:,} bytes, found {found:,}", "copy it again, or export it anew"
+        )
 
 
 def _unit_in(name: str) -> str | None:
@@ -308,7 +331,7 @@ def _column(path: Path, names: Sequence[str], leads: Sequence[str], lead: str | 
         raise UserError(
             f"{path} has {len(names)} columns and none is chosen", f"name one with --lead: {_listed(names)}{comma}"
         )
-    return _choose(path, names, [True] * len(names), leads, lead)
+    return _choose(path, names, ["mV"] * len(names), leads, lead)
 
 
 def _open_numpy(path: Path, leads: Sequence[str], lead: str | None, fs: float | None, unit: str | None) -> Recording:
@@ -338,7 +361,8 @@ def _open_numpy(path: Path, leads: Sequence[str], lead: str | None, fs: float | 
 def _open_csv(path: Path, leads: Sequence[str], lead: str | None, fs: float | None, unit: str | None) -> Recording:
     layout = Layout.of(path)
     names = _told_apart([_bare(name) for name in layout.names])
-    number = _column(path, names, leads, lead if lead is None or lead in names else _bare(lead))
+    signals = [name for column, name in enumerate(names) if column != layout.time_column] or names
+    number = names.index(signals[_column(path, signals, leads, lead if lead is None or lead in names else _bare(lead))])
     if stated := layout.units[number] if layout.units else _unit_in(layout.names[number]):
         if (scale := millivolts(stated)) is None and unit is None:
             raise UserError(f"{path}: {names[number]} is in {stated}", "say what one of them is, with --unit")

@@ -26,11 +26,12 @@ PER_MV = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "nv": 1e-6, "v": 1e3}
 _PERSON = re.compile(r"\s*(-?\d{1,3})\s+([FM])\b")
 
 
+class NoBeat(UserError):
+    """Annotations hold no beat."""
+
+
 class MissingLead(UserError):
     """The record has none of the wanted leads."""
-
-    def __reduce__(self) -> tuple[type[UserError], tuple[str, str]]:
-        return MissingLead, (self.problem, self.remedy)
 
 
 @dataclass(frozen=True)
@@ -353,7 +354,7 @@ def read_marks(
         samples = resample_positions(samples, annotation.fs, fs)
     beats = np.isin(symbols, np.frombuffer(BEAT_SYMBOLS.encode(), np.uint8))
     if not beats.any():
-        raise UserError(f"record {path.name}: {file.name} holds no beat", "an annotated record is needed here")
+        raise NoBeat(f"record {path.name}: {file.name} holds no beat", "an annotated record is needed here")
     rhythms = tuple(
         (int(sample), note.rstrip("\x00"))
         for sample, note in zip(samples, annotation.aux_note, strict=True)

@@ -33,6 +33,10 @@ class Fetch(Protocol):
         """Get it, or raise as :func:`open_source` says."""
 
 
+class Unreachable(UserError):
+    """No file can be had from a source now."""
+
+
 class FileError(Exception):
     """One file cannot be had from its source, and why; others may still be."""
 
@@ -144,7 +148,7 @@ def _explained(error: requests.RequestException, url: str) -> FileError | UserEr
     if error.args and isinstance(error.args[0], urllib3.exceptions.ProtocolError):
         return FileError(f"the connection was cut: {url}")
     tls = isinstance(error, requests.exceptions.SSLError)
-    return UserError(
+    return Unreachable(
         f"cannot reach {urlsplit(url).netloc}{', its certificate is not trusted' if tls else ''}",
         "check the connection, or name another source with --mirror or HEARTZOO_MIRROR; running again resumes",
     )

@@ -31,7 +31,7 @@ from heartzoo.data.records import MissingLead, Record, other_lead, read_record
 from heartzoo.data.retiming import TooFewBeats
 from heartzoo.errors import UserError
 from heartzoo.files import Sink, atomic_path, cache_dir, lock, sha256
-from heartzoo.progress import track
+from heartzoo.progress import console, track
 from heartzoo.tasks import BEAT_SYMBOLS, MAPPINGS, Task
 
 # What makes examples: a store that other code made is made anew.
@@ -42,6 +42,7 @@ MAKERS = (
 CHUNK_ROWS = 16
 # A store up to this size is read into memory whole; a larger one is read chunk by chunk through a cache of this size.
 MEMORY_BYTES = 512 * 2**20
+MOST_TOLD = 3
 
 
 class Store:
@@ -327,9 +328,21 @@ def _write(
                     f"{longest:g} s, an example {contract.frame / contract.fs:g} s",
                     "take longer recordings, or a lower input.frame",
                 )
+            _tell_other_rates(database, facts)
             provenance = {**wanted, "heartzoo": __version__, "records": facts, "skipped": skipped}
             file.attrs["provenance"] = json.dumps(provenance)
         sink.check()  # closing writes too
+
+
+def _tell_other_rates(database: Database, facts: Sequence[Mapping[str, Any]]) -> None:
+    """A user's recordings may have several rates; a header that states a wrong one looks the same."""
+    others = [f"{fact['name']} ({fact['fs']:g} Hz)" for fact in facts if fact["fs"] != database.fs]
+    if others:
+        more = f" and {len(others) - MOST_TOLD} more" if len(others) > MOST_TOLD else ""
+        console.print(
+            f"{database.name} is said to have {database.fs:g} Hz, not so {', '.join(others[:MOST_TOLD])}{more}: taken "
+            "as their headers say"
+        )
 
 
 def _refuse_damaged(database: Database, record: str, found: Mapping[str, str], known: Mapping[str, str]) -> None:

@@ -136,11 +136,12 @@ def entries(zoo: Path | str | None = None) -> list[IndexEntry]:
     """
     zoo = Path(zoo) if zoo else None
     if zoo and not (zoo / "index.json").is_file():
-        a_url = ":/" in str(zoo)  # Path has made one slash of two
+        scheme, slash, place = str(zoo).partition(":/")  # Path has made one slash of two
         raise UserError(
-            f"no zoo {zoo}: expected a folder with index.json{', found a URL' if a_url else ''}",
-            "get models from a URL with heartzoo download NAME --zoo URL; then their names are known" if a_url
-            else "name such a folder, or leave --zoo out",
+            f"no zoo {scheme}://{place}: expected a folder with index.json, found a URL" if slash
+            else f"no zoo {zoo}: expected a folder with index.json",
+            "see what is there with heartzoo list --zoo URL, get it with heartzoo download NAME --zoo URL; then its "
+            "name is known" if slash else "name such a folder, or leave --zoo out",
         )  # fmt: skip
     listed = read_index(zoo or zoo_folder())
     labels = {entry.label for entry in listed}

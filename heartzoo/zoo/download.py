@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from threading import Event
 from typing import Any
 
-from heartzoo.data.sources import Fetch, FileError, open_source
+from heartzoo.data.sources import Fetch, FileError, Unreachable, open_source
 from heartzoo.errors import UserError, nearest
 from heartzoo.files import atomic_path, lock, sha256, writing
 from heartzoo.progress import track
@@ -90,7 +90,10 @@ def index_of(source: str) -> Index:
         try:
             fetch("index.json", Path(folder) / "index.json", MOST_INDEX_BYTES)
         except FileError as error:
-            raise UserError(f"{place} cannot be had ({error})", "publish into a folder, and copy it there") from error
+            raise UserError(
+                f"{place} cannot be had ({error})",
+                "check the address; a new zoo begins as a folder that is published into",
+            ) from error
         except UserError as error:
             raise UserError(error.problem, OFFLINE) from error
         return parse((Path(folder) / "index.json").read_bytes(), place)
@@ -112,9 +115,7 @@ def _index(source: str, fetch: Fetch) -> Index:
             found = parse(temporary.read_bytes(), place)
     except FileError as error:
         raise UserError(f"{place} cannot be had ({error})", "name a URL or a folder that holds index.json") from error
-    except UserError as error:
-        if not error.problem.startswith("cannot reach"):
-            raise
+    except Unreachable as error:
         if not kept.is_file():
             raise UserError(error.problem, OFFLINE) from error
         print(f"heartzoo: {error.problem}: its index of the last time is used", file=sys.stderr)

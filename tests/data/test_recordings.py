@@ -300,14 +300,23 @@ def damaged_edf(folder: Path, name: str, change: Callable[[bytes], bytes]) -> Pa
 
 BAD: dict[str, tuple[Callable[[Path], Path], dict[str, Any], str]] = {
     "annotations only": (lambda f: write_edf(f / "a.edf", pyedflib.FILETYPE_EDFPLUS), {}, "found no signal"),
-    "no voltage": (lambda f: write_edf(f / "a.edf", pyedflib.FILETYPE_EDF, ("Resp", "%", 1.0)), {}, "found Resp"),
+    "no voltage": (lambda f: write_edf(f / "a.edf", pyedflib.FILETYPE_EDF, ("Resp", "%", 1.0)), {}, "found Resp in %"),
     "lead without a voltage": (
         lambda f: write_edf(f / "a.edf", 1, ("Resp", "%", 1.0), ("ECG", "mV", 1.0)), {"lead": "Resp"},
         "Resp is not in volts; take one of ECG",
     ),
     "no such lead": (lambda f: wfdb_record(f, "a"), {"lead": "V9"}, "has no lead V9; it has V1, MLII"),
     "gap": (lambda f: damaged_edf(f, "a.edf", lambda b: b.replace(b"EDF+C", b"EDF+D")), {}, "discontinuous"),
-    "truncated edf": (lambda f: damaged_edf(f, "a.edf", lambda b: b[:-100]), {}, "cannot be read .*Filesize"),
+    "truncated edf": (
+        lambda f: damaged_edf(f, "a.edf", lambda b: b[:-100]), {}, r"is truncated: expected [\d,]+ bytes, found",
+    ),
+    "times as a lead": (
+        lambda f: write_csv(f / "a.csv", "time,MLII,V5\n0,0,1\n0.004,0,1\n"), {"fs": FS, "lead": "time"},
+        "has no lead time; it has MLII, V5",
+    ),
+    "unfinished edf": (
+        lambda f: damaged_edf(f, "a.edf", lambda b: b[:236] + b"-1      " + b[244:]), {}, "does not say how many data",
+    ),
     "no edf": (lambda f: damaged_edf(f, "a.edf", lambda b: b"text"), {}, "cannot be read"),
     "no file": (lambda f: f / "b.csv", {"fs": FS}, "no file .*b.csv"),
     "no record": (lambda f: f / "b", {}, "neither a WFDB header b.hea nor an EDF, BDF, CSV or NumPy file"),

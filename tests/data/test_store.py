@@ -246,7 +246,9 @@ def test_a_noisy_copy_holds_the_half_of_the_noise_asked_for(own: Path, monkeypat
     assert all(np.abs(one - other).max() > 0.05 for one, other in combinations(frames, 2))
 
 
-def test_noise_is_played_at_the_rate_of_the_record(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_noise_is_played_at_the_rate_of_the_record_and_another_rate_is_told(
+    own: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def noise(fs: float, half: str, names: list[str]) -> np.ndarray:
         return np.sin(2 * np.pi * 5.0 * np.arange(60 * fs) / fs)[None]  # 5 Hz
 
@@ -261,6 +263,7 @@ def test_noise_is_played_at_the_rate_of_the_record(own: Path, monkeypatch: pytes
     powers = np.abs(np.fft.rfft(store.frames(np.array([0]))[0]))
     assert powers.argmax() == 10  # in 2 s
     assert store.provenance["records"][0]["noise_offset"] < 60 * 500
+    assert "said to have 250 Hz, not so syn03 (500 Hz)" in " ".join(capsys.readouterr().err.split())
 
 
 def test_skipping_every_record_is_an_error(own: Path) -> None:

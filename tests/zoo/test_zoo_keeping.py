@@ -508,7 +508,7 @@ def test_a_served_zoo_gets_what_is_new_and_an_index_of_all(copy, server, tmp_pat
     assert [entry.withdrawn for entry in zoo.read_index(upload)] == ["old", "old"]
     with pytest.raises(UserError, match=r"lists tiny@1.0.0, whose files are neither there nor served; name another"):
         publishing.publish_to(upload, zoo=copy)  # for another host, which has none of them
-    with pytest.raises(UserError, match=r"nowhere/index.json cannot be had .* publish into a folder"):
+    with pytest.raises(UserError, match=r"nowhere/index.json cannot be had .* check the address"):
         index_of(f"{server.url}/nowhere")
 
 
