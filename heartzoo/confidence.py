@@ -79,7 +79,7 @@ def choose_threshold(decisions: Decisions, classes: Sequence[str], headline: str
     candidates = [0.0, *np.quantile(decisions.confidence, np.linspace(0, 1 - least_coverage, 41)[1:]).tolist()]
     points = [coverage_point(decisions, threshold, classes) for threshold in candidates]
     kept = [point for point in points if point["coverage"] >= least_coverage]
-    return float(max(kept, key=lambda point: (point[headline], point["coverage"]))["threshold"])
+    return float(max(kept, key=lambda point: point[headline])["threshold"])  # of equal ones the lowest
 
 
 def coverage_point(decisions: Decisions, threshold: float, classes: Sequence[str]) -> dict[str, Any]:

@@ -175,6 +175,12 @@ def ci95(matrices, seed=0):
     return metrics.intervals(matrices, ("first", "second"), seed)["macro_f1_ci95"]
 
 
+def test_false_alarms_are_beats_that_are_called_wrongly():
+    cm = np.array([[90, 10], [3, 7]])
+    assert metrics.false_alarms_per_hour(cm, [2.0, 3.0], ("N", "V")) == {"V": 2.0}
+    assert metrics.false_alarms_per_hour(cm, [2.0, None], ("N", "V")) is None
+
+
 def test_more_beats_of_the_same_patients_do_not_shrink_the_interval():
     matrices = patients_like(np.random.default_rng(1), 20)
     assert ci95(10 * matrices, 3) == ci95(matrices, 3)

@@ -60,6 +60,13 @@ def test_only_the_first_minutes_of_the_own_record_count(seed: int, labelled: boo
     np.testing.assert_allclose(adapt(logits, how, labelled)[first], adapt(other, how, labelled)[first], atol=1e-9)
 
 
+def test_logits_are_moved_by_the_median_of_the_first_ones() -> None:
+    values = np.array([[1.0, 0.0], [2.0, 0.0], [90.0, 6.0], [4.0, 1.0]])
+    first = np.array([True, True, True, False])
+    found = centred(values, first, (3.0, 1.0), 0.5)
+    np.testing.assert_allclose(found, values + 0.5 * np.array([3.0 - 2.0, 1.0 - 0.0]))
+
+
 def test_no_known_beats_and_stiffness_leave_logits_alone() -> None:
     values, labels, none = np.random.default_rng(0).normal(size=(5, 3)), np.arange(5) % 3, np.zeros(5, bool)
     assert np.array_equal(centred(values, none, (9.0, 0.0, 0.0), 1.0), values)

@@ -186,6 +186,16 @@ def test_quantize_uses_a_zero_point_of_zero(quantizer):
     np.testing.assert_array_equal(quantizer.quantize("signal", values), expected)
 
 
+def test_halves_are_rounded_to_even(models):
+    def set_scale(model: schema.ModelT) -> None:
+        graph = model.subgraphs[0]
+        quantization = graph.tensors[graph.inputs[0]].quantization
+        quantization.scale, quantization.zeroPoint = np.array([0.5], np.float32), np.array([0])
+
+    found = TfliteModel(edited(models["effnet"], set_scale)).quantize("signal", np.array([0.25, 0.75, -0.25, -0.75]))
+    assert found.tolist() == [0, 2, 0, -2]
+
+
 @needs_tflm
 def test_arena_is_measured_and_stable(models, capfd):
     first = arena_bytes(models["resnet"])

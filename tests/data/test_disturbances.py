@@ -44,6 +44,7 @@ def test_noise_has_the_power_asked_for(snr: float, offset: int, size: float, sam
     assert 10 * np.log10(power(signal, 100.0) / power(added, 100.0)) == pytest.approx(snr, abs=1e-4)
     expected = np.resize(np.roll(noise, -offset), samples)
     assert np.corrcoef(added, expected)[0, 1] == pytest.approx(1.0)
+    assert added.mean() == pytest.approx(0.0, abs=1e-6 * np.abs(added).max())
 
 
 @pytest.mark.parametrize("flat", ["signal", "noise"])
@@ -112,6 +113,13 @@ def test_r_peaks_move_by_no_more_than_asked_and_stay_in_order(record: Record, ji
     if jitter > 20:
         assert moves.std() == pytest.approx(jitter / 1000 / np.sqrt(3), rel=0.2)
     assert np.array_equal(found.signal, record.signal)
+
+
+def test_r_peaks_stay_within_the_recording(record: Record) -> None:
+    ends = np.array([0, 1, len(record.signal) - 2, len(record.signal) - 1])
+    edge = replace(record, samples=ends, symbols=record.symbols[:4])
+    found = [disturb(edge, Disturbance(jitter_ms=100.0, draw=draw)).samples for draw in range(8)]
+    assert np.min(found) == 0 and np.max(found) == len(record.signal) - 1
 
 
 @pytest.mark.parametrize(

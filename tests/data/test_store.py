@@ -302,6 +302,17 @@ def test_who_is_the_same_person_is_asked_when_a_store_is_opened(own: Path, monke
     assert set(small().patients) == {"syn00", "syn07"}
 
 
+def test_whatever_makes_examples_makes_stores_anew() -> None:
+    found, left = set(), list(store_module.MAKERS)
+    while left:
+        name = left.pop()
+        path = Path(store_module.__file__).with_name(f"{name}.py")
+        if name not in found and path.is_file():
+            left += re.findall(r"^ *from heartzoo\.data\.(\w+) import", path.read_text(), re.MULTILINE)
+            found.add(name)
+    assert found - {"databases", "download", "sources", "splits"} == set(store_module.MAKERS)  # these find recordings
+
+
 def test_what_other_code_made_is_cleaned_away(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = small()
     with monkeypatch.context() as patched:

@@ -320,3 +320,16 @@ def test_a_record_of_hardly_any_beats_is_labelled(name, beats, cache):
     examples = cut_beats(few, model.config.input)
     assert len(examples.frames) == len(examples.rr) == len(model.label_beats(few))
     assert len(examples.frames) == beats or name != "arr-5-rr-sm"
+
+
+def test_frames_are_labelled_one_after_the_other_by_their_rhythm(cache):
+    record, model = open_record("synthetic", "syn24"), zoo.load_tflite("cnn1")
+    short = replace(
+        record, signal=record.signal[: 3 * 2049 + 100], samples=record.samples[:5], symbols=record.symbols[:5]
+    )
+    labels = model.label_frames(short)
+    assert len(labels) == 3 and set(labels) <= set(model.classes)
+    with pytest.raises(UserError, match="cnn1 labels frames by rhythm, not beats; call label_frames"):
+        model.label_beats(record)
+    with pytest.raises(UserError, match="arr-5-rr-sm labels beats, not frames; call label_beats"):
+        zoo.load_tflite("arr-5-rr-sm").label_frames(record)
