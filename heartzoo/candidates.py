@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -24,7 +24,6 @@ from heartzoo.data.splits import get_split
 from heartzoo.data.store import changeable
 from heartzoo.data.training_set import TrainingSet
 from heartzoo.evaluation import (
-    Subject,
     disturbances,
     evaluate,
     evaluate_disturbed,
@@ -182,7 +181,8 @@ def evaluate_candidate(
             doubt = "" if subject.threshold is None else f"-{subject.temperature:.6f}-{subject.threshold:.6f}"
             kept = f"{name}-{subject.runtime}-{subject.file_sha256[:16]}{doubt}-{_asked(config, name)}.json"
             path = run / f"seed-{candidate.seed}" / kept
-            found += _kept(path, Evaluation) or _evaluate(subject, name, path, root, label)
+            asked = subject, get_split(name), subject.config.export.present_only
+            found += _once(path, Evaluation, partial(evaluate, *asked), root, f"{label} seed {subject.seed}")
     return found
 
 
@@ -211,7 +211,7 @@ def measure_robustness(
         if not path.is_file():
             console.print(f"robustness {number} of {len(asked_for)}: {disturbance.kind}, {disturbance.level}")
         asked = subject, split, disturbance, config.export.present_only
-        found.append(_once(path, DisturbedResult, partial(evaluate_disturbed, *asked), root, by))
+        found += _once(path, DisturbedResult, partial(_alone, evaluate_disturbed, *asked), root, by)
     return found
 
 
@@ -228,7 +228,7 @@ def measure_without_prevalence(
         of = f"{subject.file_sha256[:16]}-{_asked(plain, split)}"
         path = run / f"seed-{shipped.seed}" / f"{split}-{subject.runtime}-{of}-pooled.json"
         asked = subject, get_split(split), config.export.present_only
-        found.append(_once(path, PooledResult, partial(evaluate_pooled, *asked), root, by))
+        found += _once(path, PooledResult, partial(_alone, evaluate_pooled, *asked), root, by)
     return found
 
 
@@ -242,12 +242,9 @@ def measure_personalisation(
     subject, split = tflite_subject(config, shipped.content, shipped.seed, config.export.runtime), config.data.test[0]
     named = hashlib.sha256(f"{subject.file_sha256} {how} {_asked(config, split)}".encode()).hexdigest()[:16]
     path = run / f"seed-{shipped.seed}" / f"{split}-{subject.runtime}-adapted-{named}.json"
-    if known := _kept(path, PersonalisedResult):
-        return known
-    found = evaluate_personalised(subject, get_split(split), how, config.export.present_only)
-    log_openings(root, f"{label} seed {subject.seed}", found)
-    write_json(path, [result.model_dump(mode="json") for result in found])
-    return found
+    asked = subject, get_split(split), how, config.export.present_only
+    by = f"{label} seed {subject.seed}"
+    return _once(path, PersonalisedResult, partial(evaluate_personalised, *asked), root, by)
 
 
 def measure_end_to_end(config: Config, shipped: Candidate, run: Path, root: Path, label: str) -> list[EndToEndResult]:
@@ -260,18 +257,23 @@ def measure_end_to_end(config: Config, shipped: Candidate, run: Path, root: Path
         of = f"{subject.file_sha256[:16]}-{_asked(config, split)}"
         path = run / f"seed-{shipped.seed}" / f"{split}-{subject.runtime}-end-to-end-{of}.json"
         asked = subject, get_split(split), config.export.present_only
-        found.append(_once(path, EndToEndResult, partial(evaluate_end_to_end, *asked), root, by))
+        found += _once(path, EndToEndResult, partial(_alone, evaluate_end_to_end, *asked), root, by)
     return found
 
 
-def _once(path: Path, kind: type[R], measure: Callable[[], R], root: Path, opened_by: str) -> R:
-    """A result as it lies in the run's folder; where it does not yet, it is measured, logged and put there."""
+def _once(path: Path, kind: type[R], measure: Callable[[], list[R]], root: Path, opened_by: str) -> list[R]:
+    """Results as they lie in the run's folder; where they do not yet, they are measured, logged and put there."""
     if known := _kept(path, kind):
-        return known[0]
-    result = measure()
-    log_openings(root, opened_by, [result])
-    write_json(path, [result.model_dump(mode="json")])
-    return result
+        return known
+    found = measure()
+    log_openings(root, opened_by, found)
+    write_json(path, [result.model_dump(mode="json") for result in found])
+    return found
+
+
+def _alone(measure: Callable[..., R], *asked: Any) -> list[R]:
+    """The one result of a measurement."""
+    return [measure(*asked)]
 
 
 def _asked(config: Config, split: str) -> str:
@@ -300,13 +302,6 @@ def _kept(path: Path, kind: type[R]) -> list[R]:
         return TypeAdapter(list[kind]).validate_json(path.read_bytes())  # type: ignore[valid-type]
     except (FileNotFoundError, ValidationError):
         return []
-
-
-def _evaluate(subject: Subject, split: str, path: Path, root: Path, label: str) -> list[Evaluation]:
-    found = evaluate(subject, get_split(split), subject.config.export.present_only)
-    log_openings(root, f"{label} seed {subject.seed}", found)
-    write_json(path, [evaluation.model_dump(mode="json") for evaluation in found])
-    return found
 
 
 def measure_cost(candidate: Candidate) -> Cost:

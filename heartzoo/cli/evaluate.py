@@ -28,13 +28,6 @@ if TYPE_CHECKING:
 
 RuntimeName = Literal["tflm", "reference", "xnnpack", "keras"]
 PictureFormat = Literal["png", "svg"]
-DEFAULT_SPLITS = {
-    "mitdb": "ds2",
-    "svdb": "svdb-test",
-    "icentia11k-continuous-ecg": "icentia-test",
-    "synthetic": "synthetic-test",
-    "heartbeat-csv": "csv-test",
-}
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -198,16 +191,17 @@ def _load(path: Path, config: Config, seed: int | None, runtime: RuntimeName | N
 
 def _split(config: Config, dataset: str | None, split: str | None) -> Split:
     from heartzoo.data.databases import get_database
-    from heartzoo.data.splits import get_split
+    from heartzoo.data.splits import SPLITS, get_split
 
     if split is None and dataset is None:
         return get_split(config.data.test[0])
     if split is None:
         assert dataset is not None
         get_database(dataset)
-        if dataset not in DEFAULT_SPLITS:
-            raise UserError(f"{dataset} has no test split that is taken unasked", "name one with --split")
-        return get_split(DEFAULT_SPLITS[dataset])
+        tests = (name for name, known in SPLITS.items() if known.test and known.database == dataset)
+        if (first := next(tests, None)) is None:
+            raise UserError(f"{dataset} has no test split", "name a split with --split")
+        return get_split(first)
     found = get_split(split)
     if dataset and found.database != dataset:
         raise UserError(f"split {split} belongs to {found.database}, not to {dataset}", "leave --dataset out")

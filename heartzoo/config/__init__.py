@@ -377,5 +377,5 @@ class Config(Section):
 
     @property
     def track(self) -> str:
-        """The track: strict, extended, icentia, random or synthetic."""
+        """The track, a key of :data:`heartzoo.data.splits.TRACKS`: strict, extended, ..., or a user's own."""
         return track(self.learnt_from)

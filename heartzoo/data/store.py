@@ -52,7 +52,7 @@ class Store:
         path: a file written by :func:`prepare`.
 
     Attributes:
-        provenance: where the examples come from: database, version, split, records, leads, hashes, contract.
+        provenance: where the examples come from: database, version, records, leads, hashes, contract.
         people: the patient of each record, in the records' order.
         samples: int64, shape (n,), beat positions in the recording.
         symbols: uint8, shape (n,).
@@ -98,7 +98,7 @@ class Store:
             indices: shape (n,).
 
         Returns:
-            float32, shape (n, frame + 2 * margin), in mV.
+            float32, shape (n, frame + 2 * margin), as ``contract.cut`` makes them: mV, unless scaled or features.
         """
         if isinstance(self._frames, np.ndarray):
             return self._frames[indices]

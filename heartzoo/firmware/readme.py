@@ -67,8 +67,8 @@ Compile all `.c` files (C99, no dependency but `<math.h>`, `<stdint.h>`, `<strin
 `-ffast-math` does not compile: it knows no NaN.
 
 `test/classifier_test.cc`, built with all that, takes the golden recording from samples to labels. Run it once on your
-board: older versions of TFLite Micro know one scale for all channels of a fully connected layer, where this file has one
-for each, and answer wrongly without a word. The answers expected are those of {runtime}.
+board: older versions of TFLite Micro know one scale for all channels of a fully connected layer, where this file has
+one for each, and answer wrongly without a word. The answers expected are those of {runtime}.
 
 ```
 make test      # the golden recording through the preprocessing, on this computer

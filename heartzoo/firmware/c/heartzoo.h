@@ -96,7 +96,7 @@ typedef struct {
 #endif
 void heartzoo_start(heartzoo_state *state);
 
-/* Take one sample of the recording, in mV; not after heartzoo_finish(). NaN, infinity or 1,000 V and more is taken as
+/* Take one sample of the recording, in mV; not after heartzoo_finish(). NaN, infinity or more than 1,000 V is taken as
  * the sample before it, at the start as the first that is known. After a tenth of a second or more of these the signal
  * goes on from that value, whatever the lead's offset is then (from where the recording began, if the value was more
  * than 300 mV from there), and the time between the beats on both sides is no interval.
