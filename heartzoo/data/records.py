@@ -192,7 +192,12 @@ def read_frames(path: Path, signal: int, start: int = 0, stop: int | None = None
 
     try:
         record = wfdb.rdrecord(str(path), sampfrom=start, sampto=stop, channels=[signal], smooth_frames=False)
-    except (ValueError, IndexError, KeyError, OSError) as error:  # KeyError: a signal format that wfdb does not know
+    except KeyError as error:
+        raise UserError(
+            f"record {path.name}: its header names a signal format that wfdb does not know, {first_line(error)}",
+            "mend the header",
+        ) from error
+    except (ValueError, IndexError, OSError) as error:
         raise UserError(
             f"record {path.name}: the signal file cannot be read ({first_line(error)})", _REFETCH
         ) from error
@@ -237,9 +242,8 @@ def read_header(path: Path) -> Any:
     try:
         header = wfdb.rdheader(str(path))
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, wfdb.io.header.HeaderSyntaxError) as error:
-        raise UserError(
-            f"record {path.name}: {path.name}.hea is not a WFDB header ({first_line(error)})", _REFETCH
-        ) from error
+        reason = "a line or a field is missing" if isinstance(error, IndexError) else first_line(error)
+        raise UserError(f"record {path.name}: {path.name}.hea is not a WFDB header ({reason})", _REFETCH) from error
     if not header.fs or header.fs <= 0 or not math.isfinite(header.fs):
         raise UserError(
             f"record {path.name}: expected a sampling rate above 0 Hz, found {header.fs}", "mend the header"
@@ -248,6 +252,11 @@ def read_header(path: Path) -> Any:
         raise UserError(f"record {path.name} is made of several segments", "name its segments one by one, as records")
     if not header.sig_name or None in header.sig_name:
         raise MissingLead(f"record {path.name}: its header names no leads", "name the leads in the header")
+    if header.n_sig != len(header.sig_name):
+        raise UserError(
+            f"record {path.name}: its header says {header.n_sig} signals and describes {len(header.sig_name)}",
+            "mend the header",
+        )
     return header
 
 

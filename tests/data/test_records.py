@@ -94,7 +94,10 @@ BAD: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     "truncated signal": (truncate, ("syn00.dat is truncated", "5000", "4998")),
     "empty signal file": (lambda s: (s / "syn00.dat").write_bytes(b""), ("syn00.dat is truncated",)),
     "no header": (lambda s: (s / "syn00.hea").unlink(), ("syn00.hea is missing",)),
-    "empty header": (lambda s: (s / "syn00.hea").write_text(""), ("syn00.hea is not a WFDB header",)),
+    "empty header": (
+        lambda s: (s / "syn00.hea").write_text(""),
+        ("is not a WFDB header (a line or a field is missing)",),
+    ),
     "garbage header": (lambda s: (s / "syn00.hea").write_text("garbage\n"), ("syn00.hea is not a WFDB header",)),
     "binary header": (lambda s: (s / "syn00.hea").write_bytes(bytes(range(256))), ("syn00.hea is not a WFDB header",)),
     "header of a page": (
@@ -132,7 +135,11 @@ BAD: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
         (f"expected numbers, found none in {LENGTH:,} samples", "MLII"),
     ),
     "sampling rate 0": (lambda s: in_header(s, "syn00 1 250 ", "syn00 1 0 "), ("above 0 Hz",)),
-    "unknown signal format": (lambda s: in_header(s, "syn00.dat 16 ", "syn00.dat 17 "), ("signal file", "17")),
+    "unknown signal format": (
+        lambda s: in_header(s, "syn00.dat 16 ", "syn00.dat 17 "),
+        ("signal format that wfdb does not know", "17"),
+    ),
+    "a signal too few": (lambda s: in_header(s, "syn00 1 250", "syn00 2 250"), ("says 2 signals and describes 1",)),
     "unreadable gain": (lambda s: in_header(s, "200.0(0)/mV", "200.0)/mV"), ("a gain", "'200.0)/mV'")),
     "unknown annotation code": (
         lambda s: (s / "syn00.atr").write_bytes(b"\x20\x04\x20\x3c\0\0"),
