@@ -182,7 +182,8 @@ def choose(name: str, listed: list[IndexEntry]) -> IndexEntry:
         raise UserError(f"unknown model {model!r}", nearest(model, {entry.name for entry in listed}))
     if version:
         if version not in versions:
-            raise UserError(f"{model} has no version {version!r}", nearest(version, versions))
+            standing = [entry.version for entry in versions.values() if entry.withdrawn is None]
+            raise UserError(f"{model} has no version {version!r}", nearest(version, standing))
         return versions[version]
     usable = newest(versions.values())
     if not usable:
