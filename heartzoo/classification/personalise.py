@@ -57,7 +57,7 @@ def personalise(
         UserError: as :class:`heartzoo.Stream`; a model that does not say how it is adapted; as many symbols of beats as
             R peaks expected; less than 10 labelled beats; most of them are nowhere near a beat of the signal.
     """
-    chosen = load_tflite(model) if isinstance(model, str) else model
+    chosen = model if isinstance(model, PublishedModel) else load_tflite(model)
     require_beats(chosen)
     require_fs(fs)
     how = chosen.entry.personalisation

@@ -77,13 +77,15 @@ class Stream:
         r_peaks: np.ndarray | None = None,
         personal: PersonalMap | Path | str | None = None,
     ) -> None:
-        self.model = load_tflite(model) if isinstance(model, str) else model
+        self.model = model if isinstance(model, PublishedModel) else load_tflite(model)
         require_beats(self.model)
         require_fs(fs)
         self._fs = float(fs)
         self._intake = Intake(self.model.config.input, self._fs, r_peaks)
         self._prevalence = RunningPrevalence(self.model.config)
         known = PersonalMap.read(personal) if isinstance(personal, Path | str) else personal
+        if not isinstance(known, PersonalMap | None):
+            raise UserError(f"expected a personal map, found {type(known).__name__}", "heartzoo.personalise gives one")
         self._personal = known.of(self.model) if known else None
         self.personalised_by = known.recording if known else None
         confidence = self.model.entry.configuration.get("confidence", {})

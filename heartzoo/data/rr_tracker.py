@@ -12,6 +12,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations, islice, pairwise
+from numbers import Real
 
 from heartzoo.data.rr import (
     CONTEXT,
@@ -91,8 +92,8 @@ class RRTracker:
         Raises:
             UserError: ``interval`` is not a number or below 0; the tracker stays as it was.
         """
-        if not interval >= 0:
-            raise UserError(f"an R-R interval of {interval} s", "give seconds from one beat to the next, 0 or more")
+        if not (isinstance(interval, Real) and interval >= 0):
+            raise UserError(f"an R-R interval of {interval!s} s", "give seconds from one beat to the next, 0 or more")
         post = self._middle() if lost else min(max(interval, SHORTEST_S), LONGEST_S)
         found = "an interval across lost signal" if lost else f"an interval of {interval:g} s"
         replaced = (f"{found} is taken as {post:g} s",) if lost or post != interval else ()

@@ -176,6 +176,8 @@ def named(name: str, zoo: Path | str | None = None) -> Entry:
 
 def choose(name: str, listed: list[IndexEntry]) -> IndexEntry:
     """The entry that ``NAME`` or ``NAME@VERSION`` means; see :func:`find`."""
+    if not isinstance(name, str):
+        raise UserError(f"expected the name of a model, found {type(name).__name__}", "heartzoo list names them")
     model, _, version = name.partition("@")
     versions = {entry.version: entry for entry in listed if entry.name == model}
     if not versions:
@@ -338,9 +340,10 @@ class PublishedModel:
         """Class of every annotated beat of a record, cut and normalised as the model's contract says.
 
         Raises:
-            UserError: the model labels frames by rhythm, see :meth:`label_frames`; or beats that are not ascending
-                samples of the signal.
+            UserError: the model labels frames by rhythm, see :meth:`label_frames`; no record; or beats that are not
+                ascending samples of the signal.
         """
+        _require_record(record)
         if self.config.input.cut == "rhythm":
             raise UserError(f"{self.entry.name} labels frames by rhythm, not beats", "call label_frames")
         from heartzoo.data.beats import cut_beats
@@ -355,8 +358,9 @@ class PublishedModel:
         """Class of every frame of a record, one after the other, by a model that labels frames by rhythm.
 
         Raises:
-            UserError: the model labels beats.
+            UserError: the model labels beats; no record.
         """
+        _require_record(record)
         from heartzoo.data.beats import cut_frames
 
         if self.config.input.cut != "rhythm":
@@ -366,6 +370,16 @@ class PublishedModel:
     def _labels(self, examples: Examples) -> list[str]:
         rr = examples.rr if self.config.input.beat_features else None
         return [self.classes[index] for index in self.probabilities(examples.frames, rr).argmax(axis=1)]
+
+
+def _require_record(record: object) -> None:
+    from heartzoo.data.records import Record
+
+    if not isinstance(record, Record):
+        raise UserError(
+            f"expected a record, found {type(record).__name__}",
+            "heartzoo.open_record gives one; heartzoo.classify takes arrays",
+        )
 
 
 def load_tflite(name: str, runtime: Runtime | None = None, zoo: Path | str | None = None) -> PublishedModel:

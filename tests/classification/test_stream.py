@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -190,6 +192,24 @@ def test_r_peaks_of_another_signal_are_refused(small: PublishedModel) -> None:
     with pytest.raises(UserError, match="found 1,000,000,000"):
         small.label_beats(replace(record, samples=beyond))
     assert small.label_beats(replace(record, samples=beyond[:0], symbols=record.symbols[:0])) == []
+
+
+@pytest.mark.parametrize(
+    ("mistake", "told"),
+    [
+        (lambda model: hz.load_tflite(None), "expected the name of a model, found NoneType"),
+        (lambda model: hz.Stream(7, 250.0), "expected the name of a model, found int"),
+        (
+            lambda model: model.label_beats(np.zeros(500)),
+            "expected a record, found ndarray; .*classify takes",
+        ),
+        (lambda model: hz.Stream(model, 250.0, personal={}), "expected a personal map, found dict"),
+        (lambda model: hz.RRTracker(["pre_median"]).push("1"), "an R-R interval of 1 s"),
+    ],
+)
+def test_what_is_of_another_kind_is_told(small: PublishedModel, mistake: Callable[[Any], Any], told: str) -> None:
+    with pytest.raises(hz.UserError, match=told):
+        mistake(small)
 
 
 def test_a_name_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
