@@ -136,7 +136,7 @@ MISTAKES = {
     "publish nothing": ("publish {folder}/served --zoo {absent}", "holds no model"),
     "unknown version": ("info tiny@9.0.0 --zoo {zoo}", "tiny has no version '9.0.0'"),
     "unknown dataset": ("evaluate tiny --zoo {zoo} --dataset mitbd", "unknown database 'mitbd'; did you mean 'mitdb'"),
-    "dataset without test split": ("evaluate tiny --zoo {zoo} --dataset nstdb", "nstdb has no test split that is"),
+    "dataset without test split": ("evaluate tiny --zoo {zoo} --dataset nstdb", "nstdb has no test split; name"),
     "unknown split": ("evaluate tiny --zoo {zoo} --split ds3", "unknown split 'ds3'; did you mean 'ds"),
     "split of another dataset": (
         "evaluate tiny --zoo {zoo} --dataset svdb --split ds2", "split ds2 belongs to mitdb, not to svdb",
