@@ -328,7 +328,8 @@ def _write(
                     f"{longest:g} s, an example {contract.frame / contract.fs:g} s",
                     "take longer recordings, or a lower input.frame",
                 )
-            _tell_other_rates(database, facts)
+            if disturbance is None:  # which may be a change of the rate, and is told of the recordings already
+                _tell_other_rates(database, facts)
             provenance = {**wanted, "heartzoo": __version__, "records": facts, "skipped": skipped}
             file.attrs["provenance"] = json.dumps(provenance)
         sink.check()  # closing writes too

@@ -263,7 +263,11 @@ def test_noise_is_played_at_the_rate_of_the_record_and_another_rate_is_told(
     powers = np.abs(np.fft.rfft(store.frames(np.array([0]))[0]))
     assert powers.argmax() == 10  # in 2 s
     assert store.provenance["records"][0]["noise_offset"] < 60 * 500
+    assert "said to have" not in capsys.readouterr().err  # copies are of recordings that were told of
+    prepare(DATABASE, ["syn03"], InputConfig(fs=100.0, frame=200), jobs=1)
     assert "said to have 250 Hz, not so syn03 (500 Hz)" in " ".join(capsys.readouterr().err.split())
+    small(disturbance=Disturbance(from_fs=128.0))
+    assert "said to have" not in capsys.readouterr().err
 
 
 def test_skipping_every_record_is_an_error(own: Path) -> None:
