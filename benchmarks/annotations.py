@@ -22,7 +22,7 @@ from heartzoo.prevalence import shifted
 from heartzoo.progress import console
 from heartzoo.runtime import predict_parallel
 from heartzoo.tasks import get_task
-from heartzoo.zoo import load_tflite
+from heartzoo.zoo.published import load_tflite
 
 MODEL, SPLIT = "arr-5-rr-strict", "svdb-train"
 EARLY, OWN_QRS, OTHER_P = np.log2(0.9), 0.9, 0.5

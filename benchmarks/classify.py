@@ -18,7 +18,7 @@ from heartzoo.classification.recordings import classify_recording
 from heartzoo.classification.stream import DEFAULT_MODEL
 from heartzoo.data import synthetic
 from heartzoo.data.recordings import open_recording
-from heartzoo.zoo import load_tflite
+from heartzoo.zoo.published import load_tflite
 
 HOURS, FS = 24, 250
 

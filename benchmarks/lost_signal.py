@@ -15,7 +15,7 @@ from rich.table import Table
 
 import heartzoo as hz
 from heartzoo.progress import console
-from heartzoo.zoo import PublishedModel
+from heartzoo.zoo.published import PublishedModel
 
 MODEL, RECORDS, SECONDS = "arr-5-rr-sm", ("101", "112", "115", "122", "205", "223", "230"), 600
 EVERY_S, GAPS_S, NEAR_S, AFTER_S = 30, (0.5, 2.0, 5.0, 20.0), 0.1, 2.0

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from heartzoo.data.records import open_record
     from heartzoo.data.rr_tracker import RRTracker
     from heartzoo.errors import UserError
-    from heartzoo.zoo import info, list_models, load, load_tflite
+    from heartzoo.zoo import info, list_models
     from heartzoo.zoo.download import download
+    from heartzoo.zoo.published import load, load_tflite
 
 _MODULES = {
     "PersonalMap": "heartzoo.classification.personal_map",
@@ -33,9 +34,9 @@ _MODULES = {
     "download": "heartzoo.zoo.download",
     "info": "heartzoo.zoo",
     "list_models": "heartzoo.zoo",
-    "load": "heartzoo.zoo",
+    "load": "heartzoo.zoo.published",
     "load_config": "heartzoo.config.file",
-    "load_tflite": "heartzoo.zoo",
+    "load_tflite": "heartzoo.zoo.published",
     "open_record": "heartzoo.data.records",
     "personalise": "heartzoo.classification.personalise",
 }

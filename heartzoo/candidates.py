@@ -34,15 +34,8 @@ from heartzoo.evaluation.end_to_end import evaluate_end_to_end
 from heartzoo.files import atomic_path, write_json
 from heartzoo.flatbuffer import inspect
 from heartzoo.interpreters import smallest_arena_bytes
-from heartzoo.metrics_file import (
-    AblationRow,
-    Cost,
-    DisturbedResult,
-    EndToEndResult,
-    Evaluation,
-    PersonalisedResult,
-    PooledResult,
-)
+from heartzoo.metrics_file.costs import AblationRow, Cost
+from heartzoo.metrics_file.results import DisturbedResult, EndToEndResult, Evaluation, PersonalisedResult, PooledResult
 from heartzoo.personalisation import FIRST_S, Logits, Personalisation, choose
 from heartzoo.predictors import keras_subject, tflite_subject
 from heartzoo.prevalence import shifted

@@ -19,7 +19,7 @@ from heartzoo.config.experiment import load_experiment
 from heartzoo.errors import UserError
 from heartzoo.files import fill_page
 from heartzoo.metrics import pooled_figures
-from heartzoo.metrics_file import Cost
+from heartzoo.metrics_file.costs import Cost
 from heartzoo.schema import StrictModel
 
 SECTION = "experiments"

@@ -38,15 +38,9 @@ from heartzoo.evaluation.end_to_end import refuse_without_beats
 from heartzoo.firmware import preprocessing_cost, require_emulator
 from heartzoo.firmware.settings import check as firmware_rate
 from heartzoo.flatbuffer import inspect
-from heartzoo.metrics_file import (
-    SCHEMA_VERSION,
-    AblationRow,
-    Agreement,
-    Evaluation,
-    Metrics,
-    Preprocessing,
-    SeedResult,
-)
+from heartzoo.metrics_file import SCHEMA_VERSION, Agreement, Metrics
+from heartzoo.metrics_file.costs import AblationRow, Preprocessing
+from heartzoo.metrics_file.results import Evaluation, SeedResult
 from heartzoo.models.channels import widths_of
 from heartzoo.progress import console
 from heartzoo.runs import check_examples, quantizes_otherwise, read_run

@@ -25,7 +25,7 @@ from heartzoo.compression import quantization_report
 from heartzoo.config.disturbance import Disturbance
 from heartzoo.data import synthetic
 from heartzoo.errors import UserError
-from heartzoo.metrics_file import DisturbedResult
+from heartzoo.metrics_file.results import DisturbedResult
 from heartzoo.zoo import downloads, find
 from heartzoo.zoo.publishing import write_index
 

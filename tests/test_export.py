@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import heartzoo
 from heartzoo import candidates, cheader, metrics_file, zoo
 from heartzoo.confidence import fit_temperature
 from heartzoo.config.disturbance import Disturbance
@@ -164,7 +165,7 @@ def test_confidence_is_fitted_on_validation_patients_and_judged_on_the_test_spli
     assert found.risk_coverage[0].confusion_matrix == file.confusion_matrix
     card = (entry.folder / "README.md").read_text()
     assert f"Temperature {stated['temperature']:.3f}" in card and "false per hour PAC" in card
-    model = zoo.load_tflite("tiny", zoo=tiny_zoo)
+    model = heartzoo.load_tflite("tiny", zoo=tiny_zoo)
     frames, rr = np.random.default_rng(0).normal(size=(5, 64)), np.zeros((5, 11))
     logits = model.predict(frames, rr).astype(float)
     shifted = RunningPrevalence(model.config).shifted(logits)
@@ -175,7 +176,7 @@ def test_confidence_is_fitted_on_validation_patients_and_judged_on_the_test_spli
 
 def test_the_temperature_is_fitted_on_the_validation_patients_record_by_record(entry, tiny_zoo):
     data, validating = load_training_set(entry.config), entry.configuration["splits"]["validation_patients"]
-    model, labels, logits = zoo.load_tflite("tiny", zoo=tiny_zoo), [], []
+    model, labels, logits = heartzoo.load_tflite("tiny", zoo=tiny_zoo), [], []
     for store, rows in zip(data.stores, data.rows, strict=True):
         for record, patient in store.people.items():
             if f"{store.provenance['database']}/{patient}" in validating:
@@ -274,7 +275,7 @@ def test_a_16x8_file_is_published_as_such(run, cache, tmp_path):
     assert "-32768, 32767" in header and "int16_t signal_int16[" in header and "int8_t " not in header
     assert "synthetic-test, 16x8, by class" in entry.path("README.md").read_text()
     record = open_record("synthetic", "syn24")
-    assert set(zoo.load_tflite("tiny-wide", zoo=tmp_path / "zoo").label_beats(record)) <= {"NSR", "PAC", "PVC"}
+    assert set(heartzoo.load_tflite("tiny-wide", zoo=tmp_path / "zoo").label_beats(record)) <= {"NSR", "PAC", "PVC"}
 
 
 @needs_tflm

@@ -10,7 +10,9 @@ import pytest
 from heartzoo import files, metrics_file
 from heartzoo.errors import UserError
 from heartzoo.metrics import score
-from heartzoo.metrics_file import Cost, Evaluation, Metrics, SeedResult
+from heartzoo.metrics_file import Metrics
+from heartzoo.metrics_file.costs import Cost
+from heartzoo.metrics_file.results import Evaluation, SeedResult
 from heartzoo.tasks import AAMI
 
 CONDITION = {"precision": "int8", "runtime": "tflm", "dataset": "mitdb", "split": "ds2", "track": "strict"}

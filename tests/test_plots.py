@@ -19,7 +19,7 @@ from heartzoo.cards.tables import class_table
 from heartzoo.confidence import Decisions, coverage_point, expected_calibration_error, reliability, risk_coverage
 from heartzoo.errors import UserError
 from heartzoo.metrics import pooled_figures, score
-from heartzoo.metrics_file import DisturbedResult, Evaluation
+from heartzoo.metrics_file.results import DisturbedResult, Evaluation
 from heartzoo.tables.terminal import percent, report_table
 from heartzoo.tasks import AAMI
 from heartzoo.zoo import find

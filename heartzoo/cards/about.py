@@ -10,7 +10,8 @@ from heartzoo.cards.tables import cell, yaml_block
 from heartzoo.config.file import parse_config
 from heartzoo.data.databases import DATABASES, HEARTBEAT_CSV, get_database
 from heartzoo.data.splits import get_split
-from heartzoo.metrics_file import Evaluation, Metrics
+from heartzoo.metrics_file import Metrics
+from heartzoo.metrics_file.results import Evaluation
 from heartzoo.tasks import TASKS
 
 TEXTS = {"name", "summary", "origin", "limits"}  # of a configuration; the card has them elsewhere

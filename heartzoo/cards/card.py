@@ -25,7 +25,8 @@ from heartzoo.cards.tables import (
 from heartzoo.cards.usage import usage
 from heartzoo.data.splits import TRACKS, is_part
 from heartzoo.interpreters import RUNTIMES
-from heartzoo.metrics_file import Metrics, Preprocessing
+from heartzoo.metrics_file import Metrics
+from heartzoo.metrics_file.costs import Preprocessing
 from heartzoo.tables.ablation import ablation_table
 from heartzoo.tables.models import PRECISIONS, manner, size
 from heartzoo.tasks import TASKS

@@ -8,7 +8,8 @@ from heartzoo.cheader import LICENCE
 from heartzoo.configuration_file import learnt_from
 from heartzoo.data.databases import DATABASES, Database, get_database
 from heartzoo.data.splits import get_split, is_part
-from heartzoo.metrics_file import Evaluation, Metrics
+from heartzoo.metrics_file import Metrics
+from heartzoo.metrics_file.results import Evaluation
 from heartzoo.tasks import TASKS
 from heartzoo.zoo.index import headline
 

@@ -9,15 +9,9 @@ import numpy as np
 import yaml
 
 from heartzoo.metrics import FIVE_CLASS_ROWS, class_f1_ci95, false_alarms_per_hour, pooled_figures
-from heartzoo.metrics_file import (
-    ClassFigures,
-    Confidence,
-    DisturbedResult,
-    EndToEndResult,
-    Evaluation,
-    PersonalisedResult,
-    RecordFigures,
-)
+from heartzoo.metrics_file.confidence import Confidence
+from heartzoo.metrics_file.figures import ClassFigures
+from heartzoo.metrics_file.results import DisturbedResult, EndToEndResult, Evaluation, PersonalisedResult, RecordFigures
 from heartzoo.tasks import TASKS
 
 GROUPS: dict[str, Callable[[RecordFigures], bool]] = {

@@ -12,7 +12,7 @@ from heartzoo.errors import UserError
 from heartzoo.files import write_json
 from heartzoo.personalisation import LogitMap
 from heartzoo.schema import StrictModel
-from heartzoo.zoo import PublishedModel
+from heartzoo.zoo.published import PublishedModel
 
 LARGEST = 1000.0  # beyond it is no map of logits
 Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]

@@ -16,7 +16,7 @@ from heartzoo.data.records import as_r_peaks, refuse_past_end
 from heartzoo.errors import UserError
 from heartzoo.personalisation import FIRST_S, fit_map
 from heartzoo.tasks import BEAT_SYMBOLS, get_task
-from heartzoo.zoo import PublishedModel, load_tflite
+from heartzoo.zoo.published import PublishedModel, load_tflite
 
 LEAST_BEATS = 10
 LEAST_FOUND = 0.8  # of the labelled beats; of another recording's labels about a third are near a beat by chance

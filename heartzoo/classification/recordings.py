@@ -19,7 +19,7 @@ from heartzoo.data.recordings import Recording
 from heartzoo.data.splits import get_split
 from heartzoo.progress import track
 from heartzoo.tasks import Task, get_task
-from heartzoo.zoo import PublishedModel
+from heartzoo.zoo.published import PublishedModel
 
 
 @dataclass(frozen=True)

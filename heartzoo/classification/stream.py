@@ -14,7 +14,7 @@ from heartzoo.data.beats import Examples
 from heartzoo.data.quality import Stretch
 from heartzoo.errors import UserError
 from heartzoo.prevalence import RunningPrevalence
-from heartzoo.zoo import PublishedModel, load_tflite
+from heartzoo.zoo.published import PublishedModel, load_tflite
 
 DEFAULT_MODEL = "arr-5-rr-sm"
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from heartzoo.classification.stream import Beat, Stream
     from heartzoo.data.quality import LostSignal
     from heartzoo.data.recordings import Recording
-    from heartzoo.zoo import PublishedModel
+    from heartzoo.zoo.published import PublishedModel
 
 
 MOSTLY = 0.9  # of a recording
@@ -61,7 +61,7 @@ def classify(
     from heartzoo.classification.personal_map import PersonalMap
     from heartzoo.classification.stream import DEFAULT_MODEL
     from heartzoo.contract import NOTICE
-    from heartzoo.zoo import load_tflite
+    from heartzoo.zoo.published import load_tflite
 
     if live == bool(records):
         raise UserError("expected recordings, or --live alone", "name a WFDB record, an EDF, BDF, CSV or NumPy file")

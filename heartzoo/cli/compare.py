@@ -14,7 +14,7 @@ from heartzoo.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
-    from heartzoo.metrics_file import Evaluation
+    from heartzoo.metrics_file.results import Evaluation
     from heartzoo.zoo import Entry
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from heartzoo.data.splits import Split
     from heartzoo.evaluation import Subject
     from heartzoo.evaluation.example_beats import Verdicts
-    from heartzoo.metrics_file import Condition, DisturbedResult, EndToEndResult, Evaluation, PersonalisedResult
+    from heartzoo.metrics_file.results import Condition, DisturbedResult, EndToEndResult, Evaluation, PersonalisedResult
     from heartzoo.personalisation import Personalisation
     from heartzoo.zoo import Entry
 

@@ -49,7 +49,7 @@ def personalise(
     from heartzoo.classification.stream import DEFAULT_MODEL
     from heartzoo.cli.classify import open_for
     from heartzoo.contract import NOTICE
-    from heartzoo.zoo import load_tflite
+    from heartzoo.zoo.published import load_tflite
 
     if not 0 < minutes <= LONGEST_MINUTES:
         raise UserError(f"expected minutes above 0, {LONGEST_MINUTES} at most, found {minutes:g}", "five are usual")

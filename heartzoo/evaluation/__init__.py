@@ -28,7 +28,7 @@ from heartzoo.errors import UserError
 from heartzoo.evaluation.example_beats import Verdicts
 from heartzoo.files import atomic_path, cache_dir, lock
 from heartzoo.metrics import confusion_matrix, false_alarms_per_hour, pooled_figures, score
-from heartzoo.metrics_file import DisturbedResult, Evaluation, PersonalisedResult, PooledResult
+from heartzoo.metrics_file.results import DisturbedResult, Evaluation, PersonalisedResult, PooledResult
 from heartzoo.personalisation import FIRST_S, Logits, Personalisation, adapt
 from heartzoo.prevalence import shifted
 from heartzoo.tasks import get_task
@@ -308,7 +308,7 @@ def _forgiven(config: Config, split: Split) -> frozenset[str]:
 
 
 def condition(subject: Subject, split: Split) -> dict[str, str]:
-    """The fields of :class:`heartzoo.metrics_file.Condition`."""
+    """The fields of :class:`heartzoo.metrics_file.results.Condition`."""
     return {
         "precision": subject.precision,
         "runtime": subject.runtime,

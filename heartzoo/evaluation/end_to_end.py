@@ -22,7 +22,7 @@ from heartzoo.data.store import available
 from heartzoo.errors import UserError
 from heartzoo.evaluation import Subject, condition, refuse_known_people, refuse_without_recordings
 from heartzoo.metrics import confusion_matrix
-from heartzoo.metrics_file import EndToEndResult, end_to_end_figures
+from heartzoo.metrics_file.results import EndToEndResult, end_to_end_figures
 from heartzoo.prevalence import RunningPrevalence
 from heartzoo.tasks import get_task
 

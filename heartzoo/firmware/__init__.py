@@ -18,8 +18,8 @@ from heartzoo.firmware.readme import Measured, readme
 from heartzoo.firmware.settings import Settings
 from heartzoo.firmware.sources import config_files, settings_of, sources
 from heartzoo.interpreters import smallest_arena_bytes
-from heartzoo.metrics_file import CoreCost, Preprocessing
-from heartzoo.zoo import PublishedModel, load_tflite
+from heartzoo.metrics_file.costs import CoreCost, Preprocessing
+from heartzoo.zoo.published import PublishedModel, load_tflite
 
 SPDX = f"/* SPDX-License-Identifier: {LICENCE} */\n".encode()
 

@@ -7,7 +7,7 @@ from importlib.resources.abc import Traversable
 
 from heartzoo.firmware.configuration import config_header, config_source
 from heartzoo.firmware.settings import Settings, check
-from heartzoo.zoo import PublishedModel
+from heartzoo.zoo.published import PublishedModel
 
 
 def settings_of(model: PublishedModel, recording_hz: float | None = None, detects: bool | None = None) -> Settings:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from heartzoo.data.splits import is_part
-from heartzoo.metrics_file import DisturbedResult, Evaluation, Metrics
+from heartzoo.metrics_file import Metrics
+from heartzoo.metrics_file.results import DisturbedResult, Evaluation
 from heartzoo.plots.figures import class_bars, confusion_matrix, reliability, risk_coverage, robustness_curves
 from heartzoo.plots.style import FORMATS, save
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from heartzoo.metrics_file import Confidence, CoveragePoint, DisturbedResult, Evaluation
+from heartzoo.metrics_file.confidence import Confidence, CoveragePoint
+from heartzoo.metrics_file.results import DisturbedResult, Evaluation
 from heartzoo.plots.style import BLUE, GREEN, GREY, ORANGE, SKY, SMALL, VERMILLION, condition, new_figure, styled
 from heartzoo.tables.terminal import percent
 from heartzoo.tasks import TASKS

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from heartzoo.data.databases import Database
 from heartzoo.evaluation.example_beats import REACH_S, ExampleBeat
-from heartzoo.metrics_file import Evaluation
+from heartzoo.metrics_file.results import Evaluation
 from heartzoo.plots.style import BLUE, SMALL, VERMILLION, broken, condition, new_figure, styled
 from heartzoo.tables.terminal import percent
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from heartzoo.data.splits import TRACKS
 from heartzoo.files import atomic_path
-from heartzoo.metrics_file import Evaluation
+from heartzoo.metrics_file.results import Evaluation
 
 Format = Literal["png", "svg"]
 FORMATS: tuple[Format, ...] = ("png", "svg")

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from heartzoo.files import fill_page
-from heartzoo.metrics_file import AblationRow, Metrics
+from heartzoo.metrics_file import Metrics
+from heartzoo.metrics_file.costs import AblationRow
 from heartzoo.zoo import find, list_models, zoo_folder
 
 SECTION = "ablation"

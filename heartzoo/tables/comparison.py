@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from heartzoo.files import write_bytes
-from heartzoo.metrics_file import Evaluation, Metrics
+from heartzoo.metrics_file import Metrics
+from heartzoo.metrics_file.results import Evaluation
 from heartzoo.tables.models import manner
 from heartzoo.zoo import Entry, find, list_models, zoo_folder
 

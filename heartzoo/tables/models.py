@@ -11,7 +11,7 @@ from pathlib import Path
 
 from heartzoo.files import fill_page
 from heartzoo.interpreters import RUNTIMES
-from heartzoo.metrics_file import Evaluation
+from heartzoo.metrics_file.results import Evaluation
 from heartzoo.zoo import find, read_index, zoo_folder
 from heartzoo.zoo.index import Headline, newest
 

@@ -8,7 +8,8 @@ from rich.text import Text
 
 from heartzoo.cards.tables import absent_classes
 from heartzoo.data.splits import TRACKS
-from heartzoo.metrics_file import ClassFigures, EndToEndResult, Evaluation
+from heartzoo.metrics_file.figures import ClassFigures
+from heartzoo.metrics_file.results import EndToEndResult, Evaluation
 
 FEWEST_PATIENTS = 3  # over which a bootstrap interval says anything
 

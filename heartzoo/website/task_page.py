@@ -8,7 +8,7 @@ from typing import Any
 
 from heartzoo.data.databases import get_database
 from heartzoo.data.splits import TRACKS, get_split, is_part
-from heartzoo.metrics_file import Evaluation
+from heartzoo.metrics_file.results import Evaluation
 from heartzoo.tables.models import PRECISIONS, manner, size
 from heartzoo.tasks import TASKS
 from heartzoo.website.markup import data_block, file_link, placeholder, table

@@ -20,7 +20,8 @@ from heartzoo.files import sha256, write_json
 from heartzoo.schema import Count, Fraction, StrictModel
 
 if TYPE_CHECKING:
-    from heartzoo.metrics_file import Evaluation, Metrics
+    from heartzoo.metrics_file import Metrics
+    from heartzoo.metrics_file.results import Evaluation
 
 SCHEMA_VERSION = 2
 SCHEMA_PATH = Path(__file__).with_name("index.schema.json")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from heartzoo.data.splits import get_split
 from heartzoo.files import cache_dir, lock, writing
-from heartzoo.metrics_file import DisturbedResult, EndToEndResult, Evaluation, PersonalisedResult, PooledResult
+from heartzoo.metrics_file.results import DisturbedResult, EndToEndResult, Evaluation, PersonalisedResult, PooledResult
 
 FILE = "openings.jsonl"
 OF_NOBODY = ("synthetic",)  # databases whose test splits may be opened at will

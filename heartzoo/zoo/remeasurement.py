@@ -13,7 +13,8 @@ from heartzoo.errors import UserError
 from heartzoo.files import cache_dir
 from heartzoo.firmware import preprocessing_cost
 from heartzoo.interpreters import smallest_arena_bytes
-from heartzoo.metrics_file import Metrics, Preprocessing
+from heartzoo.metrics_file import Metrics
+from heartzoo.metrics_file.costs import Preprocessing
 from heartzoo.tasks import get_task
 from heartzoo.zoo import publishing, verification
 from heartzoo.zoo.assets import version_files

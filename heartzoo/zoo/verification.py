@@ -19,7 +19,8 @@ from heartzoo.zoo import choose, read_index
 from heartzoo.zoo.index import CARD, IndexEntry, entry_on_disk
 
 if TYPE_CHECKING:
-    from heartzoo.metrics_file import Evaluation, Metrics
+    from heartzoo.metrics_file import Metrics
+    from heartzoo.metrics_file.results import Evaluation
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,7 @@ def _figure(result: Evaluation, name: str) -> float:
 
 
 def _near(stated: float | None, computed: float) -> bool:
-    from heartzoo.metrics_file import TOLERANCE
+    from heartzoo.metrics_file.figures import TOLERANCE
 
     return stated is not None and abs(stated - computed) <= TOLERANCE
 
@@ -188,7 +189,7 @@ def _near(stated: float | None, computed: float) -> bool:
 def _invented_intervals(metrics: Metrics) -> list[str]:
     """Intervals that the bootstrap over the evaluation's own patients does not give."""
     from heartzoo.metrics import intervals
-    from heartzoo.metrics_file import TOLERANCE
+    from heartzoo.metrics_file.figures import TOLERANCE
 
     problems = []
     for result in metrics.evaluations:

@@ -24,7 +24,8 @@ from heartzoo.data.quality import Stretch
 from heartzoo.data.recordings import open_recording
 from heartzoo.errors import UserError
 from heartzoo.tasks import TASKS
-from heartzoo.zoo import PublishedModel, load_tflite, zoo_folder
+from heartzoo.zoo import zoo_folder
+from heartzoo.zoo.published import PublishedModel, load_tflite
 
 AAMI = TASKS["arrhythmia-5"]
 

@@ -20,7 +20,8 @@ from heartzoo.data.records import Record, read_record
 from heartzoo.errors import UserError
 from heartzoo.personalisation import FIRST_S, Logits, adapt
 from heartzoo.tasks import get_task
-from heartzoo.zoo import PublishedModel, load_tflite, zoo_folder
+from heartzoo.zoo import zoo_folder
+from heartzoo.zoo.published import PublishedModel, load_tflite
 
 MODELS = ("arr-5-rr-sm", "beat-2-rr-sm", "arr-5-rr-fusion")
 

@@ -17,7 +17,8 @@ import heartzoo as hz
 from heartzoo.classification.stream import DEFAULT_MODEL, Beat, Stream
 from heartzoo.data import synthetic
 from heartzoo.errors import UserError
-from heartzoo.zoo import PublishedModel, find, load_tflite, zoo_folder
+from heartzoo.zoo import find, zoo_folder
+from heartzoo.zoo.published import PublishedModel, load_tflite
 
 MODELS = ("arr-5-rr-sm", "beat-2-rr-sm", "arr-5-res-sm", "res-187-ds1")
 SEEDS = st.integers(0, 2**32 - 1)

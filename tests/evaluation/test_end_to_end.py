@@ -19,7 +19,7 @@ from heartzoo.data.records import open_record
 from heartzoo.data.splits import get_split
 from heartzoo.errors import UserError
 from heartzoo.evaluation import Subject, end_to_end
-from heartzoo.metrics_file import EndToEndResult
+from heartzoo.metrics_file.results import EndToEndResult
 from heartzoo.predictors import tflite_subject
 from heartzoo.zoo import find
 from heartzoo.zoo.openings import log_openings

@@ -19,7 +19,7 @@ from heartzoo.firmware.settings import Settings
 from heartzoo.firmware.sources import config_files, settings_of, sources
 from heartzoo.flatbuffer import ModelFacts, TensorFacts
 from heartzoo.runtime import TfliteModel
-from heartzoo.zoo import load_tflite
+from heartzoo.zoo.published import load_tflite
 
 HERE = Path(__file__).parent
 

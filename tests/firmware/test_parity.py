@@ -31,7 +31,7 @@ from heartzoo.firmware.golden import Golden, expected
 from heartzoo.firmware.settings import section, taps
 from heartzoo.personalisation import LogitMap
 from heartzoo.prevalence import RunningPrevalence
-from heartzoo.zoo import load_tflite
+from heartzoo.zoo.published import load_tflite
 
 RR_MODEL, FRAME_MODEL, LONG_FRAME_MODEL, RHYTHM_MODEL = "arr-5-rr-sm", "beat-3-res-sm", "beat-2-eff-sm", "cnn1"
 EQUAL_SHARE = 0.999

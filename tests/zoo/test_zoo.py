@@ -22,6 +22,7 @@ from heartzoo.data.records import open_record
 from heartzoo.data.splits import get_split
 from heartzoo.errors import UserError
 from heartzoo.files import sha256
+from heartzoo.metrics_file.results import Evaluation
 from heartzoo.tables.ablation import every_ablation
 from heartzoo.tables.comparison import comparison
 from heartzoo.zoo import publishing
@@ -84,10 +85,10 @@ def test_a_damaged_file_is_detected_and_stays_so_when_another_version_is_publish
     (entry.folder / "model.tflite").write_bytes(content)
     (entry.folder / "model.keras").unlink()
     publishing.publish(copy, "tiny", "1.1.0", files)
-    for load in (zoo.load_tflite, zoo.load):
+    for load in (heartzoo.load_tflite, heartzoo.load):
         with pytest.raises(UserError, match="is missing or is not the file that was published"):
             load("tiny@1.0.0", zoo=copy)
-    assert zoo.load_tflite("tiny@1.1.0", zoo=copy)
+    assert heartzoo.load_tflite("tiny@1.1.0", zoo=copy)
     with pytest.raises(UserError, match=r"has no file 'model.tfl'; did you mean 'model.tflite'"):
         entry.path("model.tfl")
 
@@ -200,7 +201,7 @@ def test_the_zoo_in_use_is_the_one_named(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def opened(tiny_zoo) -> metrics_file.Evaluation:
+def opened(tiny_zoo) -> Evaluation:
     """A result that claims to be of a real test split."""
     result = zoo.find("tiny", tiny_zoo).metrics.evaluations[0]
     return result.model_copy(update={"dataset": "mitdb", "split": "ds2"})
@@ -316,14 +317,14 @@ def test_the_ablation_page_is_current():
 def test_a_record_of_hardly_any_beats_is_labelled(name, beats, cache):
     record = open_record("synthetic", "syn24")
     few = replace(record, samples=record.samples[3 : 3 + beats], symbols=record.symbols[3 : 3 + beats])
-    model = zoo.load_tflite(name)
+    model = heartzoo.load_tflite(name)
     examples = cut_beats(few, model.config.input)
     assert len(examples.frames) == len(examples.rr) == len(model.label_beats(few))
     assert len(examples.frames) == beats or name != "arr-5-rr-sm"
 
 
 def test_frames_are_labelled_one_after_the_other_by_their_rhythm(cache):
-    record, model = open_record("synthetic", "syn24"), zoo.load_tflite("cnn1")
+    record, model = open_record("synthetic", "syn24"), heartzoo.load_tflite("cnn1")
     short = replace(
         record, signal=record.signal[: 3 * 2049 + 100], samples=record.samples[:5], symbols=record.symbols[:5]
     )
@@ -332,4 +333,4 @@ def test_frames_are_labelled_one_after_the_other_by_their_rhythm(cache):
     with pytest.raises(UserError, match="cnn1 labels frames by rhythm, not beats; call label_frames"):
         model.label_beats(record)
     with pytest.raises(UserError, match="arr-5-rr-sm labels beats, not frames; call label_beats"):
-        zoo.load_tflite("arr-5-rr-sm").label_frames(record)
+        heartzoo.load_tflite("arr-5-rr-sm").label_frames(record)
