@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import wfdb
 
+import heartzoo
 from heartzoo import __version__
 from heartzoo.cli import main
 from heartzoo.compression import quantization_report
@@ -319,6 +320,11 @@ def test_list_and_info_show_the_published_figures(cli, tiny_zoo):
     index = json.loads((tiny_zoo / "index.json").read_text())
     for fact in index["models"][0]["files"].values():
         assert fact["sha256"] in text.replace("\n", "")
+    for command in (["list"], ["select", "--track", "synthetic"]):
+        code, text, errors = cli(*command, "--json", "--zoo", tiny_zoo)
+        assert (code, errors, json.loads(text)) == (0, "", index["models"])
+    code, text, errors = cli("info", "tiny", "--json", "--zoo", tiny_zoo)
+    assert (code, errors, json.loads(text)) == (0, "", heartzoo.info("tiny", tiny_zoo))
 
 
 def test_a_model_is_selected_downloaded_verified_published_and_withdrawn(cli, tiny_zoo, tmp_path, monkeypatch):
@@ -449,13 +455,13 @@ def test_evaluate_tells_where_other_records_than_published_are_scored(cli, tiny_
 def test_compare_tells_two_models_apart_on_the_same_patients(cli):
     code, text, errors = cli("compare", "arr-5-rr-sm", "arr-5-res-sm", "--zoo", PUBLISHED)
     assert code == 0, errors
-    row = next(line for line in text.splitlines() if "macro_f1_nsv " in line)
-    assert text.count("macro_f1_nsvf") == 1
+    row = next(line for line in text.splitlines() if "macro-F1 N/S/V " in line)
+    assert text.count("macro-F1 N/S/V/F ") == 1
     one, other, difference, low, high = map(float, re.findall(r"[+-]?\d\.\d{3}", row))
     assert difference == pytest.approx(one - other, abs=0.0011) and low < difference < high
     assert text.count("trainings of its recipe") == 2
     _, text, _ = cli("compare", "arr-5-rr-sm", "arr-5-rr-sm", "--zoo", PUBLISHED)
-    row = next(line for line in text.splitlines() if "macro_f1_nsv " in line)
+    row = next(line for line in text.splitlines() if "macro-F1 N/S/V " in line)
     assert "+0.000 (+0.000 to +0.000)" in row
 
 

@@ -81,8 +81,8 @@ def _figures(headline: str, classes: list[str]) -> dict[str, Callable[[np.ndarra
     def f1(number: int) -> Callable[[np.ndarray], np.ndarray]:
         return lambda matrices: class_scores(matrices).f1[..., number]
 
-    five = {"macro_f1_nsv": macro_f1_nsv, "macro_f1_nsvf": macro_f1_nsvf}
-    found = five if headline in five else {headline: macro_f1}
+    five = {"macro-F1 N/S/V": macro_f1_nsv, "macro-F1 N/S/V/F": macro_f1_nsvf}
+    found = five if headline == "macro_f1_nsv" else {"macro-F1": macro_f1}
     return found | {f"F1 {name}": f1(number) for number, name in enumerate(classes)}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
@@ -22,6 +23,8 @@ ZooPlace = Annotated[
     str | None, typer.Option(metavar="URL|FOLDER", help="a zoo that is served, or one's folder; default the zoo in use")
 ]
 
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON, for programs")]
+
 
 def add_commands(app: typer.Typer) -> None:
     """Put the commands of this module into the app."""
@@ -33,6 +36,7 @@ def add_commands(app: typer.Typer) -> None:
 def list_models(
     pattern: Annotated[str, typer.Argument(help="shell pattern, e.g. 'beat-*'")] = "*",
     zoo: ZooPlace = None,
+    as_json: AsJson = False,
 ) -> None:
     """The models of the zoo with their files' figures and costs."""
     from heartzoo.zoo import zoo_folder
@@ -44,6 +48,8 @@ def list_models(
     listed = [entry for entry in known if fnmatch(entry.name, pattern)]
     if not listed:
         raise UserError(f"no model is named {pattern}", nearest(pattern, {entry.name for entry in known}))
+    if as_json:
+        return print_entries(newest(listed).values())
     show_models(newest(listed).values())
     for entry in listed:
         if entry.withdrawn is not None:
@@ -56,6 +62,11 @@ def served_or_here(zoo: str | None) -> Sequence[IndexEntry]:
     from heartzoo.zoo.download import index_of
 
     return index_of(zoo).models if zoo and "://" in zoo else entries(zoo)
+
+
+def print_entries(entries: Iterable[IndexEntry]) -> None:
+    """Print versions as ``index.json`` has them: a JSON array, its order theirs."""
+    print(json.dumps([entry.model_dump(mode="json") for entry in entries], indent=2))
 
 
 def show_models(entries: Iterable[IndexEntry]) -> None:
@@ -81,12 +92,16 @@ def show_models(entries: Iterable[IndexEntry]) -> None:
 def info(
     name: ModelName,
     zoo: Annotated[Path | None, typer.Option(help="the zoo's folder; default the zoo in use")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """What a model is, takes and costs, and how it does on unseen patients."""
     from heartzoo.cards.about import risks
     from heartzoo.tables.terminal import report_table, show
+    from heartzoo.zoo import info as known
     from heartzoo.zoo import named
 
+    if as_json:
+        return print(json.dumps(known(name, zoo), indent=2))
     entry = named(name, zoo)
     configuration, metrics = entry.configuration, entry.metrics
     print(f"{entry.name}@{entry.version}: {configuration['summary']}\n{configuration['notice']}")
@@ -128,7 +143,8 @@ def cost(
     from heartzoo.tables.terminal import show
     from heartzoo.zoo import named
 
-    path = Path(target) if target.endswith(".tflite") or "/" in target else named(target, zoo).path("model.tflite")
+    named_file = target.endswith(".tflite") or Path(target).is_file() or "/" in target
+    path = Path(target) if named_file else named(target, zoo).path("model.tflite")
     if not path.is_file():
         raise UserError(f"no model file {path}", "name a .tflite file, or a model of the zoo")
     content = path.read_bytes()

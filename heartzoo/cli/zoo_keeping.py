@@ -10,7 +10,7 @@ import typer
 
 from heartzoo.cli.backend import import_keras
 from heartzoo.cli.completion import model_names
-from heartzoo.cli.zoo import ModelName, ZooPlace, served_or_here, show_models
+from heartzoo.cli.zoo import AsJson, ModelName, ZooPlace, print_entries, served_or_here, show_models
 from heartzoo.errors import UserError
 
 app = typer.Typer(help="check and keep a zoo", no_args_is_help=True)
@@ -53,6 +53,7 @@ def select(
     ] = None,
     sort: Annotated[str, typer.Option(help="macro_f1, flash, arena, macs or parameters")] = "macro_f1",
     zoo: ZooPlace = None,
+    as_json: AsJson = False,
 ) -> None:
     """The models that a device can hold, best first, and what the nearest others exceed."""
     from heartzoo.data.splits import TRACKS
@@ -73,6 +74,8 @@ def select(
         parse_size(macs, of_bytes=False) if macs else None,
     )
     fits, misses = choose(listed, limits, task, track, sort)
+    if fits and as_json:
+        return print_entries(fits)
     if fits:
         show_models(fits)
         print("Flash is the model's alone: the interpreter, its kernels and your own code come on top.")
