@@ -117,7 +117,8 @@ def _delay(configuration: dict[str, Any]) -> str:
     delay = configuration["delay"]
     if TASKS[configuration["task"]].of_rhythm:
         return f"{delay['seconds']:g} s {delay['rule']}"
-    return f"{delay['seconds']:g} s after the R peak, or {delay['following_beats']} following beats ({delay['rule']})"
+    beats = f"{delay['following_beats']} following beat{'s' * (delay['following_beats'] != 1)}"
+    return f"{delay['seconds']:g} s after the R peak, or {beats} ({delay['rule']})"
 
 
 def _classes(configuration: dict[str, Any]) -> str:

@@ -147,6 +147,16 @@ def test_the_classifier_runs_on_the_emulated_board(folder, tmp_path):
     assert re.search(r"^(\d+) of \1 labels", done.stdout) and "FAILED" in done.stdout, done.stdout + done.stderr
 
 
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+@pytest.mark.parametrize("target", ["size", "board", "classifier"])
+def test_a_missing_cross_compiler_is_named(folder, tmp_path, target):
+    command = [shutil.which("make"), target, f"SHELL={shutil.which('sh')}"]
+    done = subprocess.run(
+        command, cwd=folder("arr-5-rr-sm", 360), env={"PATH": str(tmp_path)}, capture_output=True, text=True
+    )
+    assert done.returncode and "expected arm-none-eabi-gcc, found none; install" in done.stderr, done.stderr
+
+
 @pytest.mark.parametrize(("model", "hz"), MODELS)
 def test_the_golden_recording_here(folder, model, hz, tmp_path):
     copy = shutil.copytree(folder(model, hz), tmp_path / "copy")
