@@ -35,6 +35,27 @@ def steps(config: Config, facts: ModelFacts) -> list[str]:
         facts: of the int8 file.
     """
     contract = config.input
+    told = _signal(contract)
+    if contract.cut == "rhythm":
+        return [*told, *_rhythm(contract), *_inference(config, facts)]
+    told += [
+        "Beats: every annotation whose symbol is one of preprocessing.beat_symbols, at its sample s of the recording; "
+        f"its position after resampling is c = floor(s * {contract.fs:g} / recording_fs + 0.5). Scored are the beats "
+        "whose symbol class_map lists; the others still count in intervals and templates.",
+        *{"centred": _centred, "difference": _difference, "features": _features, "r-peak": _from_r_peak}[contract.cut](
+            contract
+        ),
+    ]
+    if contract.features or contract.cut == "difference":
+        told.append(_intervals())
+    if _takes_template(contract):
+        told.append(_template(contract))
+    if contract.template_features:
+        told += _template_features(contract)
+    return [*told, *_inference(config, facts)]
+
+
+def _signal(contract: InputConfig) -> list[str]:
     told = [
         "Signal: of the leads that preprocessing.leads lists, in its order, the first that the record has; in mV over "
         "the whole record (wfdb's physical units; 200 units per mV where the header gives no gain). A record without "
@@ -55,40 +76,33 @@ def steps(config: Config, facts: ModelFacts) -> list[str]:
                 f"'{kind}pass', fs={contract.fs:g}, output='sos'); "
                 "y = sosfilt(sos, x, zi=sosfilt_zi(sos) * x[0]), in float64."
             )
-    if contract.cut == "rhythm":
-        return told + _rhythm(contract) + _inference(config, facts)
-    told += [
-        "Beats: every annotation whose symbol is one of preprocessing.beat_symbols, at its sample s of the recording; "
-        f"its position after resampling is c = floor(s * {contract.fs:g} / recording_fs + 0.5). Scored are the beats "
-        "whose symbol class_map lists; the others still count in intervals and templates.",
-        *{"centred": _centred, "difference": _difference, "features": _features, "r-peak": _from_r_peak}[contract.cut](
-            contract
-        ),
+    return told
+
+
+def _intervals() -> str:
+    return (
+        "R-R intervals over all beats of preprocessing.beat_symbols, scored or not, k = 0, 1, ... in order of "
+        "time: pre[k] = (s[k] - s[k-1]) / recording_fs and post[k] = (s[k+1] - s[k]) / recording_fs, in seconds, "
+        f"each limited to {SHORTEST_S:g} ... {LONGEST_S:g} s; the first beat's pre is its post, the last beat's "
+        f"post is its pre (in a stream, which does not know that it is the last, {LONGEST_S:g} s once they are "
+        f"over), a lone beat has {SINGLE_BEAT_S:g} s for both. H(m) = the last m of pre[1], ... pre[k] (fewer at "
+        "the start), H(all) = all of them; the first beat, whose own pre is in none, uses the second's, a lone "
+        f"beat's hold its {SINGLE_BEAT_S:g} s. Every feature is limited to -1 ... 1 and given in float32, in the "
+        "order listed. An interval is not known where a run of missing samples, which may have begun before its "
+        f"first beat, ends after that, and has become {LOST_S:g} s long before its second beat and within "
+        f"{LONGEST_S:g} s of its first: as pre and as post the median of H(64) stands in, of an even number the "
+        "lower of the middle two, the interval belongs to no H, and its second beat is not regular, unless it is "
+        f"one of the record's first {FIRST_BEATS}; as the record's first interval it counts as {SINGLE_BEAT_S:g} "
+        "s, in H too."
+    )
+
+
+def _template_features(contract: InputConfig) -> list[str]:
+    told = [
+        "Template features: each of template_features, with b = window - mean(window) and, in these formulas, T "
+        "less its mean, both means over the whole window; limited to -1 ... 1, float32, in the order listed; they "
+        f"follow the R-R features in the {'frame' if contract.cut == 'features' else 'second input'}."
     ]
-    if contract.features or contract.cut == "difference":
-        told.append(
-            "R-R intervals over all beats of preprocessing.beat_symbols, scored or not, k = 0, 1, ... in order of "
-            "time: pre[k] = (s[k] - s[k-1]) / recording_fs and post[k] = (s[k+1] - s[k]) / recording_fs, in seconds, "
-            f"each limited to {SHORTEST_S:g} ... {LONGEST_S:g} s; the first beat's pre is its post, the last beat's "
-            f"post is its pre (in a stream, which does not know that it is the last, {LONGEST_S:g} s once they are "
-            f"over), a lone beat has {SINGLE_BEAT_S:g} s for both. H(m) = the last m of pre[1], ... pre[k] (fewer at "
-            "the start), H(all) = all of them; the first beat, whose own pre is in none, uses the second's, a lone "
-            f"beat's hold its {SINGLE_BEAT_S:g} s. Every feature is limited to -1 ... 1 and given in float32, in the "
-            "order listed. An interval is not known where a run of missing samples, which may have begun before its "
-            f"first beat, ends after that, and has become {LOST_S:g} s long before its second beat and within "
-            f"{LONGEST_S:g} s of its first: as pre and as post the median of H(64) stands in, of an even number the "
-            "lower of the middle two, the interval belongs to no H, and its second beat is not regular, unless it is "
-            f"one of the record's first {FIRST_BEATS}; as the record's first interval it counts as {SINGLE_BEAT_S:g} "
-            "s, in H too."
-        )
-    if _takes_template(contract):
-        told.append(_template(contract))
-    if contract.template_features:
-        told.append(
-            "Template features: each of template_features, with b = window - mean(window) and, in these formulas, T "
-            "less its mean, both means over the whole window; limited to -1 ... 1, float32, in the order listed; they "
-            f"follow the R-R features in the {'frame' if contract.cut == 'features' else 'second input'}."
-        )
     if any(name.endswith(tuple(f"_{shape}" for shape in QRS_SHAPES)) for name in contract.template_features):
         told.append(
             "Shape of a QRS: where a formula names x and q, q = x - (mean of x over level), x being b or T as it says."
@@ -101,7 +115,7 @@ def steps(config: Config, facts: ModelFacts) -> list[str]:
             f"a = 1 / min(n, {USUAL_BEATS}), n as for the template, and d = f - m limited to -{USUAL_STEP:g} ... "
             f"{USUAL_STEP:g}: m = m + a d and, if n > 1, v = (1 - a)(v + a d^2)."
         )
-    return [*told, *_inference(config, facts)]
+    return told
 
 
 def _inference(config: Config, facts: ModelFacts) -> list[str]:
