@@ -76,14 +76,16 @@ def _results(entries: tuple[Entry, Entry], split: str | None) -> tuple[Evaluatio
 
 def _figures(headline: str, classes: list[str]) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
     """What is compared: the macro-F1 figures and the F1 of each class, of matrices of shape (..., k, k)."""
-    from heartzoo.metrics import class_scores, macro_f1, macro_f1_nsv, macro_f1_nsvf
+    from heartzoo.metrics import METRIC_NAMES, class_scores, macro_f1, macro_f1_nsv, macro_f1_nsvf
 
     def f1(number: int) -> Callable[[np.ndarray], np.ndarray]:
         return lambda matrices: class_scores(matrices).f1[..., number]
 
-    five = {"macro-F1 N/S/V": macro_f1_nsv, "macro-F1 N/S/V/F": macro_f1_nsvf}
-    found = five if headline == "macro_f1_nsv" else {"macro-F1": macro_f1}
-    return found | {f"F1 {name}": f1(number) for number, name in enumerate(classes)}
+    five = {"macro_f1_nsv": macro_f1_nsv, "macro_f1_nsvf": macro_f1_nsvf}
+    found = five if headline in five else {headline: macro_f1}
+    return {METRIC_NAMES[name]: figure for name, figure in found.items()} | {
+        f"F1 {name}": f1(number) for number, name in enumerate(classes)
+    }
 
 
 def _refuse_unlike(entries: tuple[Entry, Entry], one: Evaluation, other: Evaluation) -> None:

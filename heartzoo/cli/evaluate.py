@@ -13,6 +13,7 @@ import typer
 from heartzoo import configuration_file
 from heartzoo.cli.backend import import_keras
 from heartzoo.cli.completion import model_names
+from heartzoo.cli.evaluate_apart import Apart, how_to_adapt
 from heartzoo.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from heartzoo.data.splits import Split
     from heartzoo.evaluation import Subject
     from heartzoo.evaluation.example_beats import Verdicts
-    from heartzoo.metrics_file.results import Condition, DisturbedResult, EndToEndResult, Evaluation, PersonalisedResult
-    from heartzoo.personalisation import Personalisation
+    from heartzoo.metrics_file.results import Condition, DisturbedResult, Evaluation
     from heartzoo.zoo import Entry
 
 RuntimeName = Literal["tflm", "reference", "xnnpack", "keras"]
@@ -87,7 +87,7 @@ def evaluate(
     if end_to_end:
         refuse_without_beats(subject.config)
     if personalised:
-        _how_to_adapt(label, entry)
+        how_to_adapt(label, entry)
     if end_to_end or personalised:
         refuse_without_recordings(chosen)
     if entry and not present_only:
@@ -104,21 +104,22 @@ def evaluate(
         _compare(entry, results)
     name = label.replace("@", "-") if entry else f"{label}-{subject.file_sha256[:8]}"  # many are named model.tflite
     stem = out / f"{name}-{chosen.name}-{subject.runtime}"
-    apart: dict[str, Sequence[Condition]] = {}
-    _write_report(stem, label, results, apart)  # and again after each part, so that none is lost with the next
+    found: dict[str, Sequence[Condition]] = {}
+    _write_report(stem, label, results, found)  # and again after each part, so that none is lost with the next
+    apart = Apart(label, subject, chosen, present_only, zoo or zoo_folder())
     if end_to_end:
-        apart["end_to_end"] = _end_to_end(label, subject, chosen, present_only, zoo, results[0])
-        _write_report(stem, label, results, apart)
+        found["end_to_end"] = apart.end_to_end(results[0])
+        _write_report(stem, label, results, found)
     if personalised:
-        apart["personalisation"] = _adapted(label, entry, subject, chosen, present_only, zoo)
-        _write_report(stem, label, results, apart)
-    disturbed = _disturbed(label, subject, chosen, present_only, zoo, results[0]) if robustness else []
+        found["personalisation"] = apart.adapted(entry)
+        _write_report(stem, label, results, found)
+    disturbed = apart.disturbed(results[0]) if robustness else []
     if disturbed:
-        apart["robustness"] = disturbed
-        _write_report(stem, label, results, apart)
+        found["robustness"] = disturbed
+        _write_report(stem, label, results, found)
     if entry:
-        for part, found in apart.items():
-            _compare_apart(part, getattr(entry.metrics, part), found)
+        for part, measured in found.items():
+            _compare_apart(part, getattr(entry.metrics, part), measured)
     print(f"wrote {stem}.json")
     figures = _pictures(label, subject, entry, results[0], disturbed, verdicts if plots else None)
     _save(figures, stem, picture_format)
@@ -261,79 +262,6 @@ def _question(result: Condition) -> str:
     """What was asked: split, precision, and how the recordings or the model were changed."""
     asked = result.model_dump(mode="json", include={"precision", "split", "disturbance", "adapted"})
     return json.dumps(asked, sort_keys=True)
-
-
-def _adapted(
-    label: str, entry: Entry | None, subject: Subject, split: Split, present_only: bool, zoo: Path | None
-) -> list[PersonalisedResult]:
-    """The model adapted to each patient, shown and logged."""
-    from rich.table import Table
-
-    from heartzoo.evaluation import evaluate_personalised
-    from heartzoo.tables.terminal import show
-    from heartzoo.tasks import TASKS
-    from heartzoo.zoo import zoo_folder
-    from heartzoo.zoo.openings import log_openings
-
-    results = evaluate_personalised(subject, split, _how_to_adapt(label, entry), present_only)
-    log_openings(zoo or zoo_folder(), label, results)
-    headline = TASKS[subject.config.task].headline(subject.config.track)
-    table = Table("adapted", headline, *(f"F1 {name}" for name in results[0].per_class), title="After five minutes")
-    for result in results:
-        figures = (f"{each.f1:.3f}" for each in result.per_class.values())
-        table.add_row(result.adapted, f"{getattr(result, headline):.4f}", *figures)
-    show(table)
-    return results
-
-
-def _how_to_adapt(label: str, entry: Entry | None) -> Personalisation:
-    if entry is None:
-        raise UserError(
-            f"{label} says nothing about how to adapt it", "export it with --set export.personalisation=true"
-        )
-    return entry.personalisation
-
-
-def _disturbed(
-    label: str, subject: Subject, split: Split, present_only: bool, zoo: Path | None, undisturbed: Evaluation
-) -> list[DisturbedResult]:
-    """The model on recordings made worse, shown and logged."""
-    from rich.table import Table
-
-    from heartzoo.cards.tables import robustness_columns, robustness_rows
-    from heartzoo.evaluation import disturbances, evaluate_disturbed
-    from heartzoo.progress import console
-    from heartzoo.tables.terminal import show
-    from heartzoo.zoo import zoo_folder
-    from heartzoo.zoo.openings import log_openings
-
-    results = []
-    asked_for = disturbances(split)
-    for number, disturbance in enumerate(asked_for, start=1):
-        console.print(f"{number} of {len(asked_for)}: {disturbance.kind}, {disturbance.level}")
-        results.append(evaluate_disturbed(subject, split, disturbance, present_only))
-        log_openings(zoo or zoo_folder(), label, results[-1:])
-    task = subject.config.task
-    table = Table(*robustness_columns(undisturbed, task), title="Robustness", title_justify="left")
-    for row in robustness_rows(results, undisturbed, task):
-        table.add_row(*row)
-    show(table)
-    return results
-
-
-def _end_to_end(
-    label: str, subject: Subject, split: Split, present_only: bool, zoo: Path | None, annotated: Evaluation
-) -> list[EndToEndResult]:
-    """Detector and model together, shown and logged."""
-    from heartzoo.evaluation.end_to_end import evaluate_end_to_end
-    from heartzoo.tables.terminal import end_to_end_table, show
-    from heartzoo.zoo import zoo_folder
-    from heartzoo.zoo.openings import log_openings
-
-    result = evaluate_end_to_end(subject, split, present_only)
-    log_openings(zoo or zoo_folder(), label, [result])
-    show(end_to_end_table(result, annotated))
-    return [result]
 
 
 def _write_report(

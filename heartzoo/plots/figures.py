@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
+from heartzoo.metrics import METRIC_NAMES
 from heartzoo.metrics_file.confidence import Confidence, CoveragePoint
 from heartzoo.metrics_file.results import DisturbedResult, Evaluation
 from heartzoo.plots.style import BLUE, GREEN, GREY, ORANGE, SKY, SMALL, VERMILLION, condition, new_figure, styled
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 WIDTH = 5.2  # inches: still readable when a phone shows it narrower
 DARK_PERCENT = 70  # cells above it are dark enough for white text
 FIGURES = {"se": ("Se", SKY), "ppv": ("+P", ORANGE), "f1": ("F1", BLUE)}
-NAMES = {"macro_f1": "macro-F1", "macro_f1_nsv": "macro-F1 N/S/V"}
 LINES = (("o", BLUE), ("s", VERMILLION), ("D", GREEN), ("^", ORANGE))
 
 
@@ -74,7 +74,7 @@ def class_bars(model: str, evaluation: Evaluation, task: str) -> Figure:
         axes.bar_label(bars, fmt="%.1f", padding=2, fontsize=SMALL)
     last = len(rows)
     _headline_bar(axes, last, evaluation, task)
-    name = NAMES[TASKS[task].headline(evaluation.track)].replace(" ", "\n")
+    name = METRIC_NAMES[TASKS[task].headline(evaluation.track)].replace(" ", "\n")
     axes.set_yticks([*rows, last], [*_counted(evaluation), name], parse_math=False)
     axes.set_ylim(last + 0.6, -0.6)
     axes.set_xlim(0, 108)  # room for the labels
@@ -113,7 +113,7 @@ def risk_coverage(model: str, evaluation: Evaluation, confidence: Confidence, ta
     risk.set_ylim(bottom=0)
     if confidence.at_threshold:
         risk.legend()
-    gain.set_ylabel(f"{NAMES[name]}, %")
+    gain.set_ylabel(f"{METRIC_NAMES[name]}, %")
     gain.set_xlabel(f"coverage ({TASKS[task].unit} decided), %")
     return figure
 
@@ -184,7 +184,7 @@ def robustness_curves(model: str, evaluation: Evaluation, results: Sequence[Dist
         axes.grid(alpha=0.3)
         axes.legend()
         axes.set_xlabel(strengths[strength])
-        axes.set_ylabel(f"{NAMES[name]}, %")
+        axes.set_ylabel(f"{METRIC_NAMES[name]}, %")
         if strength == "snr_db":
             axes.invert_xaxis()  # worse to the right, as in the other
     return figure
