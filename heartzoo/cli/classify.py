@@ -45,7 +45,9 @@ def classify(
     ] = None,
     lead: Annotated[str | None, typer.Option(help="lead or column; default one that the model was trained on")] = None,
     fs: Annotated[float | None, typer.Option(help="sampling rate in Hz, of CSV, NumPy and --live")] = None,
-    unit: Annotated[str | None, typer.Option(help="V, mV, uV or nV, of CSV, NumPy and --live; default mV")] = None,
+    unit: Annotated[
+        str | None, typer.Option(help="V, mV, uV or nV, of CSV, NumPy and --live (default mV), and of EDF without one")
+    ] = None,
     detect: Annotated[bool, typer.Option("--detect", help="find the R peaks even where beats are annotated")] = False,
     out: Annotated[Path | None, typer.Option(help="folder for the files; default classified")] = None,
     live: Annotated[

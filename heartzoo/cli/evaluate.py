@@ -105,7 +105,7 @@ def evaluate(
     name = label.replace("@", "-") if entry else f"{label}-{subject.file_sha256[:8]}"  # many are named model.tflite
     stem = out / f"{name}-{chosen.name}-{subject.runtime}"
     found: dict[str, Sequence[Condition]] = {}
-    _write_report(stem, label, results, found)  # and again after each part, so that none is lost with the next
+    _write_report(stem, label, results, found)  # and again after each measurement, so that none is lost with the next
     apart = Apart(label, subject, chosen, present_only, zoo or zoo_folder())
     if end_to_end:
         found["end_to_end"] = apart.end_to_end(results[0])
@@ -113,10 +113,13 @@ def evaluate(
     if personalised:
         found["personalisation"] = apart.adapted(entry)
         _write_report(stem, label, results, found)
-    disturbed = apart.disturbed(results[0]) if robustness else []
-    if disturbed:
+    disturbed: list[DisturbedResult] = []
+    if robustness:
         found["robustness"] = disturbed
-        _write_report(stem, label, results, found)
+        for worse in apart.disturbed():
+            disturbed.append(worse)
+            _write_report(stem, label, results, found)
+        apart.show_disturbed(disturbed, results[0])
     if entry:
         for part, measured in found.items():
             _compare_apart(part, getattr(entry.metrics, part), measured)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,27 +66,30 @@ class Apart:
         show(table)
         return results
 
-    def disturbed(self, undisturbed: Evaluation) -> list[DisturbedResult]:
-        """The model on recordings made worse, beside the result on them as they are."""
-        from rich.table import Table
-
-        from heartzoo.cards.tables import robustness_columns, robustness_rows
+    def disturbed(self) -> Iterator[DisturbedResult]:
+        """The model on recordings made worse, one way after the other."""
         from heartzoo.evaluation import disturbances, evaluate_disturbed
         from heartzoo.progress import console
-        from heartzoo.tables.terminal import show
 
-        results = []
         asked_for = disturbances(self.split)
         for number, disturbance in enumerate(asked_for, start=1):
             console.print(f"{number} of {len(asked_for)}: {disturbance.kind}, {disturbance.level}")
-            results.append(evaluate_disturbed(self.subject, self.split, disturbance, self.present_only))
-            self._log(results[-1:])
+            result = evaluate_disturbed(self.subject, self.split, disturbance, self.present_only)
+            self._log([result])
+            yield result
+
+    def show_disturbed(self, results: Sequence[DisturbedResult], undisturbed: Evaluation) -> None:
+        """Print those results, beside that on the recordings as they are."""
+        from rich.table import Table
+
+        from heartzoo.cards.tables import robustness_columns, robustness_rows
+        from heartzoo.tables.terminal import show
+
         task = self.subject.config.task
         table = Table(*robustness_columns(undisturbed, task), title="Robustness", title_justify="left")
         for row in robustness_rows(results, undisturbed, task):
             table.add_row(*row)
         show(table)
-        return results
 
     def _log(self, results: Sequence[EndToEndResult | PersonalisedResult | DisturbedResult]) -> None:
         from heartzoo.zoo.openings import log_openings

@@ -40,7 +40,9 @@ def personalise(
     ] = None,
     lead: Annotated[str | None, typer.Option(help="lead or column; default one that the model was trained on")] = None,
     fs: Annotated[float | None, typer.Option(help="sampling rate in Hz, of CSV and NumPy")] = None,
-    unit: Annotated[str | None, typer.Option(help="V, mV, uV or nV, of CSV and NumPy; default mV")] = None,
+    unit: Annotated[
+        str | None, typer.Option(help="V, mV, uV or nV, of CSV and NumPy (default mV), and of EDF without one")
+    ] = None,
     zoo: Annotated[Path | None, typer.Option(help="the zoo's folder; default the zoo in use")] = None,
 ) -> None:
     """Adapt a model to one person, by the labelled beats of a recording's first minutes. Not a medical device."""

@@ -15,7 +15,7 @@ from heartzoo.config import Config, InputConfig
 from heartzoo.contract.example import example
 from heartzoo.contract.steps import steps
 from heartzoo.data.databases import DATABASES, get_database
-from heartzoo.data.download import ensure, split_records
+from heartzoo.data.download import ensure, record_files, split_records
 from heartzoo.data.own import own_data
 from heartzoo.data.rr import FEATURES
 from heartzoo.data.signal import RESAMPLING_REACH, WINDOW_S
@@ -240,7 +240,10 @@ def _data_sha256(trained: Mapping[str, Sequence[str]]) -> dict[str, dict[str, di
         database = get_database(get_split(split).database)
         source = ensure(database, records)
         found.setdefault(database.name, {}).update(
-            {name: {ending: sha256(source / f"{name}.{ending}") for ending in database.extensions} for name in records}
+            {
+                name: {ending: sha256(source / file) for ending, file in record_files(database, name).items()}
+                for name in records
+            }
         )
     return found
 

@@ -165,8 +165,32 @@ def _checked(database: Database, records: Sequence[str] | None) -> Sequence[str]
     return tuple(dict.fromkeys(records))
 
 
+def record_files(database: Database, record: str) -> dict[str, str]:
+    """Files of a record, as paths in the database's folder, by what tells them apart: their endings, mostly.
+
+    The signal of a user's own record may lie in files of other names: those that its header names, if it is there.
+    """
+    files = {ending: f"{record}.{ending}" for ending in database.extensions}
+    header = folder(database) / files.get("hea", "")
+    if database.source != "user" or "hea" not in files or not header.is_file():
+        return files
+    place, _, name = record.rpartition("/")
+    kept = {ending: file for ending, file in files.items() if ending in ("hea", database.annotator)}
+    signals = {file.removeprefix(f"{name}."): file for file in _signal_files(header)}
+    return kept | {ending: f"{place}/{file}" if place else file for ending, file in signals.items()}
+
+
+def _signal_files(header: Path) -> list[str]:
+    """The signal files that a WFDB header names; none where it is of several segments, or leads out of its folder."""
+    text = header.read_text(encoding="utf-8", errors="replace")
+    first, *others = [line.split() for line in text.splitlines() if line.strip() and not line.startswith("#")] or [[""]]
+    if "/" in first[0]:
+        return []
+    return list(dict.fromkeys(fields[0] for fields in others if Path(fields[0]).name == fields[0]))
+
+
 def _file_names(database: Database, records: Iterable[str]) -> list[str]:
-    return [f"{record}.{extension}" for record in records for extension in database.extensions]
+    return [file for record in records for file in record_files(database, record).values()]
 
 
 def _found_records(database: Database) -> tuple[str, ...]:

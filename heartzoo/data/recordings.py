@@ -26,6 +26,7 @@ from heartzoo.data.records import (
     read_frames,
     read_header,
     sampling_rate,
+    told_apart,
 )
 from heartzoo.data.signal_csv import Layout
 from heartzoo.errors import MOST_NAMED, UserError
@@ -35,6 +36,7 @@ TIME_UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 LONGEST_GAP_S = 1.0
 MOST_OFF = 0.02  # times may be rounded to a millisecond
 _UNIT = re.compile(r"[ _(\[]([munµμ]v)[)\]]?$", re.IGNORECASE)
+_NO_UNIT = "no unit"  # of an EDF signal; a WFDB signal without one is in mV
 NO_VOLTAGE = "take another recording, or write its signal as CSV or NumPy, where --unit says what it is in"
 
 
@@ -107,8 +109,6 @@ def open_recording(
     if open_file := kinds.get(path.suffix.lower()):
         if not path.is_file():
             raise UserError(f"no file {path}", "check the name")
-        if unit and open_file is _open_edf:
-            raise _own_unit(path)
         recording = open_file(path, leads, lead, fs, unit)
     else:
         if unit:
@@ -126,33 +126,20 @@ def _choose(
 ) -> int:
     """Number of the lead to read."""
     usable = [name for name, unit in zip(names, units, strict=True) if millivolts(unit) is not None]
+    remedy = "say with --unit what it is in" if _NO_UNIT in units else NO_VOLTAGE
     if lead is not None:
         if lead not in names:
             raise UserError(f"{path} has no lead {lead}", f"it has {_listed(names)}")
         if lead not in usable:
-            raise UserError(
-                f"{path}: {lead} is not in volts", f"take one of {', '.join(usable)}" if usable else NO_VOLTAGE
-            )
+            raise UserError(f"{path}: {lead} is not in volts", f"take one of {', '.join(usable)}" if usable else remedy)
         return list(names).index(lead)
     if not usable:
         found = [f"{name} in {unit or 'no unit'}" for name, unit in zip(names, units, strict=True)]
         raise UserError(
-            f"{path}: expected a signal in V, mV or uV, found {_listed(found) if found else 'no signal'}", NO_VOLTAGE
+            f"{path}: expected a signal in V, mV or uV, found {_listed(found) if found else 'no signal'}", remedy
         )
     chosen = next(name for name in (*leads, *_named_ecg(usable), *usable) if name in usable)
     return list(names).index(chosen)
-
-
-def _told_apart(names: Sequence[str]) -> list[str]:
-    """Names of which no two are the same: ``ECG``, ``ECG (2)``, so that each can be asked for."""
-    found: list[str] = []
-    for name in names:
-        number = 2
-        told = name = name or str(len(found) + 1)
-        while told in found:
-            told, number = f"{name} ({number})", number + 1
-        found.append(told)
-    return found
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -183,7 +170,7 @@ def _open_wfdb(path: Path, leads: Sequence[str], lead: str | None, fs: float | N
         )
     header = read_header(path)
     check_size(path, header)
-    names = _told_apart(header.sig_name)
+    names = header.sig_name
     number = _choose(path, names, header.units, leads, lead)
     rate, width, scale = sampling_rate(header, number), frame_samples(header, number), millivolts(header.units[number])
     assert scale is not None  # so chosen
@@ -219,7 +206,7 @@ def _open_edf(path: Path, leads: Sequence[str], lead: str | None, fs: float | No
     _check_edf_size(path)  # pyedflib prints what it thinks of a cut file
     try:
         with pyedflib.EdfReader(str(path)) as file:
-            names = _told_apart([name.strip() for name in file.getSignalLabels()])
+            names = told_apart([name.strip() for name in file.getSignalLabels()])
             units = [file.getPhysicalDimension(number).strip() for number in range(len(names))]
             lengths, rates = file.getNSamples().tolist(), file.getSampleFrequencies().tolist()
     except (OSError, IndexError) as error:  # IndexError: it has no signals at all
@@ -227,8 +214,10 @@ def _open_edf(path: Path, leads: Sequence[str], lead: str | None, fs: float | No
         raise UserError(
             f"{path} cannot be read ({problem})", "expected a continuous EDF, EDF+, BDF or BDF+ file with signals"
         ) from error
-    number = _choose(path, names, units, leads, lead)
-    length, scale = lengths[number], PER_MV[units[number].lower()]
+    if unit and all(units):
+        raise _own_unit(path)
+    number = _choose(path, names, [own or unit or _NO_UNIT for own in units], leads, lead)
+    length, scale = lengths[number], millivolts_per(units[number] or unit or _NO_UNIT)
     _check_fs(path, rates[number], fs)
 
     def read(step: int) -> Iterator[np.ndarray]:
@@ -327,7 +316,11 @@ def millivolts_per(unit: str) -> float:
 
 def _column(path: Path, names: Sequence[str], leads: Sequence[str], lead: str | None) -> int:
     if lead is None and len(names) > 1 and not set(leads) & set(names) and not _named_ecg(names):
-        comma = "; of numbers with a decimal comma, write a point" if list(names) == ["1", "2"] else ""
+        comma = (
+            "; of numbers with a decimal comma, write a point"
+            if list(names) == ["1", "2"] and path.suffix != ".npy"
+            else ""
+        )
         raise UserError(
             f"{path} has {len(names)} columns and none is chosen", f"name one with --lead: {_listed(names)}{comma}"
         )
@@ -360,7 +353,7 @@ def _open_numpy(path: Path, leads: Sequence[str], lead: str | None, fs: float | 
 
 def _open_csv(path: Path, leads: Sequence[str], lead: str | None, fs: float | None, unit: str | None) -> Recording:
     layout = Layout.of(path)
-    names = _told_apart([_bare(name) for name in layout.names])
+    names = told_apart([_bare(name) for name in layout.names])
     signals = [name for column, name in enumerate(names) if column != layout.time_column] or names
     number = names.index(signals[_column(path, signals, leads, lead if lead is None or lead in names else _bare(lead))])
     if stated := layout.units[number] if layout.units else _unit_in(layout.names[number]):

@@ -105,7 +105,7 @@ def read_record(source: Path, database: Database, name: str, leads: tuple[str, .
         MissingLead: the record has none of the leads.
         UserError: a file is missing, truncated or unreadable; the sampling rate is not positive; the signal is in no
             unit of voltage, or has no samples but missing ones; the annotations are absent, not in order of time, hold
-            no beat, or lie past the end.
+            no beat or two at one sample, or lie past the end.
     """
     path = source / name
     signal, header, lead = read_lead(path, leads or database.leads)
@@ -229,7 +229,7 @@ _BYTES_PER_SAMPLE = {"16": 2.0, "61": 2.0, "80": 1.0, "212": 1.5, "24": 3.0, "32
 
 
 def read_header(path: Path) -> Any:
-    """The header of a WFDB record, as wfdb reads it.
+    """The header of a WFDB record, as wfdb reads it, but that of two signals of one name the second is ``NAME (2)``.
 
     Raises:
         MissingLead: it names no leads.
@@ -257,7 +257,20 @@ def read_header(path: Path) -> Any:
             f"record {path.name}: its header says {header.n_sig} signals and describes {len(header.sig_name)}",
             "mend the header",
         )
+    header.sig_name = told_apart(header.sig_name)
     return header
+
+
+def told_apart(names: Sequence[str]) -> list[str]:
+    """Names of which no two are the same: ``ECG``, ``ECG (2)``, so that each can be asked for."""
+    found: list[str] = []
+    for name in names:
+        number = 2
+        told = name = name or str(len(found) + 1)
+        while told in found:
+            told, number = f"{name} ({number})", number + 1
+        found.append(told)
+    return found
 
 
 def check_size(path: Path, header: Any) -> None:
@@ -286,15 +299,15 @@ def as_r_peaks(samples: np.ndarray) -> np.ndarray:
     """R peaks as int64.
 
     Raises:
-        UserError: they are not whole, ascending samples from 0 on.
+        UserError: they are not whole, ascending samples from 0 on, each once.
     """
     given = np.asarray(samples)
     if given.ndim != 1 or (len(given) and given.dtype.kind not in "iuf"):
         raise UserError(f"expected R peaks of shape (n,), found {given.dtype} of {given.shape}", "give samples")
     if len(fractions := given[~(given == np.floor(given))]):
         raise UserError(f"expected R peaks in samples, found {fractions[0]}", "multiply seconds by fs, and round")
-    if (np.diff(given) < 0).any() or (given < 0).any():
-        raise UserError("expected R peaks as ascending samples of the signal", "sort them")
+    if (np.diff(given) <= 0).any() or (given < 0).any():
+        raise UserError("expected R peaks as ascending samples of the signal", "sort them, and give each once")
     return given.astype(np.int64)
 
 
@@ -340,7 +353,7 @@ def read_marks(
         ending: of the annotation file's name.
 
     Raises:
-        UserError: it is missing, truncated or unreadable, not in order of time, or holds no beat.
+        UserError: it is missing, truncated or unreadable, not in order of time, or holds no beat or two at one sample.
     """
     import wfdb
 
@@ -364,6 +377,7 @@ def read_marks(
     beats = np.isin(symbols, np.frombuffer(BEAT_SYMBOLS.encode(), np.uint8))
     if not beats.any():
         raise NoBeat(f"record {path.name}: {file.name} holds no beat", "an annotated record is needed here")
+    _refuse_doubles(file, annotation.sample[beats], symbols[beats])
     rhythms = tuple(
         (int(sample), note.rstrip("\x00"))
         for sample, note in zip(samples, annotation.aux_note, strict=True)
@@ -385,6 +399,17 @@ def _require_order(file: Path, samples: np.ndarray) -> None:
             f"record {file.stem}: {file.name} is not in order of time, an annotation at sample {after} follows one at "
             f"{before}",
             "sort its annotations",
+        )
+
+
+def _refuse_doubles(file: Path, samples: np.ndarray, symbols: np.ndarray) -> None:
+    """Refuse two beats at one sample: the interval between them would be none of a heart's."""
+    if len(twice := np.flatnonzero(np.diff(samples) == 0)):
+        here = int(twice[0])
+        raise UserError(
+            f"record {file.stem}: {file.name} has two beats at sample {samples[here]}, {chr(symbols[here])} and "
+            f"{chr(symbols[here + 1])}",
+            "leave one of them",
         )
 
 

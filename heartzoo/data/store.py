@@ -24,7 +24,7 @@ from heartzoo.config.disturbance import Disturbance
 from heartzoo.data.beats import Examples, cut_beats, cut_frames
 from heartzoo.data.databases import Database, get_database
 from heartzoo.data.disturbances import disturb, noise_offset
-from heartzoo.data.download import ensure, folder, known_hashes, present
+from heartzoo.data.download import ensure, folder, known_hashes, present, record_files
 from heartzoo.data.heartbeat_csv import read_heartbeats
 from heartzoo.data.noise import recorded_noise
 from heartzoo.data.records import MissingLead, Record, other_lead, read_record
@@ -242,7 +242,7 @@ def changeable(database: Database, names: Sequence[str]) -> dict[str, list[int]]
     """Size and time of the user's own files, which may become others; those that were downloaded have a known hash."""
     if database.source != "user":
         return {}
-    files = [f"{name}.{extension}" for name in names for extension in database.extensions]  # p1/ecg.dat, p2/ecg.dat
+    files = [file for name in names for file in record_files(database, name).values()]  # p1/ecg.dat, p2/ecg.dat
     found = {file: (folder(database) / file).stat() for file in files}
     return {file: [stat.st_size, stat.st_mtime_ns] for file, stat in found.items()}
 
@@ -319,7 +319,10 @@ def _write(
                 facts.append(result[1])
             if not facts:
                 other = disturbance is not None and disturbance.other_lead
-                remedy = "leave {other_lead: true} out of training.copies" if other else "name other leads"
+                remedy = (
+                    "leave {other_lead: true} out of training.copies, and two_leads out of the database" if other
+                    else "name other leads"
+                )  # fmt: skip
                 raise UserError(f"every record was skipped: {next(iter(skipped.values()))}", remedy)
             if "frames" not in file:
                 longest = max(fact["seconds"] for fact in facts)
@@ -409,7 +412,7 @@ def _facts(record: Record, examples: Examples, source: Path, database: Database)
         "calibrated": record.calibrated,
         "beats": {chr(symbol): int(count) for symbol, count in zip(symbols, counts, strict=True)},
         "flat_frames": int((np.ptp(examples.frames, axis=1) == 0).sum()),
-        "sha256": {ext: sha256(source / f"{record.name}.{ext}") for ext in database.extensions},
+        "sha256": {ending: sha256(source / file) for ending, file in record_files(database, record.name).items()},
     }
 
 

@@ -86,6 +86,7 @@ EXPORT = (
 MAKERS: dict[str, Callable[[Path], tuple[Path, dict[str, Any]]]] = {
     "edf": lambda f: (write_edf(f / "a.edf", pyedflib.FILETYPE_EDFPLUS, ("Resp", "%", 1.0), ("ECG", "uV", 1e3)), {}),
     "bdf": lambda f: (write_edf(f / "a.bdf", pyedflib.FILETYPE_BDFPLUS, ("EEG", "uV", 1e3), ("ECG", "mV", 1.0)), {}),
+    "edf without a unit": lambda f: (write_edf(f / "a.edf", 1, ("ECG", "", 1e3), ("Resp", "%", 1.0)), {"unit": "uV"}),
     "csv": lambda f: (write_csv(f / "a.csv", "\n".join(map(str, SIGNAL.tolist()))), {"fs": FS}),
     "csv with a header": lambda f: (
         write_csv(f / "a.csv", "time;MLII\n" + "".join(f"{k};{value}\n" for k, value in enumerate(SIGNAL.tolist()))),
@@ -301,6 +302,7 @@ def damaged_edf(folder: Path, name: str, change: Callable[[bytes], bytes]) -> Pa
 BAD: dict[str, tuple[Callable[[Path], Path], dict[str, Any], str]] = {
     "annotations only": (lambda f: write_edf(f / "a.edf", pyedflib.FILETYPE_EDFPLUS), {}, "found no signal"),
     "no voltage": (lambda f: write_edf(f / "a.edf", pyedflib.FILETYPE_EDF, ("Resp", "%", 1.0)), {}, "found Resp in %"),
+    "no unit": (lambda f: write_edf(f / "a.edf", 1, ("ECG", "", 1.0)), {}, "found ECG in no unit; say with --unit"),
     "lead without a voltage": (
         lambda f: write_edf(f / "a.edf", 1, ("Resp", "%", 1.0), ("ECG", "mV", 1.0)), {"lead": "Resp"},
         "Resp is not in volts; take one of ECG",

@@ -17,7 +17,7 @@ from heartzoo.data.batches import model_inputs
 from heartzoo.data.beats import cut_beats
 from heartzoo.data.databases import get_database
 from heartzoo.data.recordings import open_recording
-from heartzoo.data.records import MissingLead, Record, beat_symbols, open_record, other_lead, read_record
+from heartzoo.data.records import MissingLead, Record, beat_symbols, open_record, other_lead, read_lead, read_record
 from heartzoo.errors import UserError
 
 DATABASE = get_database("synthetic")
@@ -58,6 +58,15 @@ def test_the_other_lead_is_the_first_beside_the_one_that_is_read(tmp_path: Path)
     names = ["V1", "MLII", "V5"]
     wfdb.wrsamp("r", 250, ["mV"] * 3, names, signal, fmt=["16"] * 3, write_dir=str(tmp_path))
     assert [other_lead(tmp_path / "r", leads) for leads in (("MLII", "V5"), ("V5",), ("V1",))] == ["V1", "V1", "MLII"]
+
+
+def test_two_leads_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    signal = np.array([[1.0, 2.0]] * 100)
+    wfdb.wrsamp("r", 250, ["mV"] * 2, ["ECG", "EKG"], signal, fmt=["16"] * 2, write_dir=str(tmp_path))
+    header = tmp_path / "r.hea"
+    header.write_text(header.read_text().replace("EKG", "ECG"))  # wfdb writes no such file, and reads it
+    assert other_lead(tmp_path / "r", ("ECG",)) == "ECG (2)"
+    assert read_lead(tmp_path / "r", ("ECG (2)",))[0].round(2).tolist() == [2.0] * 100
 
 
 def test_a_record_of_one_lead_has_no_other(source: Path) -> None:
@@ -230,6 +239,14 @@ def test_annotations_at_another_time_resolution_come_to_the_rate_of_the_record(s
     assert record.samples.tolist() == [100, 500, 2500]  # halves are rounded up
     assert record.rhythms == ((0, "(N"),)
     assert open_recording(source / "syn00").beats.tolist() == [100, 500, 2500]
+
+
+def test_two_beats_at_one_sample_are_refused_and_other_marks_beside_a_beat_are_not(source: Path) -> None:
+    annotate(source, [100, 100, 400, 700], ["+", "N", "N", "V"], fs=250)
+    assert read(source).samples.tolist() == [100, 400, 700]
+    annotate(source, [100, 400, 400, 700], ["N", "N", "V", "N"], fs=250)
+    with pytest.raises(UserError, match=r"record syn00: syn00\.atr has two beats at sample 400, N and V; leave one"):
+        read(source)
 
 
 def test_annotations_may_have_another_ending(source: Path) -> None:

@@ -141,6 +141,21 @@ def test_a_user_s_changed_file_makes_another_store(own: Path) -> None:
     assert len(prepare(mine, NAMES, CONTRACT, jobs=1).samples) > len(first.samples)
 
 
+def test_a_user_s_signal_may_lie_in_files_of_other_names(own: Path) -> None:
+    mine, header = replace(DATABASE, source="user"), own / "syn00.hea"
+    expected = prepare(mine, ["syn00"], CONTRACT, jobs=1)
+    header.write_text(header.read_text().replace("syn00.dat", "night_1.bin"))
+    with pytest.raises(UserError, match=r"synthetic cannot be downloaded, and night_1\.bin is not in"):
+        prepare(mine, ["syn00"], CONTRACT, jobs=1)
+    signal = (own / "syn00.dat").rename(own / "night_1.bin")
+    store = prepare(mine, ["syn00"], CONTRACT, jobs=1)
+    np.testing.assert_array_equal(store.frames(np.arange(len(store))), expected.frames(np.arange(len(expected))))
+    hashes = store.provenance["records"][0]["sha256"]
+    assert hashes == {"hea": sha256(header), "night_1.bin": sha256(signal), "atr": sha256(own / "syn00.atr")}
+    os.utime(signal, (1, 1))
+    assert prepare(mine, ["syn00"], CONTRACT, jobs=1).path != store.path
+
+
 def test_files_of_one_name_in_two_folders_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "folder", lambda database: tmp_path)
     mine = replace(DATABASE, source="user", extensions=("dat",))
