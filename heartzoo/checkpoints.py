@@ -135,7 +135,7 @@ def read_history(out: Path) -> History:
     try:
         return [
             {name: float(value) for name, value in figures.items()}
-            for figures in json.loads(path.read_text())["history"]
+            for figures in json.loads(path.read_text(encoding="utf-8"))["history"]
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is damaged", f"remove {out} and train that seed anew") from error

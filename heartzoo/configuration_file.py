@@ -22,7 +22,7 @@ def read(path: Path) -> dict[str, Any]:
         UserError: the file is absent or not heartzoo's.
     """
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         own = content.get("own_data")  # not in files of models that were trained on databases that heartzoo knows
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing", "restore it") from error

@@ -60,6 +60,9 @@ def writing(path: Path) -> Iterator[None]:
         if error.errno in (errno.EFBIG, errno.EIO):  # under a limit of file sizes h5py reports the latter
             remedy = "raise the limit of file sizes (ulimit -f), or check the disk"
             raise UserError(f"cannot write {path}: {error.strerror}", remedy) from error
+        if error.errno is None and "written" in str(error):  # NumPy: so many items requested and so many written
+            remedy = "free some space, or raise the limit of file sizes (ulimit -f)"
+            raise UserError(f"cannot write all of {path}", remedy) from error
         raise
 
 
@@ -152,7 +155,7 @@ def fill_page(path: Path, section: str, text: str) -> None:
         UserError: the page has no such lines.
     """
     begin, end = f"<!-- {section}: begin -->", f"<!-- {section}: end -->"
-    before, found, rest = path.read_text().partition(begin)
+    before, found, rest = path.read_text(encoding="utf-8").partition(begin)
     _, closed, after = rest.partition(end)
     if not found or not closed:
         raise UserError(f"{path} has no lines {begin} and {end}", "put them where the text belongs")

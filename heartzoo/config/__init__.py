@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from heartzoo.config.compression import CompressionStep, check_order
 from heartzoo.config.export import ExportConfig
-from heartzoo.config.section import Count, Fraction, Positive, Section, low_to_high, refuse_idle
+from heartzoo.config.section import Count, Fraction, Positive, Section, Seeds, low_to_high, refuse_idle
 from heartzoo.config.training import TrainingConfig
 from heartzoo.data.rr import FEATURES
 from heartzoo.data.splits import PARTS, get_split, track
@@ -238,9 +238,7 @@ class Config(Section):
         "what the network said of a recording's beats before",
     )
     export: ExportConfig = ExportConfig()
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = Field(
-        default=[0], description="one run each"
-    )
+    seeds: Seeds = Field(default=[0], description="one run each")
 
     @field_validator("task")
     @classmethod

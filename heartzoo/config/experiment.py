@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from heartzoo.config import Config
 from heartzoo.config.disturbance import Disturbance
 from heartzoo.config.file import load_config, parse, read_tree
-from heartzoo.config.section import Section
+from heartzoo.config.section import Section, Seeds
 from heartzoo.errors import UserError, nearest
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]{0,31}$")]
@@ -34,7 +34,7 @@ class ExperimentConfig(Section):
     found: str = Field(default="", description="how the table is to be read, said once it is there")
     config: str = Field(description="what the variants change, relative to this file")
     changes: list[str] = Field(default=[], description="key=value in every variant, as for --set")
-    seeds: Annotated[list[int], Field(min_length=1)] = Field(description="seeds of each training")
+    seeds: Seeds = Field(description="seeds of each training")
     folds: Annotated[list[int | str], Field(min_length=1)] = Field(
         description="which of training.folds validate in turn, or which training databases"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -12,6 +13,8 @@ from pydantic import BaseModel, ValidationError
 from heartzoo.config import Config
 from heartzoo.errors import UserError, nearest
 
+# ValueError: text that is not UTF-8, or looks like a date and is none.
+NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)
 AnySection = TypeVar("AnySection", bound=BaseModel)
 
 
@@ -53,27 +56,46 @@ def read_tree(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
         UserError: the file is absent or no YAML mapping.
     """
     try:
-        tree = yaml.load(path.read_text(), _EachKeyOnce)
+        tree = yaml.load(path.read_text(encoding="utf-8"), _EachKeyOnce)
     except FileNotFoundError as error:
         raise UserError(f"no configuration file {path}", "the published ones are in configs/") from error
     except OSError as error:
         raise UserError(
             f"cannot read {path}: {error.strerror}", "name a YAML file such as those in configs/"
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not YAML ({str(error).splitlines()[0]})", "mend the file") from error
+    except NOT_YAML as error:
+        raise UserError(f"{path} is not YAML ({_what_is_wrong(error)})", "mend the file") from error
     if not isinstance(tree, dict):
         raise UserError(f"{path}: expected a mapping of keys, found {type(tree).__name__}", "see configs/ for examples")
     if "base" not in tree:
         return tree
-    base = path.parent / str(tree.pop("base"))
+    below = tree.pop("base")
+    if not isinstance(below, str):
+        raise UserError(
+            f"{path}: base: expected the name of a file, found {_shown(below)}", "name one, or leave it out"
+        )
+    base = path.parent / below
     if base.resolve() in (other.resolve() for other in (*above, path)):
         raise UserError(f"{path}: base = {base.name} leads back to itself", "name another base")
-    below = read_tree(base, (*above, path))
-    if _architecture(tree) not in (None, _architecture(below)):
+    changed = read_tree(base, (*above, path))
+    if _architecture(tree) not in (None, _architecture(changed)):
         for of_another_architecture in ("model", "summary"):
-            below.pop(of_another_architecture, None)
-    return _over(below, tree)
+            changed.pop(of_another_architecture, None)
+    return _over(changed, tree)
+
+
+def _what_is_wrong(error: Exception) -> str:
+    """What the parser complains of, and where; its own message begins with what it was at."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem:
+        return error.problem + (f", line {error.problem_mark.line + 1}" if error.problem_mark else "")
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error).splitlines()[0]
+
+
+def _shown(value: Any) -> str:
+    """A value as Python writes it, cut where it is long: aliases make trees of millions of leaves."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = 120
+    return short.repr(value)
 
 
 def _architecture(tree: dict[str, Any]) -> Any:
@@ -121,8 +143,8 @@ def _apply(tree: dict[str, Any], override: str) -> None:
         if not isinstance(tree, dict):
             raise UserError(f"--set {override}: {parent} is a value, not a section", "name a key inside a section")
     try:
-        tree[last] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        tree[last] = yaml.load(text, _EachKeyOnce)
+    except NOT_YAML as error:
         raise UserError(f"--set {override}: the value is not YAML", "quote it") from error
 
 
@@ -135,7 +157,7 @@ def explain(error: ValidationError, model: type[BaseModel], source: str) -> User
         return UserError(f"{source}: unknown key {where}", nearest(str(first["loc"][-1]), valid))
     if first["type"] == "missing":
         return UserError(f"{source}: {where} is missing", "add it")
-    return UserError(f"{source}: {where}: {first['msg']}, found {first['input']!r}", "mend the value")
+    return UserError(f"{source}: {where}: {first['msg']}, found {_shown(first['input'])}", "mend the value")
 
 
 def _keys(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:

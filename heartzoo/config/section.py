@@ -15,6 +15,8 @@ Positive = Annotated[float, Field(gt=0.0)]
 NonNegative = Annotated[float, Field(ge=0.0)]
 Count = Annotated[int, Field(ge=1)]
 
+Seeds = Annotated[list[Annotated[int, Field(ge=0, lt=2**32)]], Field(min_length=1)]  # Keras takes 32 bits
+
 
 def _size(of_bytes: bool) -> BeforeValidator:
     """Reads what is text, such as 16k, as a number."""

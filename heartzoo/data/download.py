@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -23,6 +24,7 @@ from heartzoo.progress import track
 
 PHYSIONET = "https://physionet.org/files"
 HASH_LIST = "SHA256SUMS.txt"
+PATIENCE_S = 1.0  # for threads to end after Ctrl-C
 
 
 @dataclass(frozen=True)
@@ -229,7 +231,8 @@ def _complete(database: Database, names: list[str], mirror: str | None, workers:
             if _pinned_hashes(database) is None:
                 known = _fetch_hashes(target, wanted, fetch)
                 wanted = _not_intact(target, wanted, known)
-            failures = _fetch_all(target, {name: known.get(name) for name in wanted}, fetch, workers, database.name)
+            hashes = {name: known.get(name) for name in wanted}
+            failures = _fetch_all(target, hashes, fetch, workers, database.name, stop)
     finally:
         stop.set()
     if failures:
@@ -243,7 +246,9 @@ def _not_intact(target: Path, names: list[str], known: dict[str, str]) -> list[s
     return [name for name in names if not intact(name)]
 
 
-def _fetch_all(target: Path, hashes: dict[str, str | None], fetch: Fetch, workers: int, title: str) -> dict[str, str]:
+def _fetch_all(
+    target: Path, hashes: dict[str, str | None], fetch: Fetch, workers: int, title: str, stop: Event
+) -> dict[str, str]:
     """Fetch files and return file name -> reason for those that failed."""
 
     def attempt(item: tuple[str, str | None]) -> tuple[str, str]:
@@ -257,7 +262,14 @@ def _fetch_all(target: Path, hashes: dict[str, str | None], fetch: Fetch, worker
     # Not a ThreadPoolExecutor: after Ctrl-C it waits for its threads, which a silent server holds up to the timeout.
     with ThreadPool(workers) as pool:
         results = pool.imap_unordered(attempt, hashes.items())
-        return {name: reason for name, reason in track(results, len(hashes), f"download {title}") if reason}
+        try:
+            return {name: reason for name, reason in track(results, len(hashes), f"download {title}") if reason}
+        except KeyboardInterrupt:
+            stop.set()  # the threads that get bytes end at once, and take their half-written files with them
+            stop_by = time.monotonic() + PATIENCE_S
+            while time.monotonic() < stop_by and any(target.rglob(f".part.{os.getpid()}.*")):
+                time.sleep(0.01)
+            raise
 
 
 def _fetch_checked(path: Path, name: str, expected: str | None, fetch: Fetch) -> None:

@@ -41,6 +41,10 @@ class FileError(Exception):
     """One file cannot be had from its source, and why; others may still be."""
 
 
+class Absent(FileError):
+    """The source has no such file, or does not give it away."""
+
+
 @contextmanager
 def open_source(base: str, workers: int, stop: Event) -> Iterator[Fetch]:
     """Yield the function that fetches a file; several threads may call it at once.
@@ -79,7 +83,7 @@ def _fetch_copy(root: Path, name: str, path: Path, most_bytes: int | None = None
     try:
         source = (root / name).open("rb")
     except FileNotFoundError as error:
-        raise FileError(f"not found: {root / name}") from error
+        raise Absent(f"not found: {root / name}") from error
     except OSError as error:
         raise FileError(f"cannot read {root / name}: {error.strerror}") from error
     with source, path.open("wb") as target:
@@ -91,23 +95,32 @@ def _fetch_copy(root: Path, name: str, path: Path, most_bytes: int | None = None
 def _fetch_http(
     session: requests.Session, base: str, stop: Event, name: str, path: Path, most_bytes: int | None = None
 ) -> None:
-    """Fetch one file over HTTP, trying again after faults that may pass."""
+    """Fetch one file over HTTP, trying again after faults that may pass; an attempt that got on does not count."""
     import requests
 
     url = f"{base}/{quote(name)}"
-    for attempt in range(1, ATTEMPTS + 1):
+    failed = 0
+    while True:
+        if stop.is_set():
+            raise FileError("stopped")
+        begun = _size(path)
         try:
             _get(session, url, path, stop, most_bytes)
             return
         except requests.RequestException as error:
-            if attempt == ATTEMPTS or not _may_pass(error):
+            failed = 1 if _size(path) > begun else failed + 1
+            if failed == ATTEMPTS or not _may_pass(error):
                 raise _explained(error, url) from error
-        if stop.wait(BACKOFF_S * 2 ** (attempt - 1)):
+        if stop.wait(BACKOFF_S * 2 ** (failed - 1)):
             raise FileError("stopped")
 
 
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
 def _get(session: requests.Session, url: str, path: Path, stop: Event, most_bytes: int | None = None) -> None:
-    begun = path.stat().st_size if path.is_file() else 0
+    begun = _size(path)
     headers = {"Range": f"bytes={begun}-"} if begun else {}
     with session.get(url, stream=True, timeout=TIMEOUT_S, headers=headers) as response:
         if response.status_code == 416:  # nothing is left to get, or the file is another now
@@ -117,12 +130,30 @@ def _get(session: requests.Session, url: str, path: Path, stop: Event, most_byte
         if url.startswith("https:") and not response.url.startswith("https:"):
             raise FileError(f"redirected to the insecure {response.url}")
         with path.open("ab" if response.status_code == 206 else "wb") as file:
-            for chunk in response.iter_content(1 << 14):
+            for piece in _pieces(response):
                 if stop.is_set():
                     raise FileError("stopped")
-                file.write(chunk)
+                file.write(piece)
                 if most_bytes is not None and file.tell() > most_bytes:
                     raise FileError(f"more than the {most_bytes:,} bytes expected: {url}")
+
+
+def _pieces(response: requests.Response) -> Iterator[bytes]:
+    """The content as it comes: unlike ``iter_content``, which loses what came of the piece in which it is cut."""
+    import requests
+    import urllib3
+
+    try:
+        while piece := response.raw.read1(1 << 14, decode_content=True):
+            yield piece
+    except urllib3.exceptions.DecodeError as error:
+        raise requests.exceptions.ContentDecodingError(error) from error
+    except urllib3.exceptions.ProtocolError as error:
+        raise requests.exceptions.ChunkedEncodingError(error) from error
+    except urllib3.exceptions.ReadTimeoutError as error:
+        raise requests.exceptions.ConnectionError(error) from error
+    except urllib3.exceptions.SSLError as error:
+        raise requests.exceptions.SSLError(error) from error
 
 
 def _may_pass(error: requests.RequestException) -> bool:
@@ -140,9 +171,14 @@ def _explained(error: requests.RequestException, url: str) -> FileError | UserEr
     import requests
     import urllib3
 
+    if isinstance(error, requests.TooManyRedirects):
+        return Absent(f"redirected in a loop: {url}")
+    if isinstance(error, requests.exceptions.ContentDecodingError):
+        return FileError(f"what came is not compressed as it says: {url}")
     if error.response is not None:
         status = error.response.status_code
-        return FileError(f"{'not found, ' if status == 404 else ''}HTTP {status} from {url}")
+        kind = Absent if 400 <= status < 500 and status != 429 else FileError
+        return kind(f"{'not found, ' if status == 404 else ''}HTTP {status} from {url}")
     if not _may_pass(error):
         return FileError(f"{url}: {error}")
     if error.args and isinstance(error.args[0], urllib3.exceptions.ProtocolError):

@@ -114,7 +114,7 @@ def card_page(entry: Entry, versions: list[IndexEntry], pictures: list[str]) -> 
         versions: all that the index lists.
         pictures: addresses of pictures from the page.
     """
-    text = entry.path("README.md").read_text()
+    text = entry.path("README.md").read_text(encoding="utf-8")
     body = text.split("---\n", 2)[2].strip()
     title, _, rest = body.partition("\n")
     rows = [

@@ -216,7 +216,7 @@ def info(name: str, zoo: Path | str | None = None) -> dict[str, Any]:
         "files": entry.files,
         "withdrawn": entry.withdrawn,
         "configuration": entry.configuration,
-        "metrics": json.loads(entry.path("metrics.json").read_text()),
+        "metrics": json.loads(entry.path("metrics.json").read_text(encoding="utf-8")),
     }
 
 

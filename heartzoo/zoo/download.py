@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from threading import Event
 from typing import Any
 
-from heartzoo.data.sources import Fetch, FileError, Unreachable, open_source
+from heartzoo.data.sources import Absent, Fetch, FileError, Unreachable, open_source
 from heartzoo.errors import UserError, nearest
 from heartzoo.files import atomic_path, lock, sha256, writing
 from heartzoo.progress import track
@@ -141,7 +141,7 @@ def _get(entry: IndexEntry, asset: str, path: Path, fetch: Fetch, near: Sequence
         try:
             fetch(below.as_posix(), partial, facts.bytes)
         except FileError as error:
-            remedy = "run it again to resume"
+            remedy = "name another source with --zoo" if isinstance(error, Absent) else "run it again to resume"
             if partial.is_file() and partial.stat().st_size > facts.bytes:
                 partial.unlink()
                 remedy = "do not trust this source"
