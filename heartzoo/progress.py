@@ -8,6 +8,8 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from heartzoo.interruption import check
+
 T = TypeVar("T")
 console = Console(stderr=True, highlight=False, markup=False)  # names of files and leads may hold brackets
 
@@ -28,4 +30,6 @@ def progress() -> Progress:
 def track(items: Iterable[T], total: int, description: str) -> Iterator[T]:
     """Yield from ``items`` behind a progress bar of ``total`` steps."""
     with progress() as bar:
-        yield from bar.track(items, total=total, description=description)
+        for item in bar.track(items, total=total, description=description):
+            check()
+            yield item

@@ -17,6 +17,7 @@ from heartzoo.errors import UserError
 from heartzoo.flatbuffer import ModelFacts, TensorFacts, inspect, require_integer
 from heartzoo.interpreters import RUNTIMES, arena_bytes, default_runtime, invoker
 from heartzoo.progress import track
+from heartzoo.workers import in_processes
 
 if TYPE_CHECKING:
     from heartzoo.config.export import Runtime
@@ -192,9 +193,9 @@ def predict_chunks(
     """
     _model(content, runtime)  # a bad file fails here, before any process starts
     workers = max(1, min(jobs or joblib.cpu_count(), total))
-    # return_as keeps order; max_nbytes=None sends the arrays through the pipe instead of files in /dev/shm.
-    parallel = joblib.Parallel(workers, return_as="generator", batch_size=1, pre_dispatch="2*n_jobs", max_nbytes=None)
-    results = parallel(joblib.delayed(_predict_chunk)(content, runtime, chunk) for chunk in chunks)
+    tasks = (joblib.delayed(_predict_chunk)(content, runtime, chunk) for chunk in chunks)
+    # max_nbytes=None sends the arrays through the pipe instead of files in /dev/shm.
+    results = in_processes(tasks, workers, batch_size=1, pre_dispatch="2*n_jobs", max_nbytes=None)
     yield from track(results, total, progress_description) if progress_description else results
 
 

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 from subprocess import PIPE
 
 import numpy as np
@@ -92,6 +93,10 @@ def files(tiny, tiny_zoo, tmp_path_factory) -> dict[str, Path]:
             unfollowed.replace("synthetic-train", "random-train").replace("synthetic-test", "random-test"),
         ),
         "list": wrote("list.yaml", "- a\n- b\n"),
+        "tab": wrote("tab.yaml", "training:\n\tepochs: 1\n"),
+        "deep": wrote("deep.yaml", "[" * 5000),
+        "date": wrote("date.yaml", "name: 2020-02-31\n"),
+        "odd-base": wrote("odd-base.yaml", "base: [1]\n"),
         "twice": wrote("twice.yaml", "seeds: [1]\nseeds: [2]\n"),
         "odd-key": wrote("odd.yaml", "? [a, b]\n: 1\n"),
         "others": wrote("others/README.md", "mine").parent,
@@ -170,6 +175,14 @@ MISTAKES = {
     "configuration a list": ("train {list}", "expected a mapping of keys, found list"),
     "configuration no YAML": ("train {broken}", "is not YAML"),
     "configuration no text": ("train {binary}", "is not YAML"),
+    "configuration with a tab": ("train {tab}", r"'\\t' that cannot start any token, line 2\); mend the file"),
+    "configuration nested too deeply": ("train {deep}", r"is not YAML \(nested too deeply\)"),
+    "a date that is none": ("train {date}", "is not YAML .day is out of range for month"),
+    "a date that is none, set": ("train {tiny} --set name=2020-02-31", "name=2020-02-31: the value is not YAML"),
+    "a key set twice": ('train {tiny} --set training={"epochs":1,"epochs":2}', 'the value is not YAML'),
+    "a base of another kind": ("train {odd-base}", r"base: expected the name of a file, found \[1\]"),
+    "a seed too large": ("train {tiny} --set seeds=[4294967296]", "seeds.0: .*less than 4294967296"),
+    "a value of many": ("train {tiny} --set name=[[[[1]]]]", r"name: .*string, found \[\[\[\.\.\.\]\]\]"),
     "unknown key": ("train {tiny} --set training.epoch=3", "unknown key training.epoch; did you mean 'epochs'"),
     "unknown section": ("train {tiny} --set trainig.epochs=3", "unknown key trainig; did you mean 'training'"),
     "wrong type": ("train {tiny} --set training.epochs=many", "training.epochs: .*integer, found 'many'"),
@@ -790,7 +803,8 @@ def test_the_version_is_told(cli):
     assert (code, told) == (0, f"heartzoo {__version__}\n")
 
 
-def test_an_interruption_is_told(tiny_zoo):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_is_told(tiny_zoo, number):
     command = [
         sys.executable,
         "-m",
@@ -808,9 +822,28 @@ def test_an_interruption_is_told(tiny_zoo):
     pipes = {"stdin": PIPE, "stdout": PIPE, "stderr": PIPE, "text": True}
     with subprocess.Popen(command, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **pipes) as process:
         assert process.stdout.readline().startswith("sample,")
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, told = process.communicate(timeout=60)
-    assert process.returncode == 130 and told.startswith("heartzoo: interrupted; ")
+    assert process.returncode == 128 + number and told.startswith("heartzoo: interrupted; ")
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_do_not_matter(tiny_zoo, closed):
+    command = f"{quote(sys.executable)} -m heartzoo zoo verify tiny --zoo {quote(str(tiny_zoo))} {closed}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("1 version: files, hashes") or ">&- 2" in closed
+
+
+def test_a_locale_without_umlauts_does_not_matter(tiny_zoo, tmp_path):
+    folder = shutil.copytree(tiny_zoo, tmp_path / "zoo")
+    path = folder / "tiny/1.0.0/configuration.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"origin": "Größe, µV"}, ensure_ascii=False))
+    write_index(folder)
+    ascii_only = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-m", "heartzoo", "info", "tiny", "--zoo", folder]
+    done = subprocess.run(command, capture_output=True, text=True, env=ascii_only)
+    assert done.returncode == 0 and "Gr??e, ?V" in done.stdout, done.stderr
 
 
 def test_an_interruption_that_becomes_another_error_is_told(cli, monkeypatch):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
-from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
 
+from heartzoo import interruption
 from heartzoo._version import __version__
 from heartzoo.cli import classify, compare, data, evaluate, firmware, personalise, runs, zoo, zoo_keeping
 from heartzoo.errors import UserError
@@ -33,9 +34,6 @@ firmware.add_commands(app)
 zoo_keeping.add_commands(app)
 
 
-INTERRUPTED = 130  # by Ctrl-C
-
-
 def _show_version(asked: bool) -> None:
     if asked:
         print(f"heartzoo {__version__}")
@@ -55,21 +53,17 @@ def main() -> None:
     """Run the command line; a user's mistake becomes one line on standard error and exit code 2."""
     # TensorFlow's start-up messages tell a user nothing.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    stopped: list[int] = []
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        stopped.append(number)
-        signal.default_int_handler(number, frame)
-
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where a shell has it ignored
-        signal.signal(signal.SIGINT, stop)
+    _open_what_is_closed()
+    interruption.watch()
     try:
         code = app(prog_name="heartzoo", standalone_mode=False)
-        if code == INTERRUPTED:
-            _tell_interrupted()
+        if interruption.received():
+            _end_interrupted()
         sys.exit(code)
     except UserError as error:
         _refuse(str(error))
+    except KeyboardInterrupt:
+        _end_interrupted()
     except BrokenPipeError:  # the reader of our output has gone, as in `heartzoo list | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -78,9 +72,8 @@ def main() -> None:
             raise
         _refuse(f"{error.filename}: {error.strerror}" if error.filename else f"{error.strerror}")
     except Exception as error:
-        if stopped:  # TensorFlow makes an error of its own of an interruption
-            _tell_interrupted()
-            sys.exit(INTERRUPTED)
+        if interruption.received():  # TensorFlow makes an error of its own of an interruption
+            _end_interrupted()
         # Click's complaints about arguments; which package they are defined in depends on typer's version.
         if not hasattr(error, "format_message"):
             raise
@@ -92,8 +85,29 @@ def main() -> None:
         _refuse(f"{message.rstrip('.')}; see {context.command_path if context else 'heartzoo'} --help")
 
 
-def _tell_interrupted() -> None:
+def _open_what_is_closed() -> None:
+    """Give standard streams that the caller has closed to the null device, lest a file of ours take their place.
+
+    What an encoding of theirs lacks is replaced.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _end_interrupted() -> NoReturn:
+    from heartzoo.workers import end_workers
+
+    end_workers()
     print("heartzoo: interrupted; what was finished is kept", file=sys.stderr)
+    sys.exit(128 + (interruption.received() or signal.SIGINT))
 
 
 def _refuse(message: str) -> NoReturn:

@@ -9,6 +9,7 @@ from pathlib import Path
 from shlex import quote
 
 from heartzoo.errors import UserError
+from heartzoo.interruption import check
 from heartzoo.stderr import captured_stderr
 
 
@@ -21,6 +22,7 @@ def import_keras() -> None:
             import keras
 
             keras.ops.zeros(())  # the backend looks for devices now, and says so where it finds none
+        check()  # of the seconds that this takes, in which libraries' callbacks swallow a Ctrl-C
     except (ImportError, ValueError) as error:
         backend = os.environ.get("KERAS_BACKEND", "")
         raise UserError(

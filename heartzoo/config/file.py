@@ -94,7 +94,7 @@ def _what_is_wrong(error: Exception) -> str:
 def _shown(value: Any) -> str:
     """A value as Python writes it, cut where it is long: aliases make trees of millions of leaves."""
     short = reprlib.Repr()
-    short.maxstring = short.maxother = 120
+    short.maxlevel, short.maxstring, short.maxother = 2, 120, 120
     return short.repr(value)
 
 

@@ -33,6 +33,7 @@ from heartzoo.errors import UserError
 from heartzoo.files import Sink, atomic_path, cache_dir, lock, sha256
 from heartzoo.progress import console, track
 from heartzoo.tasks import BEAT_SYMBOLS, MAPPINGS, Task
+from heartzoo.workers import in_processes
 
 # What makes examples: a store that other code made is made anew.
 MAKERS = (
@@ -300,10 +301,8 @@ def _write(
     leads, margin, missing_lead = tuple(wanted["leads"]), wanted["margin"], wanted["missing_lead"]
     arguments = (folder(database), database, leads, contract, margin, missing_lead, drowning, disturbance, added, half)
     names = wanted["requested"]
-    # loky's workers start clean, so it is safe beside TensorFlow's threads; results come in order, a few at a time.
-    work = joblib.Parallel(n_jobs=min(jobs, len(names)), return_as="generator", pre_dispatch=2 * jobs)(
-        joblib.delayed(_prepare_record)(name, *arguments) for name in names
-    )
+    tasks = (joblib.delayed(_prepare_record)(name, *arguments) for name in names)
+    work = in_processes(tasks, min(jobs, len(names)), pre_dispatch=2 * jobs)
     known = known_hashes(database)
     facts: list[dict[str, Any]] = []
     skipped: dict[str, str] = {}

@@ -20,6 +20,7 @@ import pytest
 import heartzoo
 from heartzoo import metrics_file, zoo
 from heartzoo.cli import zoo_keeping
+from heartzoo.data import sources
 from heartzoo.errors import UserError
 from heartzoo.files import write_bytes
 from heartzoo.interpreters import default_runtime
@@ -123,6 +124,21 @@ def test_a_cut_download_goes_on_where_it_ended(server, copy, empty):
     partial.write_bytes(content[: len(content) // 3])
     download("tiny", ["model.h"], zoo=server.url)
     assert server.resumed["model.h"] == 1 and not partial.exists()
+
+
+def test_attempts_that_get_on_do_not_count(server, copy):
+    server.resumes = True
+    server.faults["model.keras"] = ["cut"] * (sources.ATTEMPTS + 3)
+    assert hashes(download("tiny", zoo=server.url)) == listed(copy)
+
+
+def test_what_a_source_lacks_is_told_without_a_call_to_run_it_again(server, copy, empty):
+    server.faults["model.h"] = ["404"]
+    with pytest.raises(UserError, match=r"model\.h cannot be had \(not found, HTTP 404 .*; name another source with"):
+        download("tiny", ["model.h"], zoo=server.url)
+    server.faults["model.h"] = ["to model.h"] * 40
+    with pytest.raises(UserError, match=r"model\.h cannot be had \(redirected in a loop: .*; name another source"):
+        download("tiny", ["model.h"], zoo=server.url)
 
 
 def test_a_killed_download_leaves_nothing_under_a_files_name_and_resumes(server, copy, empty):

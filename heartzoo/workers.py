@@ -1,0 +1,70 @@
+"""Work over several processes, which end with the one that started them, however it ends."""
+
+from __future__ import annotations
+
+import multiprocessing.resource_tracker
+import os
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import joblib
+from joblib.externals import loky
+
+CHECK_S = 2.0
+
+
+def in_processes(tasks: Iterable[Any], jobs: int, **settings: Any) -> Iterator[Any]:
+    """The results of joblib's delayed calls, in order, as they come.
+
+    Args:
+        tasks: the calls, taken as they are needed.
+        jobs: processes; with one it all happens in this.
+        **settings: of :class:`joblib.Parallel`.
+    """
+    # What joblib has to say of an interruption.
+    warnings.filterwarnings("ignore", r"\d+ tasks which were still being processed by the workers have been cancelled")
+    # loky's workers start clean, so they are safe beside TensorFlow's threads.
+    parallel = joblib.Parallel(
+        jobs, backend="loky", return_as="generator", initializer=_end_with, initargs=(os.getpid(),), **settings
+    )
+    with _signals_of_workers():
+        results = parallel(tasks)  # starts the workers
+    yield from results
+
+
+def end_workers() -> None:
+    """End idle and busy workers now; without any nothing."""
+    executor = loky.reusable_executor._executor
+    if executor is not None:
+        executor.shutdown(wait=False, kill_workers=True)
+
+
+@contextmanager
+def _signals_of_workers() -> Iterator[None]:
+    """Ctrl-C in a terminal reaches workers too, whom it must not interrupt: the mask that they start with stays."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    for tracker in (multiprocessing.resource_tracker, loky.backend.resource_tracker):
+        tracker.ensure_running()  # whose start would lift the mask
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end_with(parent: int) -> None:
+    """In a worker: end it once its parent is gone, for which one that waits for work does not look."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(CHECK_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

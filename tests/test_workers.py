@@ -1,0 +1,75 @@
+"""Workers end with the process that started them, and do not talk of an interruption."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from subprocess import PIPE
+
+import joblib
+import pytest
+
+from heartzoo.workers import in_processes
+
+WORK = """
+import os, sys, time
+import joblib
+from heartzoo import interruption
+from heartzoo.workers import end_workers, in_processes
+
+def work(number):
+    if number:
+        time.sleep(600)
+    return os.getpid()
+
+interruption.watch()
+try:
+    for pid in in_processes((joblib.delayed(work)(number) for number in range(4)), 2):
+        print(pid, flush=True)
+except KeyboardInterrupt:
+    end_workers()
+    print("interrupted", file=sys.stderr)
+"""
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{pid}/status")  # of Linux alone; one that has ended may not have been fetched
+    return not status.is_file() or "State:\tZ" not in status.read_text()
+
+
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_workers_end_with_their_parent_and_in_silence(kill: signal.Signals) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", WORK],
+        stdout=PIPE,
+        stderr=PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert process.stdout is not None
+    worker = int(process.stdout.readline())
+    assert worker != process.pid and alive(worker)
+    if kill == signal.SIGINT:
+        os.killpg(process.pid, kill)  # as a terminal does: workers get it, too
+    else:
+        process.send_signal(kill)
+    told = process.communicate(timeout=60)[1]  # which ends when nobody holds the pipe any more
+    if kill != signal.SIGKILL:  # after which loky tells what it has cleaned up
+        assert told == "interrupted\n"
+    until = time.monotonic() + 30
+    while alive(worker) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not alive(worker)
+
+
+def test_one_process_is_this_one() -> None:
+    assert set(in_processes((joblib.delayed(os.getpid)() for _ in range(3)), 1)) == {os.getpid()}
