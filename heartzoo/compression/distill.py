@@ -49,7 +49,7 @@ def distill_stage(settings: DistillConfig, step: Step) -> Stage:
     beside = taught_outputs(step, [load_model(path) for path in step.teachers], settings.features)
     if settings.trees:
         trees = taught_by_trees(settings.trees, step.data, step.run, step.title("grow trees"))
-        beside |= {TEACHER: mean_logits([beside[TEACHER], trees])}
+        beside |= {TEACHER: (beside[TEACHER] + trees) / 2}  # logits: who is sure does not drown the other
     batches = step.data.batches(step.seed, beside)
     return Stage(
         title=step.title("distill"),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,16 +38,15 @@ def taught_by_trees(settings: TreesConfig, data: TrainingSet, run: Path, title: 
     """
     told = f"{code()} {settings.model_dump_json()} {data.config.training.sampling.model_dump_json()}"
     key = hashlib.sha256(data.validation.tobytes() + told.encode()).hexdigest()[:16]
-    path = run / f"trees-{key}.npz"
+    path = run / f"trees-{key}.npy"
     try:
-        with np.load(path) as content:
-            return np.asarray(content["logits"])
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return np.asarray(np.load(path))
+    except (OSError, ValueError, EOFError):
         pass  # not there yet, or cut off: made again
     console.print(title)
     logits = _learn_and_answer(settings, data)
     content_bytes = io.BytesIO()
-    np.savez(content_bytes, logits=logits)
+    np.save(content_bytes, logits)
     write_bytes(path, content_bytes.getvalue())
     return logits
 
