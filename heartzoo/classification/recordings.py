@@ -154,8 +154,18 @@ def _classified(
 
 
 def trained_leads(model: PublishedModel) -> list[str]:
-    """Names of the leads that a model was trained on, by preference."""
+    """Names of the leads that a model was trained on, by preference.
+
+    Of a version that does not say which they were, those that its databases prefer.
+    """
     config = model.config
     databases = [get_database(get_split(name).database) for name in config.learnt_from]
-    names = config.data.leads or [lead for database in databases for lead in database.leads]
-    return list(dict.fromkeys(names))
+    names = dict.fromkeys(config.data.leads or [lead for database in databases for lead in database.leads])
+    known = model.entry.configuration["splits"].get("training_leads", names)
+    return [name for name in names if name in known]
+
+
+def leads_to_take(model: PublishedModel) -> list[str]:
+    """Those leads, and behind them II, of which the MLII of Holter recorders is a modification."""
+    trained = trained_leads(model)
+    return [*trained, *(["II"] if "MLII" in trained else [])]

@@ -127,14 +127,14 @@ def open_for(
     path: Path, model: PublishedModel, lead: str | None, fs: float | None, unit: str | None, detect: bool
 ) -> Recording:
     """Open a recording, and say so if the model knows its lead from no training."""
-    from heartzoo.classification.recordings import trained_leads
+    from heartzoo.classification.recordings import leads_to_take, trained_leads
     from heartzoo.classification.stream import require_fs
     from heartzoo.data.recordings import open_recording
 
     known = trained_leads(model)
-    recording = open_recording(path, known, lead, fs, unit, annotated=not detect)
+    recording = open_recording(path, leads_to_take(model), lead, fs, unit, annotated=not detect)
     require_fs(recording.fs)
-    if recording.lead not in known:
+    if recording.lead.casefold() not in map(str.casefold, known):
         others = any(copy.other_lead for copy in model.config.training.copies)
         _warn(
             f"{recording.name}: {model.entry.name} was not trained on lead {recording.lead}, but on {', '.join(known)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,6 +18,7 @@ from heartzoo.contract.steps import steps
 from heartzoo.data.databases import DATABASES, get_database
 from heartzoo.data.download import ensure, record_files, split_records
 from heartzoo.data.own import own_data
+from heartzoo.data.records import read_header
 from heartzoo.data.rr import FEATURES
 from heartzoo.data.signal import RESAMPLING_REACH, WINDOW_S
 from heartzoo.data.splits import get_split
@@ -119,7 +121,9 @@ def retold(published: dict[str, Any], config: Config, content: bytes) -> dict[st
             found |= told
         elif name not in told:
             found[name] = value
-    return found | {"data_sha256": _data_sha256(published["splits"]["train"])}
+    splits = published["splits"]
+    leads = _training_leads(config, splits["train"] | splits.get("pretrained", {}))
+    return found | {"splits": splits | {"training_leads": leads}, "data_sha256": _data_sha256(splits["train"])}
 
 
 def preprocessing(config: Config, facts: ModelFacts) -> dict[str, Any]:
@@ -208,13 +212,28 @@ def _tensor(tensor: TensorFacts) -> dict[str, Any]:
 
 
 def _splits(config: Config, data: TrainingSet, pretrained: dict[str, list[str]]) -> dict[str, Any]:
+    trained = _trained_on(config, data)
     return {
-        "train": _trained_on(config, data),
+        "train": trained,
         "test": {name: list(split_records(get_split(name))) for name in config.data.test},
         **({"pretrained": pretrained} if pretrained else {}),
+        "training_leads": _training_leads(config, trained | pretrained),
         "training_patients": np.unique(data.patients[~data.validation]).tolist(),
         "validation_patients": np.unique(data.patients[data.validation]).tolist(),
     }
+
+
+def _training_leads(config: Config, trained: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """How many of the training records, given by split, were read by which lead; the other lead of copies apart."""
+    found: Counter[str] = Counter()
+    for split, records in trained.items():
+        database = get_database(get_split(split).database)
+        if "hea" in database.extensions:
+            leads, source = config.data.leads or database.leads, ensure(database, records)
+            for name in records:
+                there = read_header(source / name).sig_name
+                found.update([lead for lead in leads if lead in there][:1])
+    return dict(found.most_common())
 
 
 def _trained_on(config: Config, data: TrainingSet) -> dict[str, list[str]]:

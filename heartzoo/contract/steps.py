@@ -67,7 +67,8 @@ def _signal(contract: InputConfig) -> list[str]:
         f"classify), but not of annotated records, a first known value beyond {OFFSET_MV:g} mV is then taken off all "
         "samples: an electrode's offset.",
         f"Resample to {contract.fs:g} Hz: scipy.signal.resample_poly(x, up, down, padtype='edge') with up/down the "
-        "reduced ratio of the sampling rates (default window, Kaiser 5.0), in float64.",
+        "reduced ratio of the sampling rates (default window, Kaiser 5.0), in float64; of rates whose ratio, slower to "
+        "faster, is no fraction of at most 10,000 parts the nearest that is, also for the positions below.",
     ]
     for kind, cutoff in (("high", contract.highpass_hz), ("low", contract.lowpass_hz)):
         if cutoff is not None:
@@ -88,10 +89,11 @@ def _intervals() -> str:
         f"over), a lone beat has {SINGLE_BEAT_S:g} s for both. H(m) = the last m of pre[1], ... pre[k] (fewer at "
         "the start), H(all) = all of them; the first beat, whose own pre is in none, uses the second's, a lone "
         f"beat's hold its {SINGLE_BEAT_S:g} s. Every feature is limited to -1 ... 1 and given in float32, in the "
-        "order listed. An interval is not known where a run of missing samples, which may have begun before its "
-        f"first beat, ends after that, and has become {LOST_S:g} s long before its second beat and within "
-        f"{LONGEST_S:g} s of its first: as pre and as post the median of H(64) stands in, of an even number the "
-        "lower of the middle two, the interval belongs to no H, and its second beat is not regular, unless it is "
+        "order listed. An interval is not known where there is a run of missing samples of which the last comes after "
+        f"its first beat (the run may have begun before that), and the one that makes it {LOST_S:g} s long, rounded up "
+        f"to samples, comes before its second beat and less than {LONGEST_S:g} s after its first: as pre and as post "
+        "the median of H(64) stands in, of an even number the lower of the middle two, the interval belongs to no H, "
+        "and its second beat is not regular, unless it is "
         f"one of the record's first {FIRST_BEATS}; as the record's first interval it counts as {SINGLE_BEAT_S:g} "
         "s, in H too."
     )

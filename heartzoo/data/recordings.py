@@ -138,8 +138,9 @@ def _choose(
         raise UserError(
             f"{path}: expected a signal in V, mV or uV, found {_listed(found) if found else 'no signal'}", remedy
         )
-    chosen = next(name for name in (*leads, *_named_ecg(usable), *usable) if name in usable)
-    return list(names).index(chosen)
+    written = {name.casefold(): name for name in reversed(usable)}  # mlii is MLII
+    known = [written[name.casefold()] for name in leads if name.casefold() in written]
+    return list(names).index([*known, *_named_ecg(usable), *usable][0])
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -315,7 +316,8 @@ def millivolts_per(unit: str) -> float:
 
 
 def _column(path: Path, names: Sequence[str], leads: Sequence[str], lead: str | None) -> int:
-    if lead is None and len(names) > 1 and not set(leads) & set(names) and not _named_ecg(names):
+    known = {name.casefold() for name in leads} & {name.casefold() for name in names}
+    if lead is None and len(names) > 1 and not known and not _named_ecg(names):
         comma = (
             "; of numbers with a decimal comma, write a point"
             if list(names) == ["1", "2"] and path.suffix != ".npy"
