@@ -711,6 +711,20 @@ def test_classify_warns_of_another_lead(cli, files, tiny_zoo):
     assert re.search(r"not trained on lead 1, but on MLII, .* \(and on copies of its recordings' other lead\)", told)
 
 
+@pytest.mark.parametrize(
+    ("names", "taken", "warned"), [("I,II,V5", "II", True), ("V1,mlii", "mlii", False), ("I,My ECG", "My ECG", True)]
+)
+def test_classify_takes_the_lead_that_is_nearest_to_the_training_s(cli, tiny_zoo, tmp_path, names, taken, warned):
+    row = ",".join(f"0.{number}" for number in range(1 + names.count(",")))
+    (tmp_path / "leads.csv").write_text(names + f"\n{row}" * 1000)
+    code, _, errors = cli(
+        "classify", tmp_path / "leads.csv", "--fs", 250, "--model", "tiny", "--zoo", tiny_zoo, "--out", tmp_path / "out"
+    )
+    assert code == 0, errors
+    assert json.loads((tmp_path / "out/leads.json").read_text())["lead"] == taken
+    assert (f"tiny was not trained on lead {taken}, but on MLII" in " ".join(errors.split())) == warned
+
+
 def test_names_with_brackets_are_told_as_they_are(cli, files, tiny_zoo, tmp_path):
     odd = tmp_path / "rec[a].csv"
     odd.write_text("ECG [/mV]\n" + files["signal.csv"].read_text())

@@ -225,6 +225,7 @@ def test_calibration_and_validation_are_of_the_patients_they_should_be(entry):
     training, validating = set(rows["training_patients"]), set(rows["validation_patients"])
     calibrating = {f"synthetic/{name}" for name in configuration["calibration"]["synthetic"]}
     assert calibrating and calibrating <= training and not training & validating
+    assert rows["training_leads"] == {"MLII": len(rows["train"]["synthetic-train"])}
     assert {name.partition("/")[2] for name in training | validating} <= set(rows["train"]["synthetic-train"])
     assert not set(rows["train"]["synthetic-train"]) & set(rows["test"]["synthetic-test"])
     assert sum(map(len, configuration["calibration"]["synthetic"].values())) == 60

@@ -81,7 +81,7 @@ make classifier TFLITE_MICRO_FLAGS=... TFLITE_MICRO_LIBRARY=...   # the same, th
 
 | file | what |
 | --- | --- |
-| `heartzoo.h`, `heartzoo.c` | samples in, the network's inputs out |
+| `heartzoo.h`, `heartzoo.c` | samples in, the network's inputs out: the header to include, from C or C++ |
 | `heartzoo_resample`, `_filter`, `_signal`, `_detector`, `_peaks`, `_rr`, `_lost`, `_template`, `_quantize` | parts |
 | `heartzoo_decision` | the network's outputs in, a class and how sure it is out |
 | `heartzoo_config.h`, `heartzoo_config.c` | sizes, coefficients, taps, scales of this model at this sampling rate |
