@@ -96,9 +96,16 @@ def data_and_splits(configuration: dict[str, Any], metrics: Metrics) -> str:
             f"{_shared(splits, metrics)}. "
             f"{calibration} training examples calibrated int8. `configuration.json` lists every record, patient and "
             "calibration example, and the hashes of the recordings.",
+            *_training_leads(splits),
             *partial,
         ]
     )
+
+
+def _training_leads(splits: dict[str, Any]) -> list[str]:
+    """Which leads the training recordings gave; nothing of older versions, which do not say."""
+    leads = [f"{name} of {count}" for name, count in splits.get("training_leads", {}).items()]
+    return [f"Lead of the training recordings: {', '.join(leads)}."] if leads else []
 
 
 def _pretrained_people(splits: dict[str, Any]) -> set[str]:
