@@ -158,11 +158,14 @@ def trained_leads(model: PublishedModel) -> list[str]:
 
     Of a version that does not say which they were, those that its databases prefer.
     """
-    config = model.config
-    databases = [get_database(get_split(name).database) for name in config.learnt_from]
-    names = dict.fromkeys(config.data.leads or [lead for database in databases for lead in database.leads])
-    known = model.entry.configuration["splits"].get("training_leads", names)
-    return [name for name in names if name in known]
+    config, splits = model.config, model.entry.configuration["splits"]
+    stated = splits.get("training_leads")
+    found: list[str] = []
+    for name in config.learnt_from:
+        leads = config.data.leads or get_database(get_split(name).database).leads
+        # of the records of a pretrained network it is not stated
+        found += [lead for lead in leads if stated is None or lead in stated or name not in splits["train"]]
+    return list(dict.fromkeys(found))
 
 
 def leads_to_take(model: PublishedModel) -> list[str]:

@@ -122,7 +122,7 @@ def retold(published: dict[str, Any], config: Config, content: bytes) -> dict[st
         elif name not in told:
             found[name] = value
     splits = published["splits"]
-    leads = _training_leads(config, splits["train"] | splits.get("pretrained", {}))
+    leads = _training_leads(config, splits["train"])
     return found | {"splits": splits | {"training_leads": leads}, "data_sha256": _data_sha256(splits["train"])}
 
 
@@ -217,7 +217,7 @@ def _splits(config: Config, data: TrainingSet, pretrained: dict[str, list[str]])
         "train": trained,
         "test": {name: list(split_records(get_split(name))) for name in config.data.test},
         **({"pretrained": pretrained} if pretrained else {}),
-        "training_leads": _training_leads(config, trained | pretrained),
+        "training_leads": _training_leads(config, trained),
         "training_patients": np.unique(data.patients[~data.validation]).tolist(),
         "validation_patients": np.unique(data.patients[data.validation]).tolist(),
     }
