@@ -21,7 +21,6 @@ from keras.distillation import Distiller, FeatureDistillation, LogitsDistillatio
 from heartzoo import recipes
 from heartzoo.checkpoints import load_model
 from heartzoo.compression.step import Step
-from heartzoo.compression.trees import taught_by_trees
 from heartzoo.config.compression import DistillConfig, FeaturePair
 from heartzoo.data.store import code
 from heartzoo.data.training_set import TrainingSet
@@ -47,9 +46,6 @@ def distill_stage(settings: DistillConfig, step: Step) -> Stage:
             "name one, such as seed-0 of a run",
         )
     beside = taught_outputs(step, [load_model(path) for path in step.teachers], settings.features)
-    if settings.trees:
-        trees = taught_by_trees(settings.trees, step.data, step.run, step.title("grow trees"))
-        beside |= {TEACHER: (beside[TEACHER] + trees) / 2}  # logits: who is sure does not drown the other
     batches = step.data.batches(step.seed, beside)
     return Stage(
         title=step.title("distill"),

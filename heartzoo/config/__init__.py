@@ -260,12 +260,6 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _trees_learn_from_features(self) -> Config:
-        if self.input.cut != "features" and any(step.distill and step.distill.trees for step in self.compression):
-            raise UserError(f"distill.trees with input.cut {self.input.cut}: they learn from features", "leave it out")
-        return self
-
-    @model_validator(mode="after")
     def _features_are_not_inverted(self) -> Config:
         if self.input.cut == "features" and self.training.augmentation.inverted_share:
             raise UserError(

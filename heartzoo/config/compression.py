@@ -28,31 +28,12 @@ class FeaturePair(Section):
     weight: NonNegative = Field(default=1.0, description="weight of their mean squared difference")
 
 
-class TreesConfig(Section):
-    """Gradient-boosted trees on the features of the training examples (Friedman 2001)."""
-
-    examples: Count = Field(default=1_000_000, description="examples that they learn from, drawn as batches are")
-    rounds: Count = Field(default=80, description="trees for each class, one after the other")
-    learning_rate: Positive = Field(default=0.15, description="weight of each")
-    leaves: Annotated[int, Field(ge=2)] = Field(default=24, description="most leaves of a tree")
-    leaf_examples: Count = Field(default=300, description="fewest examples in a leaf")
-    l2: NonNegative = Field(default=5.0, description="penalty of large answers")
-    features: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
-        default=0.5, description="fraction of the features that each split chooses from"
-    )
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(default=0, description="seed of the draw and of the trees")
-
-
 class DistillConfig(FinetuneConfig):
     """Learn from teachers' outputs (Hinton, Vinyals and Dean 2015, arXiv:1503.02531)."""
 
     teachers: Annotated[list[str], Field(min_length=1)] = Field(
         description="models of the zoo, runs (all their seeds), seeds of runs, or self: the run's own network before "
         "this step. Several teach by their mean probabilities"
-    )
-    trees: TreesConfig | None = Field(
-        default=None,
-        description="trees that teach too, with as much to say as all networks together; for input.cut = features",
     )
     temperature: Positive = Field(default=3.0, description="what logits are divided by")
     alpha: Fraction = Field(default=0.1, description="weight of the true labels; 1 - alpha is the teachers'")
