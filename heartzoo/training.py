@@ -31,6 +31,7 @@ from heartzoo.config import Config
 from heartzoo.data.batches import Inputs, TrainingBatches
 from heartzoo.data.training_set import TrainingSet
 from heartzoo.errors import UserError
+from heartzoo.interruption import check
 from heartzoo.metrics import confusion_matrix, macro_f1, macro_f1_nsv, mean_recall
 from heartzoo.models.channels import with_widths
 from heartzoo.progress import console, progress
@@ -246,8 +247,9 @@ class StageKeeper(keras.callbacks.Callback):
                 generator.state.assign(drawn.astype(generator.state.dtype))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Move the progress bar."""
+        """Move the progress bar, and end where a Ctrl-C has come that a callback of some library has swallowed."""
         self.bar.advance(self.task)
+        check()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Validate, keep the epoch, and end the training where the rule says so."""

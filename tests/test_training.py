@@ -18,7 +18,7 @@ import keras
 import numpy as np
 import pytest
 
-from heartzoo import prevalence, recipes, training
+from heartzoo import interruption, prevalence, recipes, training
 from heartzoo.checkpoints import Plan, best_epoch, finished, load_epoch, load_model, plateaus, read_history, save_epoch
 from heartzoo.compression.steps import check_steps
 from heartzoo.config import Config
@@ -226,6 +226,15 @@ def test_a_network_on_features_alone_trains_on_other_rhythms(cache, tiny, tmp_pa
     own += ["training.copies=[{rhythm: premature}, {rhythm: fibrillation, draw: 1}]"]
     out = train(load_config(tiny, [*SHORT, *own]), tmp_path / "run")
     assert load_model(out / "seed-0" / "best.keras").input_shape == (None, 1, 16, 1)
+
+
+def test_a_swallowed_interruption_ends_the_training_at_the_next_step(cache, tiny, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(interruption, "_received", [signal.SIGTERM])
+        train(load_config(tiny, SHORT), tmp_path / "run")
+    assert not (tmp_path / "run" / "seed-0" / "best.keras").exists()
+    train(load_config(tiny, SHORT), tmp_path / "run", resume=True)
+    assert (tmp_path / "run" / "seed-0" / "best.keras").exists()
 
 
 @pytest.mark.parametrize("loss", ["weighted", "focal", "generalised"])
