@@ -21,7 +21,7 @@ import numpy as np
 from heartzoo.compression.fake_layers import CUSTOM_LAYERS
 from heartzoo.config import Config
 from heartzoo.config.training import ScheduleConfig, TrainingConfig
-from heartzoo.errors import UserError
+from heartzoo.errors import UserError, first_line
 from heartzoo.files import atomic_path, write_bytes, write_json
 from heartzoo.models.mlp import OneMember, without_silencing
 
@@ -202,6 +202,4 @@ def load_model(path: Path) -> keras.Model:
     try:
         return keras.saving.load_model(path, custom_objects=_CUSTOM, safe_mode=True, compile=False)
     except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile, zlib.error, RecursionError) as error:
-        raise UserError(
-            f"{path} cannot be loaded as a Keras model ({str(error).splitlines()[0]})", "export it again"
-        ) from error
+        raise UserError(f"{path} cannot be loaded as a Keras model ({first_line(error)})", "export it again") from error

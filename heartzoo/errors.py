@@ -62,3 +62,8 @@ def nearest(word: str, valid: Iterable[str]) -> str:
     listing = f"Valid: {', '.join(names[:MOST_NAMED])}{more}" if names else "There are none"
     match = get_close_matches(word, names, n=1, cutoff=0.5)
     return f"did you mean {match[0]!r}? {listing}" if match else listing
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an exception says, or its name."""
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -565,6 +565,26 @@ def test_evaluate_measures_robustness_and_logs_each_opening(cli, tiny_zoo, tmp_p
     assert [line.get("disturbance") for line in lines] == [None, "inverted lead, x -1", "R peaks jittered, up to 40 ms"]
 
 
+def test_what_was_measured_of_the_robustness_is_kept_where_the_last_fails(cli, tiny_zoo, monkeypatch):
+    ways = Disturbance(gain=-1.0), Disturbance(other_lead=True)  # of which the recordings have none
+    monkeypatch.setattr("heartzoo.evaluation.disturbances", lambda split: ways)
+    code, _, errors = cli("evaluate", "tiny", "--zoo", tiny_zoo, "--jobs", 1, "--robustness", "--out", "kept")
+    assert code == 2 and "every record was skipped: record syn24: it has no lead beside MLII" in errors
+    report = json.loads(next(Path("kept").glob("*.json")).read_text())
+    assert [row["disturbance"] for row in report["robustness"]] == [{"gain": -1.0, "draw": 0}]
+
+
+def test_classify_tells_of_two_beats_at_one_sample(cli, tiny_zoo, tmp_path):
+    synthetic.write(tmp_path, ["syn03"], 20.0)
+    beats = wfdb.rdann(str(tmp_path / "syn03"), "atr")
+    samples = beats.sample.copy()
+    samples[6] = samples[5]
+    wfdb.wrann("syn03", "atr", samples, symbol=beats.symbol, fs=250, write_dir=str(tmp_path))
+    code, _, errors = cli("classify", tmp_path / "syn03", "--model", "tiny", "--zoo", tiny_zoo)
+    assert code == 0
+    assert f"syn03: two beats at sample {samples[5]}, whose interval counts as 0.2 s" in " ".join(errors.split())
+
+
 def test_a_model_of_rhythms_has_every_picture_but_that_of_beats(cli, tmp_path):
     root = Path(__file__).parents[1]
     text = re.sub("rhythm-(train|test)", r"synthetic-\1", (root / "configs/cnn1.yaml").read_text())

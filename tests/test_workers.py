@@ -13,6 +13,8 @@ from subprocess import PIPE
 import joblib
 import pytest
 
+from heartzoo import interruption
+from heartzoo.progress import track
 from heartzoo.workers import in_processes
 
 WORK = """
@@ -73,3 +75,11 @@ def test_workers_end_with_their_parent_and_in_silence(kill: signal.Signals) -> N
 
 def test_one_process_is_this_one() -> None:
     assert set(in_processes((joblib.delayed(os.getpid)() for _ in range(3)), 1)) == {os.getpid()}
+
+
+def test_long_work_ends_at_its_next_step_where_an_interruption_was_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = track(range(3), 3, "work")
+    assert next(steps) == 0
+    monkeypatch.setattr(interruption, "_received", [signal.SIGINT])
+    with pytest.raises(KeyboardInterrupt):
+        next(steps)

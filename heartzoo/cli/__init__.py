@@ -103,9 +103,10 @@ def _open_what_is_closed() -> None:
 
 
 def _end_interrupted() -> NoReturn:
-    from heartzoo.workers import end_workers
+    if "joblib" in sys.modules:  # else there is no worker
+        from heartzoo.workers import end_workers
 
-    end_workers()
+        end_workers()
     print("heartzoo: interrupted; what was finished is kept", file=sys.stderr)
     sys.exit(128 + (interruption.received() or signal.SIGINT))
 

@@ -130,6 +130,7 @@ def open_for(
     from heartzoo.classification.recordings import leads_to_take, trained_leads
     from heartzoo.classification.stream import require_fs
     from heartzoo.data.recordings import open_recording
+    from heartzoo.data.records import of_doubled_beats
 
     known = trained_leads(model)
     recording = open_recording(path, leads_to_take(model), lead, fs, unit, annotated=not detect)
@@ -140,6 +141,8 @@ def open_for(
             f"{recording.name}: {model.entry.name} was not trained on lead {recording.lead}, but on {', '.join(known)}"
             + " (and on copies of its recordings' other lead)" * others
         )
+    if recording.beats is not None and (told := of_doubled_beats(recording.beats)):
+        _warn(f"{recording.name}: {told}")
     return recording
 
 

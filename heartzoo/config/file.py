@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from heartzoo.config import Config
-from heartzoo.errors import UserError, nearest
+from heartzoo.errors import UserError, first_line, nearest
 
 # ValueError: text that is not UTF-8, or looks like a date and is none.
 NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)
@@ -69,26 +69,26 @@ def read_tree(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
         raise UserError(f"{path}: expected a mapping of keys, found {type(tree).__name__}", "see configs/ for examples")
     if "base" not in tree:
         return tree
-    below = tree.pop("base")
-    if not isinstance(below, str):
+    named = tree.pop("base")
+    if not isinstance(named, str):
         raise UserError(
-            f"{path}: base: expected the name of a file, found {_shown(below)}", "name one, or leave it out"
+            f"{path}: base: expected the name of a file, found {_shown(named)}", "name one, or leave it out"
         )
-    base = path.parent / below
+    base = path.parent / named
     if base.resolve() in (other.resolve() for other in (*above, path)):
         raise UserError(f"{path}: base = {base.name} leads back to itself", "name another base")
-    changed = read_tree(base, (*above, path))
-    if _architecture(tree) not in (None, _architecture(changed)):
+    below = read_tree(base, (*above, path))
+    if _architecture(tree) not in (None, _architecture(below)):
         for of_another_architecture in ("model", "summary"):
-            changed.pop(of_another_architecture, None)
-    return _over(changed, tree)
+            below.pop(of_another_architecture, None)
+    return _over(below, tree)
 
 
 def _what_is_wrong(error: Exception) -> str:
     """What the parser complains of, and where; its own message begins with what it was at."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem:
         return error.problem + (f", line {error.problem_mark.line + 1}" if error.problem_mark else "")
-    return "nested too deeply" if isinstance(error, RecursionError) else str(error).splitlines()[0]
+    return "nested too deeply" if isinstance(error, RecursionError) else first_line(error)
 
 
 def _shown(value: Any) -> str:

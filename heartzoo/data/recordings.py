@@ -19,7 +19,6 @@ from heartzoo.data.records import (
     PER_MV,
     NoBeat,
     check_size,
-    first_line,
     frame_samples,
     millivolts,
     read_annotations,
@@ -29,7 +28,7 @@ from heartzoo.data.records import (
     told_apart,
 )
 from heartzoo.data.signal_csv import Layout
-from heartzoo.errors import MOST_NAMED, UserError
+from heartzoo.errors import MOST_NAMED, UserError, first_line
 
 PIECE_S = 300.0
 TIME_UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}

@@ -14,9 +14,9 @@ import numpy as np
 from heartzoo.data.databases import Database, get_database
 from heartzoo.data.download import ensure, folder
 from heartzoo.data.quality import NOWHERE_LOST, Gaps, LostSignal, lost_between
-from heartzoo.data.rr import counted_until
+from heartzoo.data.rr import SHORTEST_S, counted_until
 from heartzoo.data.signal import resample_positions
-from heartzoo.errors import UserError
+from heartzoo.errors import UserError, first_line
 from heartzoo.tasks import BEAT_SYMBOLS
 
 # An annotator's mark may lie a sample or so past the last one (svdb 860); further out means a cut recording.
@@ -105,7 +105,7 @@ def read_record(source: Path, database: Database, name: str, leads: tuple[str, .
         MissingLead: the record has none of the leads.
         UserError: a file is missing, truncated or unreadable; the sampling rate is not positive; the signal is in no
             unit of voltage, or has no samples but missing ones; the annotations are absent, not in order of time, hold
-            no beat or two at one sample, or lie past the end.
+            no beat, or lie past the end.
     """
     path = source / name
     signal, header, lead = read_lead(path, leads or database.leads)
@@ -299,16 +299,23 @@ def as_r_peaks(samples: np.ndarray) -> np.ndarray:
     """R peaks as int64.
 
     Raises:
-        UserError: they are not whole, ascending samples from 0 on, each once.
+        UserError: they are not whole, ascending samples from 0 on.
     """
     given = np.asarray(samples)
     if given.ndim != 1 or (len(given) and given.dtype.kind not in "iuf"):
         raise UserError(f"expected R peaks of shape (n,), found {given.dtype} of {given.shape}", "give samples")
     if len(fractions := given[~(given == np.floor(given))]):
         raise UserError(f"expected R peaks in samples, found {fractions[0]}", "multiply seconds by fs, and round")
-    if (np.diff(given) <= 0).any() or (given < 0).any():
-        raise UserError("expected R peaks as ascending samples of the signal", "sort them, and give each once")
+    if (np.diff(given) < 0).any() or (given < 0).any():
+        raise UserError("expected R peaks as ascending samples of the signal", "sort them")
     return given.astype(np.int64)
+
+
+def of_doubled_beats(samples: np.ndarray) -> str:
+    """What to say of beats that stand at one sample; nothing where each has its own."""
+    twice = np.unique(samples[1:][np.diff(samples) == 0])
+    more = f" and {len(twice) - 1} more" if len(twice) > 1 else ""
+    return f"two beats at sample {twice[0]}{more}, whose interval counts as {SHORTEST_S:g} s" if len(twice) else ""
 
 
 def refuse_past_end(r_peaks: np.ndarray, length: int, fs: float) -> None:
@@ -353,7 +360,7 @@ def read_marks(
         ending: of the annotation file's name.
 
     Raises:
-        UserError: it is missing, truncated or unreadable, not in order of time, or holds no beat or two at one sample.
+        UserError: it is missing, truncated or unreadable, not in order of time, or holds no beat.
     """
     import wfdb
 
@@ -377,7 +384,6 @@ def read_marks(
     beats = np.isin(symbols, np.frombuffer(BEAT_SYMBOLS.encode(), np.uint8))
     if not beats.any():
         raise NoBeat(f"record {path.name}: {file.name} holds no beat", "an annotated record is needed here")
-    _refuse_doubles(file, annotation.sample[beats], symbols[beats])
     rhythms = tuple(
         (int(sample), note.rstrip("\x00"))
         for sample, note in zip(samples, annotation.aux_note, strict=True)
@@ -402,17 +408,6 @@ def _require_order(file: Path, samples: np.ndarray) -> None:
         )
 
 
-def _refuse_doubles(file: Path, samples: np.ndarray, symbols: np.ndarray) -> None:
-    """Refuse two beats at one sample: the interval between them would be none of a heart's."""
-    if len(twice := np.flatnonzero(np.diff(samples) == 0)):
-        here = int(twice[0])
-        raise UserError(
-            f"record {file.stem}: {file.name} has two beats at sample {samples[here]}, {chr(symbols[here])} and "
-            f"{chr(symbols[here + 1])}",
-            "leave one of them",
-        )
-
-
 def _calibrated(path: Path, signal: int) -> bool:
     """Whether the header gives a gain: wfdb replaces a gain of 0 by 200 per mV without saying so."""
     text = path.with_name(f"{path.name}.hea").read_text(errors="replace")
@@ -423,11 +418,6 @@ def _calibrated(path: Path, signal: int) -> bool:
         return float(gain) != 0.0
     except ValueError as error:
         raise UserError(f"record {path.name}: expected a gain in its header, found {fields[2]!r}", _REFETCH) from error
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of what an exception says, or its name."""
-    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def open_record(database: str, name: str | int, leads: tuple[str, ...] | None = None) -> Record:

@@ -27,7 +27,7 @@ from heartzoo.data.disturbances import disturb, noise_offset
 from heartzoo.data.download import ensure, folder, known_hashes, present, record_files
 from heartzoo.data.heartbeat_csv import read_heartbeats
 from heartzoo.data.noise import recorded_noise
-from heartzoo.data.records import MissingLead, Record, other_lead, read_record
+from heartzoo.data.records import MissingLead, Record, of_doubled_beats, other_lead, read_record
 from heartzoo.data.retiming import TooFewBeats
 from heartzoo.errors import UserError
 from heartzoo.files import Sink, atomic_path, cache_dir, lock, sha256
@@ -332,6 +332,8 @@ def _write(
                 )
             if disturbance is None:  # which may be a change of the rate, and is told of the recordings already
                 _tell_other_rates(database, facts)
+                for fact in (fact for fact in facts if fact["doubled"]):
+                    console.print(f"record {fact['name']}: {fact['doubled']}")
             provenance = {**wanted, "heartzoo": __version__, "records": facts, "skipped": skipped}
             file.attrs["provenance"] = json.dumps(provenance)
         sink.check()  # closing writes too
@@ -410,6 +412,7 @@ def _facts(record: Record, examples: Examples, source: Path, database: Database)
         "seconds": len(record.signal) / record.fs,
         "calibrated": record.calibrated,
         "beats": {chr(symbol): int(count) for symbol, count in zip(symbols, counts, strict=True)},
+        "doubled": of_doubled_beats(record.samples),
         "flat_frames": int((np.ptp(examples.frames, axis=1) == 0).sum()),
         "sha256": {ending: sha256(source / file) for ending, file in record_files(database, record.name).items()},
     }

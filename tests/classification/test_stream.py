@@ -174,7 +174,6 @@ def test_nothing_is_pushed_into_a_stream_that_has_ended(small: PublishedModel) -
     [
         ([300, 200], "as ascending samples"),
         ([-1, 5], "as ascending samples"),
-        ([200, 200], "as ascending samples of the signal; sort them, and give each once"),
         ([[1, 2]], r"of shape \(n,\), found int64 of \(1, 2\)"),
         ([1.5, 2.25], "in samples, found 1.5; multiply seconds by fs"),
         ([0.0, np.nan], "in samples, found nan"),

@@ -17,7 +17,16 @@ from heartzoo.data.batches import model_inputs
 from heartzoo.data.beats import cut_beats
 from heartzoo.data.databases import get_database
 from heartzoo.data.recordings import open_recording
-from heartzoo.data.records import MissingLead, Record, beat_symbols, open_record, other_lead, read_lead, read_record
+from heartzoo.data.records import (
+    MissingLead,
+    Record,
+    beat_symbols,
+    of_doubled_beats,
+    open_record,
+    other_lead,
+    read_lead,
+    read_record,
+)
 from heartzoo.errors import UserError
 
 DATABASE = get_database("synthetic")
@@ -241,12 +250,12 @@ def test_annotations_at_another_time_resolution_come_to_the_rate_of_the_record(s
     assert open_recording(source / "syn00").beats.tolist() == [100, 500, 2500]
 
 
-def test_two_beats_at_one_sample_are_refused_and_other_marks_beside_a_beat_are_not(source: Path) -> None:
-    annotate(source, [100, 100, 400, 700], ["+", "N", "N", "V"], fs=250)
-    assert read(source).samples.tolist() == [100, 400, 700]
-    annotate(source, [100, 400, 400, 700], ["N", "N", "V", "N"], fs=250)
-    with pytest.raises(UserError, match=r"record syn00: syn00\.atr has two beats at sample 400, N and V; leave one"):
-        read(source)
+def test_two_beats_at_one_sample_are_taken_and_found(source: Path) -> None:
+    annotate(source, [100, 100, 400, 400, 700], ["+", "N", "N", "V", "N"], fs=250)
+    record = read(source)
+    assert record.samples.tolist() == [100, 400, 400, 700]
+    assert of_doubled_beats(record.samples) == "two beats at sample 400, whose interval counts as 0.2 s"
+    assert of_doubled_beats(record.samples[:2]) == ""
 
 
 def test_annotations_may_have_another_ending(source: Path) -> None:
