@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import sys
 import threading
@@ -35,7 +36,11 @@ def synthetic_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def cache(synthetic_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """``synthetic_cache`` as this process' cache (and its children's), without a mirror."""
+    """``synthetic_cache`` as this process' cache (and its children's), without a mirror.
+
+    What a test before this one left of an interrupted evaluation is gone.
+    """
+    shutil.rmtree(synthetic_cache / "evaluations", ignore_errors=True)
     monkeypatch.setenv("HEARTZOO_CACHE", str(synthetic_cache))
     monkeypatch.delenv("HEARTZOO_MIRROR", raising=False)
     return synthetic_cache
