@@ -905,6 +905,12 @@ def test_an_error_of_the_system_without_a_file_is_one_line(cli, monkeypatch):
     assert code == 2 and told == "heartzoo: File too large\n"
 
 
+def test_too_little_memory_is_one_line(cli, monkeypatch):
+    monkeypatch.setattr("heartzoo.zoo.entries", lambda zoo: np.zeros(2**56))
+    code, _, told = cli("list")
+    assert code == 2 and told.startswith("heartzoo: out of memory (") and told.count("\n") == 1
+
+
 def test_a_downloaded_model_is_verified_by_name(cli, tiny_zoo, tmp_path):
     (tmp_path / "zoo").mkdir()
     (tmp_path / "zoo/index.json").write_text('{"schema_version": 2, "models": []}')

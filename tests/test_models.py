@@ -307,6 +307,11 @@ def test_a_layer_that_keras_would_number_is_refused(monkeypatch):
         ({"architecture": "efficientnetv2", "rr_features": 4}, "efficientnetv2 has no R-R input.* names 4 features"),
         ({"architecture": "resnet", "depths": (1,)}, "resnet cannot be built with depths"),
         ({"architecture": "resnet", "stem_filters": 0}, "resnet cannot be built with stem_filters = 0"),
+        (
+            {"architecture": "resnet", "stem_filters": 10**8},
+            "model.sizes.stem_filters = 100000000: expected at most 4,096",
+        ),
+        ({"architecture": "resnet", "depths": [1, 1, 5000]}, r"model.sizes.depths = \[1, 1, 5000\]: expected at most"),
         ({"architecture": "resnet", "pooling": "max"}, "pooling is average or weighted, not max"),
         ({"architecture": "efficientnetv2", "se_ratio": 0}, "cannot be built with se_ratio = 0"),
         ({"architecture": "resnet", "filters": 8}, "cannot be built with filters = 8"),

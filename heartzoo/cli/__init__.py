@@ -13,7 +13,7 @@ import typer
 from heartzoo import interruption
 from heartzoo._version import __version__
 from heartzoo.cli import classify, compare, data, evaluate, firmware, personalise, runs, zoo, zoo_keeping
-from heartzoo.errors import UserError
+from heartzoo.errors import UserError, first_line
 
 app = typer.Typer(
     name="heartzoo",
@@ -67,6 +67,8 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output has gone, as in `heartzoo list | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except MemoryError as error:
+        _refuse(f"out of memory ({first_line(error)}); take a smaller network, batch or recording")
     except OSError as error:
         if error.errno is None:
             raise

@@ -161,7 +161,7 @@ class TrainingConfig(Section):
     )
     epochs: Count = Field(default=50, description="most epochs")
     steps_per_epoch: Count = Field(default=50, description="batches in an epoch")
-    batch_size: Count = Field(default=256, description="examples in a batch")
+    batch_size: Annotated[int, Field(ge=1, le=65536)] = Field(default=256, description="examples in a batch")
     loss: Literal["cross-entropy", "weighted", "focal", "generalised"] = Field(
         default="cross-entropy",
         description="weighted and focal weigh classes inversely to how often they are drawn; generalised, after Zhang "

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Architecture = Callable[..., "keras.Model"]
 ARCHITECTURES: dict[str, Architecture] = {}
 LONGEST_FRAME = 8192
+LARGEST_SIZE = 4096  # beyond it no network is for a microcontroller, and few for this machine's memory
 
 
 def register(function: Architecture) -> Architecture:
@@ -64,14 +65,17 @@ def build(
         A ``keras.Model`` from ``signal`` (and ``rr``) to ``num_classes`` logits.
 
     Raises:
-        UserError: unknown architecture or size, sizes that make no network, an R-R input for one that has none, or a
-            convolution or dense layer without a name of its own.
+        UserError: unknown architecture or size, sizes that make no network or a huge one, an R-R input for one that
+            has none, or a convolution or dense layer without a name of its own.
     """
     function = _lookup(architecture)
     valid = size_names(architecture)
-    for key in sizes:
+    for key, value in sizes.items():
         if key not in valid:
             raise UserError(f"model.sizes.{key} is not a size of {architecture}", nearest(key, valid))
+        numbers = value if isinstance(value, list | tuple) else [value]
+        if any(isinstance(number, int | float) and number > LARGEST_SIZE for number in numbers):
+            raise UserError(f"model.sizes.{key} = {value}: expected at most {LARGEST_SIZE:,}", "take a smaller one")
     if rr_features:
         if "rr_features" not in inspect.signature(function).parameters:
             raise UserError(
