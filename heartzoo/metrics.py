@@ -172,6 +172,23 @@ def macro_f1_nsvf(cm: np.ndarray) -> np.ndarray:
     return macro_f1(cm[..., : FIVE_CLASS_ROWS["nsvf"], :])
 
 
+# The figures that a task is judged by, of counts of shape (..., k, k).
+MACRO_F1S = {"macro_f1": macro_f1, "macro_f1_nsv": macro_f1_nsv, "macro_f1_nsvf": macro_f1_nsvf}
+
+
+def without_each(matrices: np.ndarray, figure: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """A pooled figure as it would be without one patient, for each of them: who decides it?
+
+    Args:
+        matrices: one matrix per patient, shape (p, r, k).
+        figure: of matrices, shape (..., r, k) to (...), such as :func:`macro_f1`.
+
+    Returns:
+        Shape (p,), in the order of the patients.
+    """
+    return figure(matrices.sum(0) - matrices)
+
+
 def patient_macro_f1(matrices: np.ndarray) -> float:
     """Mean over patients of each patient's macro-F1 over the classes that the patient has.
 

@@ -7,12 +7,14 @@ import re
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
 from huggingface_hub import ModelCard
 
 from heartzoo import metrics_file, zoo
 from heartzoo.cards import card
 from heartzoo.errors import UserError
+from heartzoo.metrics import macro_f1_nsv
 from heartzoo.zoo import index as zoo_index
 from heartzoo.zoo import publishing
 from heartzoo.zoo.index import CARD, headline
@@ -20,8 +22,8 @@ from heartzoo.zoo.index import CARD, headline
 PUBLISHED = zoo.entries()
 KINDS = ["arr-5-rr-sm", "beat-3-res-sm", "res-187", "cnn1", "dualpath-resnet"]
 SECTIONS = [
-    "Overview", "Intended use", "Bias, risks and limitations", "Input contract", "Classes", "Data and splits",
-    "Training", "Compression", "Results", "Cost", "Ethics", "Use it", "Repeat it", "Files",
+    "Overview", "Intended use", "Bias, risks and limitations", "Results", "Cost", "Use it", "Input contract", "Classes",
+    "Data and splits", "How it was chosen", "Training", "Compression", "Repeat it", "Ethics", "Files",
     "Licence, data and citation",
 ]  # fmt: skip
 
@@ -34,7 +36,8 @@ def text(name: str) -> str:
 def test_every_published_card_follows_from_its_files(label):
     entry = zoo.find(label)
     others = {name: facts for name, facts in entry.files.items() if name != CARD}
-    found = card(entry.configuration, entry.metrics, others, entry.withdrawn)
+    withdrawn = zoo_index.withdrawn_others(PUBLISHED, entry.name, entry.version)
+    found = card(entry.configuration, entry.metrics, others, entry.withdrawn, withdrawn)
     assert ("**Withdrawn**" in found) == (entry.withdrawn is not None)
     assert text(label) == found, "run `python -m heartzoo.cards`"
 
@@ -112,7 +115,7 @@ def test_a_model_without_a_header_says_so():
 
 
 def test_it_says_what_the_model_does_badly():
-    part = text("arr-5-rr-sm").partition("## Bias, risks and limitations")[2].partition("## Input contract")[0]
+    part = text("arr-5-rr-sm").partition("## Bias, risks and limitations")[2].partition("## Results")[0]
     metrics = zoo.find("arr-5-rr-sm").metrics
     first = metrics.evaluations[0]
     for split in ("ds2", "svdb-test"):
@@ -125,6 +128,11 @@ def test_it_says_what_the_model_does_badly():
     other = next(result for result in metrics.robustness if result.disturbance.other_lead)
     change = 100 * (other.macro_f1_nsv - first.macro_f1_nsv)
     assert f"On the other lead of ds2's recordings: {change:+.1f} points of macro-F1." in part
+    without = [r.confusion_matrix for name, r in first.by_record.items() if name != "232"]
+    told = f"without record 232 of ds2, macro-F1 N/S/V is {macro_f1_nsv(np.sum(without, axis=0)):.3f} instead of"
+    assert told in part
+    withdrawn = [other.version for other in PUBLISHED if other.name == "arr-5-rr-sm" and other.withdrawn]
+    assert withdrawn and re.findall(r"^- Version (\S+) scored", part, re.M) == withdrawn
     lowest = min(first.by_record, key=lambda name: first.by_record[name].macro_f1)
     assert lowest in part
     worst = min(metrics.robustness, key=lambda result: result.macro_f1_nsv)

@@ -181,6 +181,14 @@ def test_false_alarms_are_beats_that_are_called_wrongly():
     assert metrics.false_alarms_per_hour(cm, [2.0, None], ("N", "V")) is None
 
 
+def test_a_figure_without_each_patient_by_hand():
+    matrices = np.array([[[8, 2], [1, 9]], [[5, 0], [0, 5]], [[0, 3], [0, 0]]])
+    found = metrics.without_each(matrices, metrics.macro_f1)
+    others = [np.delete(matrices, patient, axis=0).sum(0) for patient in range(3)]
+    assert found == pytest.approx([float(metrics.macro_f1(matrix)) for matrix in others])
+    assert found.shape == (3,) and found[2] > found[0]
+
+
 def test_more_beats_of_the_same_patients_do_not_shrink_the_interval():
     matrices = patients_like(np.random.default_rng(1), 20)
     assert ci95(10 * matrices, 3) == ci95(matrices, 3)

@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
+import heartzoo
 from heartzoo.firmware.costs_table import costs_table
-from heartzoo.tables.models import models_table
+from heartzoo.tables.models import models_tables
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -25,7 +27,11 @@ def test_the_python_example_runs(cache):
 
 def test_the_table_of_models_is_current():
     table = README.partition("<!-- models: begin -->")[2].partition("<!-- models: end -->")[0]
-    assert table.strip() == models_table(ROOT / "zoo").strip(), "run `python -m heartzoo.tables.models README.md`"
+    assert table.strip() == models_tables(ROOT / "zoo").strip(), "run `python -m heartzoo.tables.models README.md`"
+
+
+def test_the_citation_names_this_version():
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == heartzoo.__version__
 
 
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))

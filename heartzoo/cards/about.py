@@ -1,26 +1,18 @@
-"""The sections of a card that tell where a model comes from, what it is for, and where it fails."""
+"""The sections of a card that tell where a model comes from, what it takes and what it is for."""
 
 from __future__ import annotations
 
-import statistics
 from typing import Any
 
 from heartzoo.cards.front_matter import training_databases, weights_licence
-from heartzoo.cards.tables import cell, yaml_block
+from heartzoo.cards.tables import cell, folded, yaml_block
 from heartzoo.config.file import parse_config
-from heartzoo.data.databases import DATABASES, HEARTBEAT_CSV, get_database
+from heartzoo.data.databases import DATABASES, get_database
 from heartzoo.data.splits import get_split
 from heartzoo.metrics_file import Metrics
-from heartzoo.metrics_file.results import Evaluation
 from heartzoo.tasks import TASKS
 
 TEXTS = {"name", "summary", "origin", "limits"}  # of a configuration; the card has them elsewhere
-FAILING_F1 = 0.8
-BEAT_LIMITS = (
-    "The figures are at annotated R peaks; a detector adds its own errors. Rare classes decide macro-F1: a model with "
-    "98 % accuracy may find half of the supraventricular beats."
-)
-RHYTHM_LIMITS = "Frames in which a rhythm begins or ends are not scored; a recording as it comes has such frames too."
 
 
 def intended_use(task: str, track: str) -> str:
@@ -108,7 +100,7 @@ def _training_leads(splits: dict[str, Any]) -> list[str]:
     return [f"Lead of the training recordings: {', '.join(leads)}."] if leads else []
 
 
-def _pretrained_people(splits: dict[str, Any]) -> set[str]:
+def pretrained_people(splits: dict[str, Any]) -> set[str]:
     """``database/patient`` of everybody whom the pretrained network has learnt from; nobody without one."""
     return {
         f"{database.name}/{database.patient(record)}"
@@ -119,7 +111,7 @@ def _pretrained_people(splits: dict[str, Any]) -> set[str]:
 
 
 def _seen_before(splits: dict[str, Any]) -> str:
-    before = len(_pretrained_people(splits))
+    before = len(pretrained_people(splits))
     return f" further, after the {before:,} of the network that it began as" if before else ""
 
 
@@ -128,7 +120,7 @@ def _shared(splits: dict[str, Any], metrics: Metrics) -> str:
     scored = metrics.first
     if scored.track == "random":
         return "the same people are in all of them"
-    known = {*splits["training_patients"], *splits["validation_patients"], *_pretrained_people(splits)}
+    known = {*splits["training_patients"], *splits["validation_patients"], *pretrained_people(splits)}
     both = [name for name, r in scored.by_record.items() if f"{scored.dataset}/{r.patient}" in known]
     if not both:
         return "nobody is in two of them"
@@ -144,96 +136,20 @@ def training(configuration: dict[str, Any]) -> str:
     tree = config.model_dump(mode="json", exclude_defaults=True, exclude=TEXTS | {"compression"})
     libraries = ", ".join(f"{name} {version}" for name, version in configuration["libraries"].items())
     return (
-        f"What is not said here has its default:\n\n{yaml_block({'name': config.name, **tree})}\n\n"
-        f"Made with {libraries}; revision `{configuration['git_revision']}`."
+        f"{folded('Configuration; what is not said in it has its default', yaml_block({'name': config.name, **tree}))}"
+        f"\n\nMade with {libraries}; revision `{configuration['git_revision']}`."
     )
 
 
-def risks(configuration: dict[str, Any], metrics: Metrics) -> str:
-    """What the model does badly, as its own figures tell, and what they cannot tell."""
-    first = metrics.first
-    tested = [e for e in metrics.evaluations if e.of_file and e.split in configuration["splits"]["test"]]
-    failing = [line for e in tested for line in _failing_classes(e)]
-    lines = [configuration["limits"], *failing, _patients(first)]
-    if metrics.robustness:
-        lines += [_worst_disturbance(metrics, first), _other_lead(metrics, first)]
-    if first.track == "synthetic":
-        return "\n".join(f"- {line}" for line in [*lines, "Nothing here tells how it does on people."] if line)
-    lines += [
-        _people(first),
-        _trained_on(configuration),
-        RHYTHM_LIMITS if TASKS[metrics.task].of_rhythm else BEAT_LIMITS,
-        "The design of heartzoo's networks was informed by published results on DS2.",
-    ]
-    return "\n".join(f"- {line}" for line in lines if line)
-
-
-def _trained_on(configuration: dict[str, Any]) -> str:
-    names = {database.name for database in training_databases(configuration)}
-    leads = "both leads, each by itself," if _other_lead_trains(configuration) else "one lead"
-    holter = f"{leads} of two-lead Holter recordings of a few dozen people, most of them ill"
-    splits = configuration["splits"]
-    people = len({*splits["training_patients"], *splits["validation_patients"], *_pretrained_people(splits)})
-    what = holter if names <= {"mitdb", "svdb", HEARTBEAT_CSV} else f"recordings of {people:,} people"
-    return f"Trained on {what}; other leads, electrodes, populations and noise may give other results."
-
-
-def _other_lead_trains(configuration: dict[str, Any]) -> bool:
-    copies = parse_config(configuration["config"], "configuration.json").training.copies
-    return any(copy.other_lead for copy in copies)
-
-
-def _failing_classes(e: Evaluation) -> list[str]:
-    poor = [(c.f1, name, c) for name, c in e.per_class.items() if c.support and c.f1 < FAILING_F1]
-    called = dict(zip(e.per_class, map(sum, zip(*e.confusion_matrix, strict=True)), strict=True))
-    return [
-        f"{name}: of {c.support:,} on {e.split} it finds {c.se:.1%}; "
-        + (f"of what it calls {name}, {c.ppv:.1%} is" if called[name] else "it calls nothing so")
-        + f" (F1 {c.f1:.2f})."
-        for _, name, c in sorted(poor, key=lambda item: item[0])
-    ]
-
-
-def _patients(e: Evaluation) -> str:
-    figures = {name: r.macro_f1 for name, r in e.by_record.items()}
-    worst = sorted(figures, key=figures.__getitem__)[:3]
-    return (
-        f"People differ: by record of {e.split}, macro-F1 over the classes that it has is {min(figures.values()):.2f} "
-        f"to {max(figures.values()):.2f}, in the middle {statistics.median(figures.values()):.2f}; lowest on "
-        f"{', '.join(worst)}."
-    )
-
-
-def _worst_disturbance(metrics: Metrics, e: Evaluation) -> str:
-    name = TASKS[metrics.task].headline(e.track)
-    worst = min(metrics.robustness, key=lambda result: getattr(result, name))
-    lost = 100 * (getattr(e, name) - getattr(worst, name))
-    return (
-        f"What harms it most of the changes tried: {worst.disturbance.kind}, {worst.disturbance.level}: {lost:.1f} "
-        "points of macro-F1."
-    )
-
-
-def _other_lead(metrics: Metrics, e: Evaluation) -> str:
-    """Empty where it was not measured."""
-    name = TASKS[metrics.task].headline(e.track)
-    for result in metrics.robustness:
-        if result.disturbance.kind == "other lead":
-            change = 100 * (getattr(result, name) - getattr(e, name))
-            return f"On the other lead of {e.split}'s recordings: {change:+.1f} points of macro-F1."
-    return ""
-
-
-def _people(e: Evaluation) -> str:
-    people = {r.patient: r for r in e.by_record.values()}.values()
-    women, men = (sum(r.sex == sex for r in people) for sex in ("F", "M"))
-    ages = [r.age for r in people if r.age is not None]
-    if not ages:
-        return "Its figures are not told apart by sex or age of the people it was tested on; their ancestry is unknown."
-    return (
-        f"Tested on {women} women and {men} men of {min(ages)} to {max(ages)} years (where the recordings say it); too "
-        "few to tell whether it treats groups alike. Their ancestry is unknown."
-    )
+def history(configuration: dict[str, Any]) -> str:
+    """Where network and recipe come from, and by what figures this version was chosen."""
+    said = [origin] if (origin := configuration["origin"].strip()) else []
+    if before := configuration.get("remeasured"):  # older versions lack it, too
+        said.append(
+            f"The model's files are those of version {before['version']}, byte for byte; this version only adds "
+            f"measurements, made by revision `{before['git_revision']}`."
+        )
+    return "\n\n".join(said)
 
 
 def licence(configuration: dict[str, Any]) -> str:

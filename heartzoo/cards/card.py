@@ -1,21 +1,24 @@
-"""The card of one version: what it is and is for, what it takes, what it does and does badly, how to use and repeat it.
+"""The card of one version: what it is and is for, what it does and does badly, how to use it, how it was made.
 
-The order of the sections is that of model cards: Mitchell et al. 2019, Model Cards for Model Reporting (FAT*).
+It has the sections of model cards (Mitchell et al. 2019, Model Cards for Model Reporting, FAT*); first come those by
+which a reader decides whether to take the model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from heartzoo.cards.about import contract, data_and_splits, intended_use, licence, risks, training
+from heartzoo.cards.about import contract, data_and_splits, history, intended_use, licence, training
 from heartzoo.cards.front_matter import front_matter
+from heartzoo.cards.risks import risks
 from heartzoo.cards.tables import (
     alarm_table,
     cell,
     class_table,
     confidence_tables,
     end_to_end_table,
+    folded,
     group_table,
     personalisation_table,
     record_table,
@@ -25,12 +28,14 @@ from heartzoo.cards.tables import (
 from heartzoo.cards.usage import usage
 from heartzoo.data.splits import TRACKS, is_part
 from heartzoo.interpreters import RUNTIMES
+from heartzoo.metrics import METRIC_NAMES
 from heartzoo.metrics_file import Metrics
 from heartzoo.metrics_file.costs import Preprocessing
+from heartzoo.metrics_file.results import Evaluation
 from heartzoo.tables.ablation import ablation_table
-from heartzoo.tables.models import PRECISIONS, manner, size
+from heartzoo.tables.models import PRECISIONS, least_without_one, manner, size
 from heartzoo.tasks import TASKS
-from heartzoo.zoo.index import headline
+from heartzoo.zoo.index import IndexEntry, headline
 
 DISCLAIMER = "**Not a medical device.** For research and education; not for diagnosis, monitoring or treatment."
 
@@ -40,6 +45,7 @@ def card(
     metrics: Metrics,
     files: Mapping[str, Mapping[str, Any]],
     withdrawn: str | None = None,
+    withdrawn_others: Sequence[IndexEntry] = (),
 ) -> str:
     """The card of one version.
 
@@ -48,6 +54,7 @@ def card(
         metrics: the content of ``metrics.json``.
         files: the version's files but for the card: name -> ``{"bytes": size, "sha256": hash}``.
         withdrawn: why nobody should use it any more, if that is so.
+        withdrawn_others: versions of the model that were withdrawn, but for this one.
 
     Returns:
         Markdown with front matter for model hubs.
@@ -57,60 +64,64 @@ def card(
     sections = {
         "Overview": _overview(configuration, metrics),
         "Intended use": intended_use(metrics.task, configuration["training"]["track"]),
-        "Bias, risks and limitations": risks(configuration, metrics),
-        "Input contract": contract(configuration),
-        "Classes": _classes(configuration),
-        "Data and splits": data_and_splits(configuration, metrics),
-        "Training": f"{training(configuration)}\n\n{_seeds(configuration, metrics)}",
-        "Compression": _compression(steps, metrics),
+        "Bias, risks and limitations": risks(configuration, metrics, withdrawn_others),
         "Results": _results(configuration, metrics),
         **_robustness(metrics),
         **_personalisation(metrics),
         **_end_to_end(metrics),
         "Cost": _cost(metrics),
-        "Ethics": "**Not a medical device.** Nobody's treatment may depend on it. Who builds it into a product answers "
-        "for validation on the people, leads and devices of that product, and for the regulation that applies. An ECG "
-        "can identify a person and tell of illness: process recordings only with that person's consent, and keep "
-        "them where they arise.",
         "Use it": usage(configuration, metrics, dict(files)),
+        "Input contract": contract(configuration),
+        "Classes": _classes(configuration),
+        "Data and splits": data_and_splits(configuration, metrics),
+        "How it was chosen": history(configuration),
+        "Training": f"{_seeds(configuration, metrics)}\n\n{training(configuration)}",
+        "Compression": _compression(steps, metrics),
         "Repeat it": _repeat(configuration, metrics),
+        "Ethics": "**Not a medical device.** Nobody's treatment may depend on it. If you build it into a product, you "
+        "are responsible for validating it on the people, leads and devices of that product, and for the regulation "
+        "that applies. An ECG can identify a person and tell of illness: process recordings only with that person's "
+        "consent, and keep them where they arise.",
         "Files": _files(files),
         "Licence, data and citation": licence(configuration),
     }
     parts = [front_matter(configuration, metrics), f"# {name} {version}"]
     parts += [f"**Withdrawn**: {withdrawn}"] if withdrawn else []
-    parts.append(_summary(configuration))
+    summary = configuration["summary"].strip(". ")
+    parts += [f"{summary[:1].upper()}{summary[1:]}.", DISCLAIMER]
     parts += [f"## {title}\n\n{text}" for title, text in sections.items() if text]
     return "\n\n".join(parts) + "\n"
 
 
-def _summary(configuration: dict[str, Any]) -> str:
-    said = f"{configuration['summary']}. {configuration['origin']}".strip(". ") + "."
-    if before := configuration.get("remeasured"):  # older versions lack it, too
-        said += (
-            f" The model's files are those of version {before['version']}, byte for byte; new are figures that it "
-            f"lacked, measured by revision `{before['git_revision']}`."
-        )
-    return f"{said[:1].upper()}{said[1:]}\n\n{DISCLAIMER}"
-
-
 def _overview(configuration: dict[str, Any], metrics: Metrics) -> str:
-    cost, first = metrics.cost, metrics.first
-    figure, (low, high) = headline(first, metrics.task)
-    over = TASKS[metrics.task].over(first.track)
+    cost = metrics.cost
     preprocessing = configuration["preprocessing"]
     facts = {
         "task": f"{metrics.task}: {', '.join(metrics.classes)}",
         "input": f"{preprocessing['fs']:g} Hz, one lead; {preprocessing['frame']} values a decision",
         "architecture": configuration["config"]["model"]["architecture"],
-        "headline": f"macro-F1{over} {figure:.3f} ({low:.3f}-{high:.3f}) on {first.split}, {first.track} track"
-        f"{manner(first)}",
+        "headline": _headline(metrics.first, metrics.task),
+        **{
+            f"on {e.split}": _headline(e, metrics.task)
+            for e in metrics.evaluations
+            if e.of_file and e.dataset != metrics.first.dataset
+        },
         "flash": f"{cost.tflite_bytes:,} B of `.tflite`",
         "arena": size(cost.arena_bytes),
         "compute": f"{cost.macs:,} multiply-accumulates a decision, {cost.parameters:,} parameters",
         "delay": _delay(configuration),
     }
     return "\n".join(["| | |", "| --- | --- |", *(f"| {name} | {cell(text)} |" for name, text in facts.items())])
+
+
+def _headline(e: Evaluation, task: str) -> str:
+    """What quotes a figure: its interval, its split, how it was measured, and what one patient makes of it."""
+    figure, (low, high) = headline(e, task)
+    said = (
+        f"macro-F1{TASKS[task].over(e.track)} {figure:.3f} ({low:.3f}-{high:.3f}) on {e.split}, {e.track} track"
+        f"{manner(e)}"
+    )
+    return f"{said}; {lowest}" if (lowest := least_without_one(e, task)) else said
 
 
 def _delay(configuration: dict[str, Any]) -> str:
@@ -143,16 +154,8 @@ def _results(configuration: dict[str, Any], metrics: Metrics) -> str:
         f"Track: {track} ({TRACKS[track]}). Full coverage, all scored {unit}, the published file. Intervals: 95 % "
         "bootstrap over patients.",
         "",
-        f"| split | file | runtime | {unit} | accuracy | macro-F1 (95 %) | mean over patients |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        *_figures(metrics),
     ]
-    for e in metrics.evaluations:
-        figure, (low, high) = headline(e, metrics.task)
-        patients = getattr(e, f"patient_{TASKS[metrics.task].headline(e.track)}")
-        lines.append(
-            f"| {e.split} | {PRECISIONS[e.precision]} | {e.runtime} | {e.n:,} | {e.accuracy:.4f} | "
-            f"{figure:.4f} ({low:.3f}-{high:.3f}) | {patients:.4f} |"
-        )
     if agreement := metrics.agreement:
         lines.append(
             f"\nThe figures of the file are by {RUNTIMES[agreement.runtime]}, not by TFLite Micro. On "
@@ -160,18 +163,41 @@ def _results(configuration: dict[str, Any], metrics: Metrics) -> str:
             f"logits that differ by at most {agreement.largest_difference} integer steps. `heartzoo evaluate` runs "
             "TFLite Micro unless told otherwise; that may take hours, and goes on where it was interrupted."
         )
-    if TASKS[metrics.task].over(metrics.evaluations[0].track):
+    if metrics.first.macro_f1_nsv is not None:
         lines.append(
-            "\nMacro-F1 over N, S and V; true F and Q beats are left out, a scored beat called F or Q is an error."
+            "\nMacro-F1 N/S/V leaves true F and Q beats out, N/S/V/F true Q beats; a scored beat called F or Q is an "
+            "error in either."
         )
     if plain := metrics.without_prevalence:
         name = TASKS[metrics.task].headline(plain[0].track)
         figures = ", ".join(f"{getattr(result, name):.4f} on {result.split}" for result in plain)
         lines.append(
             "\nThe file's logits are shifted by how common a class is in the record so far, as the input contract "
-            f"says; by its largest output alone {name} is {figures}."
+            f"says; by its largest output alone {METRIC_NAMES[name]} is {figures}."
         )
     return "\n\n".join(["\n".join(lines), *_details(metrics)])
+
+
+def _figures(metrics: Metrics) -> list[str]:
+    """The table of accuracy and every macro-F1, the headline first."""
+    first, task = metrics.first, TASKS[metrics.task]
+    names = [name for name in METRIC_NAMES if getattr(first, name) is not None]
+    names.sort(key=lambda name: (name != task.headline(first.track), name == "macro_f1"))
+    of_all = " of all classes" if len(names) > 1 else ""
+    titles = [f"{METRIC_NAMES[name]}{of_all if name == 'macro_f1' else ''} (95 %)" for name in names]
+    lines = [
+        f"| split | file | runtime | {task.unit} | accuracy | {' | '.join(titles)} | mean over patients |",
+        "| --- " * (6 + len(names)) + "|",
+    ]
+    for e in metrics.evaluations:
+        figures = [(getattr(e, name), *getattr(e, f"{name}_ci95")) for name in names]
+        cells = " | ".join(f"{value:.4f} ({low:.3f}-{high:.3f})" for value, low, high in figures)
+        patients = getattr(e, f"patient_{task.headline(e.track)}")
+        lines.append(
+            f"| {e.split} | {PRECISIONS[e.precision]} | {e.runtime} | {e.n:,} | {e.accuracy:.4f} | {cells} | "
+            f"{patients:.4f} |"
+        )
+    return lines
 
 
 def _details(metrics: Metrics) -> list[str]:
@@ -233,7 +259,7 @@ def _seeds(configuration: dict[str, Any], metrics: Metrics) -> str:
         lines.append(
             f"| {cell(s.metric)} | {s.split} | {PRECISIONS[s.precision]} | {s.mean:.4f} | {s.spread:.4f} | {each} |"
         )
-    return "\n".join(lines if metrics.seeds else lines[:1])
+    return f"{lines[0]}\n\n{folded('Every seed', chr(10).join(lines[2:]))}" if metrics.seeds else lines[0]
 
 
 def _cost(metrics: Metrics) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from heartzoo.metrics import FIVE_CLASS_ROWS, class_f1_ci95, false_alarms_per_hour, pooled_figures
+from heartzoo.confidence import BINS
+from heartzoo.metrics import FIVE_CLASS_ROWS, class_f1_ci95, class_scores, false_alarms_per_hour, pooled_figures
 from heartzoo.metrics_file.confidence import Confidence
 from heartzoo.metrics_file.figures import ClassFigures
 from heartzoo.metrics_file.results import DisturbedResult, EndToEndResult, Evaluation, PersonalisedResult, RecordFigures
@@ -47,8 +48,15 @@ def class_table(e: Evaluation, unit: str) -> str:
             _escaped(e), e.per_class.values(), e.confusion_matrix, intervals, strict=True
         )
     ]
-    note = [f"\n{absent}."] if (absent := absent_classes(e)) else []
-    return "\n".join([head, "| --- " * (5 + len(rows)) + "|", *rows, *note])
+    notes = [f"\n{absent}."] if (absent := absent_classes(e)) else []
+    if e.macro_f1_nsv is not None:
+        scored = class_scores(np.array(e.confusion_matrix)[: FIVE_CLASS_ROWS["nsv"]]).f1.tolist()
+        each = ", ".join(f"{name} {f1:.4f}" for name, f1 in zip(e.per_class, scored, strict=False))
+        notes.append(
+            f"\nOf all beats: a true F or Q beat that is called V is a false V here. Macro-F1 N/S/V leaves these beats "
+            f"out, and is the mean of F1 {each}."
+        )
+    return "\n".join([head, "| --- " * (5 + len(rows)) + "|", *rows, *notes])
 
 
 def absent_classes(e: Evaluation) -> str:
@@ -84,12 +92,22 @@ def alarm_table(e: Evaluation, unit: str) -> str:
     total = sum(r.hours or 0.0 for r in e.by_record.values())
     cells = [figure for name in rates for figure in (f"{rates[name]:.1f}", _ppv(e.per_class[name], e, name))]
     lines.append(f"| all | {total:.2f} | {' | '.join(cells)} |")
+    by_record = {
+        record: false_alarms_per_hour(np.array(r.confusion_matrix), [r.hours], list(e.per_class)) or {}
+        for record, r in e.by_record.items()
+    }
+    for what, of_many in (("median of the records", np.median), ("the worst of them", np.max)):
+        cells = [
+            figure for name in rates for figure in (f"{of_many([own[name] for own in by_record.values()]):.1f}", "")
+        ]
+        lines.append(f"| {what} | | {' | '.join(cells)} |")
     for record, r in e.by_record.items():
-        own = false_alarms_per_hour(np.array(r.confusion_matrix), [r.hours], list(e.per_class)) or {}
+        own = by_record[record]
         cells = [figure for name in rates for figure in (f"{own[name]:.1f}", _ppv(r.per_class[name], r, name))]
         lines.append(f"| {record} | {r.hours:.2f} | {' | '.join(cells)} |")
     return (
-        "\n".join(lines) + f"\n\nAmong the {unit} that the task scores{'; at annotated R peaks' * (unit == 'beats')}."
+        "\n".join(lines) + f"\n\nAmong the {unit} of all the task's classes"
+        f"{'; at annotated R peaks' * (unit == 'beats')}. A few records give most of the false alarms."
     )
 
 
@@ -108,7 +126,7 @@ def confidence_tables(confidence: Confidence, headline: str, classes: Sequence[s
         else "No patients were left to fit a temperature or a threshold on"
     )
     lines = [
-        f"{chosen}. Expected calibration error {confidence.ece:.4f} (at temperature 1 "
+        f"{chosen}. Expected calibration error over {BINS} bins {confidence.ece:.4f} (at temperature 1 "
         f"{confidence.ece_uncalibrated:.4f}{_verdict(confidence)}).",
         "",
         "| confidence | decisions | mean confidence | right |",
@@ -183,8 +201,9 @@ def personalisation_table(results: Sequence[PersonalisedResult], task: str) -> s
         "",
         "What the first five minutes of a record are worth, scored on the rest of it; a track of its own, not to be "
         "compared with the other figures. The file is the same; its logits are adapted as `configuration.json` says "
-        "(`personalisation`), without labels or with an expert's for those minutes; equal figures without labels mean "
-        "that validation patients were best left as they are.",
+        "(`personalisation`), without labels or with an expert's for those minutes. How strongly was chosen on "
+        "validation patients: equal figures mean that these were best left as they are, a lower one that what helped "
+        "them does harm here.",
     ]
     return "\n".join(lines)
 
@@ -244,6 +263,11 @@ def robustness_table(results: Sequence[DisturbedResult], undisturbed: Evaluation
     made = any(result.disturbance.noise == "motion" for result in results)
     note = f"{ROBUSTNESS_NOTE} {MOTION_NOTE}" if made else ROBUSTNESS_NOTE
     return "\n".join("| " + " | ".join(row) + " |" for row in rows) + f"\n\n{note}"
+
+
+def folded(title: str, text: str) -> str:
+    """Markdown that stays folded until somebody opens it: what is long, and for few."""
+    return f'<details markdown="1">\n<summary>{title}</summary>\n\n{text}\n\n</details>'
 
 
 def yaml_block(tree: dict[str, Any]) -> str:

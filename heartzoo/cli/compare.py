@@ -76,14 +76,13 @@ def _results(entries: tuple[Entry, Entry], split: str | None) -> tuple[Evaluatio
 
 def _figures(headline: str, classes: list[str]) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
     """What is compared: the macro-F1 figures and the F1 of each class, of matrices of shape (..., k, k)."""
-    from heartzoo.metrics import METRIC_NAMES, class_scores, macro_f1, macro_f1_nsv, macro_f1_nsvf
+    from heartzoo.metrics import MACRO_F1S, METRIC_NAMES, class_scores
 
     def f1(number: int) -> Callable[[np.ndarray], np.ndarray]:
         return lambda matrices: class_scores(matrices).f1[..., number]
 
-    five = {"macro_f1_nsv": macro_f1_nsv, "macro_f1_nsvf": macro_f1_nsvf}
-    found = five if headline in five else {headline: macro_f1}
-    return {METRIC_NAMES[name]: figure for name, figure in found.items()} | {
+    names = ["macro_f1"] if headline == "macro_f1" else ["macro_f1_nsv", "macro_f1_nsvf"]
+    return {METRIC_NAMES[name]: MACRO_F1S[name] for name in names} | {
         f"F1 {name}": f1(number) for number, name in enumerate(classes)
     }
 

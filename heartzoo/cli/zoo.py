@@ -95,10 +95,11 @@ def info(
     as_json: AsJson = False,
 ) -> None:
     """What a model is, takes and costs, and how it does on unseen patients."""
-    from heartzoo.cards.about import risks
+    from heartzoo.cards.risks import risks
     from heartzoo.tables.terminal import report_table, show
+    from heartzoo.zoo import entries, named
     from heartzoo.zoo import info as known
-    from heartzoo.zoo import named
+    from heartzoo.zoo.index import withdrawn_others
 
     if as_json:
         return print(json.dumps(known(name, zoo), indent=2))
@@ -108,10 +109,11 @@ def info(
     print(f"task {metrics.task}: {', '.join(metrics.classes)}\n")
     show(report_table(f"{entry.name}@{entry.version}", metrics.evaluations[0]))
     cost, arena = metrics.cost, metrics.cost.arena_bytes
+    others = withdrawn_others(entries(zoo), entry.name, entry.version)
     print(
         f"{cost.parameters:,} parameters, {cost.macs:,} MACs, "
         f"{cost.tflite_bytes:,} B of .tflite, arena {'not measured' if arena is None else f'{arena:,} B'}\n\n"
-        f"What it does badly, and what is not known:\n{risks(configuration, metrics)}\n\n"
+        f"What it does badly, and what is not known:\n{risks(configuration, metrics, others)}\n\n"
         "From a recording to a class:"
     )
     for number, step in enumerate(configuration["preprocessing"]["steps"], start=1):

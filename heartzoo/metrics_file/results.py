@@ -12,11 +12,13 @@ from pydantic import AfterValidator, Field, StrictFloat, StrictInt, model_valida
 from heartzoo.config.disturbance import Disturbance
 from heartzoo.data.splits import TRACKS
 from heartzoo.metrics import (
+    MACRO_F1S,
     class_scores,
     false_alarms_per_hour,
     patient_matrices,
     pooled_figures,
     record_figures,
+    without_each,
 )
 from heartzoo.metrics_file.confidence import Confidence
 from heartzoo.metrics_file.figures import Finite, Matrix, Name, PerClass, check_agreement, square
@@ -108,6 +110,18 @@ class Evaluation(Condition):
         """A confusion matrix for each patient, in the sorted order of their ids, shape (p, k, k)."""
         records = list(self.by_record.values())
         return patient_matrices(np.array([r.confusion_matrix for r in records]), [r.patient for r in records])
+
+    def without_each(self, metric: str) -> dict[str, float]:
+        """A macro-F1 as it would be without one patient, by the names of that patient's records.
+
+        Args:
+            metric: ``macro_f1``, ``macro_f1_nsv`` or ``macro_f1_nsvf``.
+        """
+        records: dict[str, list[str]] = {}
+        for name, record in self.by_record.items():
+            records.setdefault(record.patient, []).append(name)
+        figures = without_each(self.patient_matrices, MACRO_F1S[metric]).tolist()
+        return {" and ".join(records[patient]): value for patient, value in zip(sorted(records), figures, strict=True)}
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:

@@ -1,4 +1,4 @@
-"""The README's table of models.
+"""The tables of models, of the README and the site.
 
 ``python -m heartzoo.tables.models README.md`` brings it up to date.
 """
@@ -11,11 +11,14 @@ from pathlib import Path
 
 from heartzoo.files import fill_page
 from heartzoo.interpreters import RUNTIMES
+from heartzoo.metrics import FIVE_CLASS_ROWS, METRIC_NAMES
 from heartzoo.metrics_file.results import Evaluation
-from heartzoo.zoo import find, read_index, zoo_folder
-from heartzoo.zoo.index import Headline, newest
+from heartzoo.tasks import TASKS
+from heartzoo.zoo import Entry, find, read_index, zoo_folder
+from heartzoo.zoo.index import Headline, IndexEntry, headline, newest, version_key, withdrawn_others
 
 SECTION = "models"
+BAR = "\\|"  # in a cell of a table
 PRECISIONS = {"int8": "int8", "int16x8": "16x8", "float32": "float"}
 
 
@@ -26,36 +29,89 @@ def manner(evaluation: Evaluation | Headline) -> str:
     return "".join(f", {words}" for words in said)
 
 
-def models_table(zoo: Path) -> str:
-    """The table of a zoo's newest versions, in Markdown."""
-    lines = [
-        "| model | task | track, test split | macro-F1 int8 (95 %) | over seeds | svdb-test | float | parameters "
-        "| MACs | .tflite | arena |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for name, entry in newest(read_index(zoo)).items():
-        figure, cost = entry.headline, entry.cost
-        over = " (N/S/V)" if figure.metric == "macro_f1_nsv" else ""
-        metrics = find(entry.label, zoo).metrics
-        seeds = metrics.over_seeds(figure.split, figure.precision, figure.metric)
-        lines.append(
-            f"| [{name}](zoo/{name}/{entry.version}/README.md) {entry.version} | {entry.task} | {entry.track}, "
-            f"{figure.split} | {figure.value:.3f} ({figure.low:.3f}-{figure.high:.3f}){over}{manner(figure)} | "
-            f"{f'{seeds.mean:.3f} ± {seeds.spread:.3f} ({len(seeds.each)})' if seeds else '-'} | "
-            f"{_of_svdb(metrics.evaluations, figure)} | {figure.float32:.3f} | "
-            f"{cost.parameters:,} | {cost.macs:,} | {cost.tflite_bytes:,} B | {size(cost.arena_bytes)} |"
-        )
-    return "\n".join(lines)
+def least_without_one(e: Evaluation, task: str) -> str:
+    """The headline without the one patient whom it owes most to, and his record; nothing of a random split."""
+    if e.track in ("random", "synthetic"):
+        return ""
+    without = e.without_each(TASKS[task].headline(e.track))
+    record = min(without, key=without.__getitem__)
+    return f"{without[record]:.3f} without {record}"
 
 
-def _of_svdb(evaluations: Sequence[Evaluation], headline: Headline) -> str:
-    """The same figure on svdb-test, another database's patients; nothing where it was not scored."""
-    same = [
-        e
-        for e in evaluations
-        if (e.split, e.precision, e.runtime) == ("svdb-test", headline.precision, headline.runtime)
+def models_tables(zoo: Path) -> str:
+    """The newest versions of a zoo in Markdown: a table for each task on unseen patients, then the random split."""
+    listed = read_index(zoo)
+    models = [find(entry.label, zoo) for entry in newest(listed).values()]
+    of_patients = [entry for entry in models if entry.metrics.first.track != "random"]
+    random = [entry for entry in models if entry.metrics.first.track == "random"]
+    groups = [(f"`{name}`: {task.title}", name, _of_task(of_patients, name)) for name, task in TASKS.items()]
+    groups += [("The random split, optimistic", name, _of_task(random, name)) for name in TASKS]
+    parts = [
+        f"### {title}\n\n{task_table(name, group, 'zoo/{name}/{version}/README.md', listed)}"
+        for title, name, group in groups
+        if group
     ]
-    return f"{getattr(same[0], headline.metric):.3f}" if same else "-"
+    return "\n\n".join([*parts, *_footnote(models, listed)])
+
+
+def _of_task(models: Sequence[Entry], name: str) -> list[Entry]:
+    return [entry for entry in models if entry.metrics.task == name]
+
+
+def task_table(task: str, models: Sequence[Entry], link: str, listed: Sequence[IndexEntry] = ()) -> str:
+    """Models of one task on one kind of track, the best first, in Markdown.
+
+    Args:
+        task: the task's name.
+        models: the models.
+        link: address of a model's card, with ``{name}`` and ``{version}`` for it.
+        listed: versions among which a withdrawn newer one earns a model a footnote's mark.
+    """
+    rows = [(headline(entry.metrics.first, task)[0], _row(task, entry, link, listed)) for entry in models]
+    best_first = [row for _, row in sorted(rows, key=lambda row: -row[0])]
+    shown = [name for name in best_first[0] if any(row[name] not in ("", "-") for row in best_first)]
+    lines = [shown, ["---"] * len(shown), *([row[name] for name in shown] for row in best_first)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _row(task: str, entry: Entry, link: str, listed: Sequence[IndexEntry]) -> dict[str, str]:
+    metrics, cost, first = entry.metrics, entry.metrics.cost, entry.metrics.first
+    name = TASKS[task].headline(first.track)
+    figure, (low, high) = headline(first, task)
+    seeds = metrics.over_seeds(first.split, first.precision, name)
+    mark = " †" if _withdrawn_since(entry, listed) else ""
+    scored = FIVE_CLASS_ROWS["nsv"] if name == "macro_f1_nsv" else len(first.per_class)
+    classes = list(first.per_class.items())[1:scored]
+    elsewhere = [e for e in metrics.evaluations if e.of_file and e.dataset != first.dataset]
+    return {
+        "model": f"[{entry.name}]({link.format(name=entry.name, version=entry.version)}) {entry.version}{mark}",
+        "trained on": " + ".join(entry.config.learnt_from),
+        f"{METRIC_NAMES[name]} on {first.split} (95 %)": f"{figure:.3f} ({low:.3f}-{high:.3f}){manner(first)}",
+        "less one patient, at worst": least_without_one(first, task),
+        "seeds": f"{seeds.mean:.3f} ± {seeds.spread:.3f} ({len(seeds.each)})" if seeds else "-",
+        "mean over patients": "" if first.track == "random" else f"{getattr(first, f'patient_{name}'):.3f}",
+        **{f"F1 {each.replace('|', BAR)}": f"{figures.f1:.3f}" for each, figures in classes},
+        "N/S/V/F": f"{first.macro_f1_nsvf:.3f}" if name == "macro_f1_nsv" else "",
+        "svdb-test": f"{headline(elsewhere[0], task)[0]:.3f}" if elsewhere else "-",
+        "MACs": f"{cost.macs:,}",
+        "flash, B": f"{cost.tflite_bytes:,}",
+        "arena, B": "not measured" if cost.arena_bytes is None else f"{cost.arena_bytes:,}",
+    }
+
+
+def _withdrawn_since(entry: Entry, listed: Sequence[IndexEntry]) -> list[IndexEntry]:
+    """Newer versions of a model that were withdrawn: that this one stands was decided with their figures known."""
+    others = withdrawn_others(listed, entry.name, entry.version)
+    return [other for other in others if version_key(other.version) > version_key(entry.version)]
+
+
+def _footnote(models: Sequence[Entry], listed: Sequence[IndexEntry]) -> list[str]:
+    since = [other for entry in models for other in _withdrawn_since(entry, listed)]
+    said = "; ".join(f"{o.label} ({o.headline.value:.3f} on {o.headline.split})" for o in since)
+    return [
+        f"† A newer version was withdrawn after it had been scored: {said}. That the one above stands was decided with "
+        "that figure known, so that its own may be optimistic; its card has the reason."
+    ] * bool(since)
 
 
 def size(count: int | None) -> str:
@@ -65,4 +121,4 @@ def size(count: int | None) -> str:
 
 if __name__ == "__main__":
     for page in sys.argv[1:]:
-        fill_page(Path(page), SECTION, models_table(zoo_folder()))
+        fill_page(Path(page), SECTION, models_tables(zoo_folder()))

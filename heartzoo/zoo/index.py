@@ -223,6 +223,11 @@ def newest(entries: Iterable[IndexEntry]) -> dict[str, IndexEntry]:
     return {entry.name: entry for entry in in_order}
 
 
+def withdrawn_others(entries: Iterable[IndexEntry], name: str, version: str) -> list[IndexEntry]:
+    """Versions of a model that were withdrawn, but for this one: which others stand was chosen with their figures."""
+    return [entry for entry in entries if entry.name == name and entry.withdrawn and entry.version != version]
+
+
 def version_key(version: str) -> tuple[int, ...]:
     """Sorts versions: 1.10.0 after 1.9.0."""
     return tuple(int(part) for part in version.split("."))

@@ -68,6 +68,8 @@ def publish(zoo: Path, name: str, version: str, files: dict[str, bytes]) -> Entr
                 (staging / file).write_bytes(content)
             staging.rename(folder)
             write_index(zoo, known)
+            if any(entry.name == name and entry.withdrawn for entry in known):
+                _renew_cards(zoo, [f"{name}@{version}"])  # it tells of them
         except BaseException:
             for remains in (staging, folder):
                 shutil.rmtree(remains, ignore_errors=True)
@@ -102,7 +104,7 @@ def list_unlisted(zoo: Path) -> None:
 
 
 def withdraw(zoo: Path, name: str, reason: str) -> Entry:
-    """Mark a version as withdrawn, in the index and on its card. Its other files stay, and so does its place.
+    """Mark a version as withdrawn, in the index and on the model's cards. All other files stay, and so does its place.
 
     Args:
         zoo: the zoo's folder.
@@ -121,13 +123,13 @@ def withdraw(zoo: Path, name: str, reason: str) -> Entry:
         entry = find(name, zoo)
         if entry.withdrawn is not None:
             raise UserError(f"{name} is withdrawn already: {entry.withdrawn}", "nothing is left to do")
-        entries = read_index(zoo)
+        update = {"withdrawn": reason.strip()}
+        entries = [other.model_copy(update=update) if other.label == name else other for other in read_index(zoo)]
         for index, listed in enumerate(entries):
-            if listed.label == name:
-                entries[index] = listed.model_copy(update={"withdrawn": reason.strip()})
+            if listed.name == entry.name:
                 # Damaged or absent files (in an installed package most are) are no reason to leave it be.
                 with suppress(UserError):
-                    entries[index], _ = _with_card(entries[index], zoo)
+                    entries[index], _ = _with_card(listed, entries, zoo)
         zoo_index.write(zoo, entries)  # last: whoever was killed before may withdraw again
     return find(name, zoo)
 
@@ -230,7 +232,9 @@ def _unlisted(zoo: Path, known: Sequence[IndexEntry]) -> list[Path]:
 
 
 def rewrite_cards(zoo: Path) -> list[str]:
-    """Make the card of every version anew. It is made from the version's other files, which never change.
+    """Make the card of every version anew.
+
+    It is made from the version's other files, which never change, and from what the index says of withdrawn ones.
 
     Args:
         zoo: the zoo's folder.
@@ -241,24 +245,33 @@ def rewrite_cards(zoo: Path) -> list[str]:
     Raises:
         UserError: a file is missing or damaged.
     """
-    changed, entries = [], []
     with lock(zoo / "index.json"):
-        known = read_index(zoo)
-        for listed in track(known, len(known), "cards"):
-            entry, is_other = _with_card(listed, zoo)
-            entries.append(entry)
-            changed += [listed.label] if is_other else []
-        zoo_index.write(zoo, entries)
-    return changed
+        return _renew_cards(zoo, [entry.label for entry in read_index(zoo)])
 
 
-def _with_card(listed: IndexEntry, zoo: Path) -> tuple[IndexEntry, bool]:
+def _renew_cards(zoo: Path, labels: Sequence[str]) -> list[str]:
+    known = read_index(zoo)
+    renewed = {
+        label: _with_card(next(entry for entry in known if entry.label == label), known, zoo)
+        for label in track(labels, len(labels), "cards")
+    }
+    zoo_index.write(zoo, [renewed[entry.label][0] if entry.label in renewed else entry for entry in known])
+    return [label for label, (_, is_other) in renewed.items() if is_other]
+
+
+def _with_card(listed: IndexEntry, known: Sequence[IndexEntry], zoo: Path) -> tuple[IndexEntry, bool]:
     """Make the card of a version anew; its entry, which names the card's hash, and whether it is another card now."""
     from heartzoo.cards import card
 
     entry = find(listed.label, zoo)
     others = {name: facts.model_dump() for name, facts in _immutable(listed).items()}
-    content = card(entry.configuration, entry.metrics, others, listed.withdrawn).encode()
+    content = card(
+        entry.configuration,
+        entry.metrics,
+        others,
+        listed.withdrawn,
+        zoo_index.withdrawn_others(known, listed.name, listed.version),
+    ).encode()
     path = entry.folder / CARD
     is_other = not path.is_file() or path.read_bytes() != content
     if is_other:

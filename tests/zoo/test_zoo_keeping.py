@@ -285,6 +285,10 @@ def test_a_withdrawn_version_stays_listed_and_nobody_gets_it_unasked(copy, serve
     assert zoo.find("tiny@1.1.0", copy).withdrawn == "trained on its own test patients"
     card = (copy / "tiny/1.1.0/README.md").read_text()
     assert "\n\n**Withdrawn**: trained on its own test patients\n\n" in card
+    for version, told in (("1.0.0", True), ("1.1.0", False), ("1.2.0", True)):  # what stands was chosen knowing it
+        said = "was withdrawn: trained on its own test patients. Which versions stand was decided"
+        assert (said in (copy / "tiny" / version / "README.md").read_text()) == told
+    assert problems(copy, "tiny@1.0.0") == ""  # its new card has the hash that the index says
     (copy / "tiny/1.2.0/metrics.json").write_text("damaged")  # a reason to withdraw, so nothing in its way
     for version in ("1.0.0", "1.2.0"):
         publishing.withdraw(copy, f"tiny@{version}", "old")
