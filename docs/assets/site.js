@@ -77,7 +77,7 @@ function drawMatrix(element) {
         xaxis: { ...axis, title: { text: "predicted" }, type: "category" },
         yaxis: { ...axis, title: { text: "true" }, type: "category", autorange: "reversed" },
       },
-      CONFIG
+      { ...CONFIG, displayModeBar: false }
     );
   };
   const split = choice(choices, "split", unique("split"), draw);
@@ -183,7 +183,6 @@ function setUpTable(table) {
   form.oninput = filter;
   window.addEventListener("pageshow", filter); // a browser that goes back fills in what was chosen
   filter();
-  table.querySelector("th:nth-child(3) button").click(); // the best first
 }
 
 document.addEventListener("DOMContentLoaded", () => {

@@ -139,8 +139,8 @@ FILE_COLUMNS = ("system", "their file", "our file", "their arena", "our arena", 
 SOURCES_HEAD = """
 ## Where the systems come from
 
-Of systems without an author's name a description is all that we had, and it gave none: their published figures are as it
-reports them, and cannot be looked up from here.
+Of systems without an author's name a description is all that we had, and it gave none: their published figures are as
+it reports them, and cannot be looked up from here.
 
 """
 

@@ -9,7 +9,7 @@ from typing import Any
 from heartzoo.data.databases import get_database
 from heartzoo.data.splits import TRACKS, get_split, is_part
 from heartzoo.metrics_file.results import Evaluation
-from heartzoo.tables.models import PRECISIONS, manner, size
+from heartzoo.tables.models import PRECISIONS, manner, size, task_table
 from heartzoo.tasks import TASKS
 from heartzoo.website.markup import data_block, file_link, placeholder, table
 from heartzoo.zoo import Entry
@@ -26,6 +26,7 @@ def task_page(name: str, models: list[Entry]) -> str:
     task = TASKS[name]
     best = sorted(models, key=_figure, reverse=True)
     parts = [
+        "---\nhide: [toc]\n---",  # room for the table
         f"# {name}: {task.title}",
         f"Classes, by {'symbols of frames' if task.of_rhythm else 'WFDB symbols of beats (mapping A)'}:",
         table(
@@ -37,7 +38,8 @@ def task_page(name: str, models: list[Entry]) -> str:
     # Apart, also because the theme shows no more than twenty tabs of a set.
     for title, random in (("On unseen patients", False), ("On the random split", True)):
         if group := [entry for entry in best if (entry.metrics.first.track == "random") == random]:
-            parts += [f"## {title}", *(f'=== "{entry.name}"\n\n{indent(_tab(entry), "    ")}' for entry in group)]
+            tabs = [f'=== "{entry.name}"\n\n{indent(_tab(entry), "    ")}' for entry in group]
+            parts += [f"## {title}", task_table(name, group, "../cards/{name}.md"), *tabs]
     parts += [data_block(f"matrices-{entry.name}", _matrices(entry)) for entry in best]
     return "\n\n".join(parts) + "\n"
 
