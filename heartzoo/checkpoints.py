@@ -119,7 +119,7 @@ def load_epoch(network: keras.Model, optimizer: keras.optimizers.Optimizer, out:
         with np.load(path) as content:
             for i, variable in enumerate(_state(network, optimizer)):
                 variable.assign(content[f"arr_{i}"])
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} is missing or damaged", f"remove {path.parent} and train that seed anew") from error
 
 

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,7 +37,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         UserError: the disk is full, or ``path`` is a folder or cannot be written.
     """
     # The ending is kept: some writers choose the format by it.
-    temporary = path.with_name(f".part.{os.getpid()}.{path.name}")
+    temporary = path.with_name(f".part.{os.getpid()}.{threading.get_ident()}.{path.name}")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -64,6 +65,23 @@ def writing(path: Path) -> Iterator[None]:
             remedy = "free some space, or raise the limit of file sizes (ulimit -f)"
             raise UserError(f"cannot write all of {path}", remedy) from error
         raise
+
+
+def refuse_file(folder: Path, option: str) -> None:
+    """Refuse a file where a folder is to be written.
+
+    Args:
+        folder: the place.
+        option: what names it on the command line.
+
+    Raises:
+        UserError: it is a file, or lies in one.
+    """
+    for place in (folder, *folder.parents):
+        if place.exists():
+            if not place.is_dir():
+                raise UserError(f"{place} is a file", f"name a folder with {option}")
+            return
 
 
 def write_bytes(path: Path, content: bytes) -> None:

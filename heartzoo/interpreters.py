@@ -92,6 +92,8 @@ def smallest_arena_bytes(content: bytes) -> int | None:
     enough = arena_bytes(content)
     if enough is None or _fits(content, enough):
         return enough
+    if not _fits(content, _ARENA):  # then for another reason, which more memory does not mend
+        raise RuntimeError(f"{sys.executable} does not run TFLite Micro in a process of its own, in any arena")
     too_small, enough = enough, enough + _ARENA_SPARE
     while not _fits(content, enough):
         too_small, enough = enough, enough + _ARENA_SPARE

@@ -6,6 +6,7 @@ import re
 
 from heartzoo.errors import UserError
 
+_LONGEST = 20  # characters
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kKmM]?)(?:i?[bB])?\s*")
 
 
@@ -16,7 +17,7 @@ def parse_size(text: str, of_bytes: bool = True) -> int:
         UserError: it is no such number.
     """
     found = _SIZE.fullmatch(text)
-    if not found:
+    if not found or len(text) > _LONGEST:
         raise UserError(f"{text!r} is no size", "give one like 32k, 1.5M or 40000")
     step = 1024 if of_bytes else 1000
     return round(float(found[1]) * step ** " km".index(found[2].lower() or " "))

@@ -34,6 +34,7 @@ from heartzoo.errors import UserError
 from heartzoo.interruption import check
 from heartzoo.metrics import confusion_matrix, macro_f1, macro_f1_nsv, mean_recall
 from heartzoo.models.channels import with_widths
+from heartzoo.models.registry import check_sizes
 from heartzoo.progress import console, progress
 from heartzoo.tasks import get_task
 
@@ -123,6 +124,7 @@ def run_stage(stage: Stage, data: TrainingSet, seed: int) -> None:
 
 def build_model(config: Config) -> keras.Model:
     """The untrained network of a configuration."""
+    check_sizes(config.model.architecture, config.model.sizes)  # before they stand among other arguments
     network = models.build(
         config.model.architecture,
         (1, config.input.frame, 1),

@@ -103,7 +103,7 @@ MISTAKES = [
     ("data.train", ["ds1", "svdb-test"], ("test split svdb-test",)),
     ("data.train", ["random-test"], ("test split random-test",)),
     ("data.train", ["ds1", "random-train"], ("no track is trained on ds1 + random-train", "ds1 + svdb-train")),
-    ("data.train", [], ("no track is trained on nothing",)),
+    ("data.train", [], ("data.train", "at least 1 item")),
     ("data.train", "ds1", ("data.train", "list")),
     ("data.test", ["ds-2"], ("unknown split 'ds-2'", "did you mean 'ds2'")),
     ("data.mapping", "C", ("data.mapping", "'A' or 'B'")),

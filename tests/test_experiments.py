@@ -184,6 +184,14 @@ def test_mistakes_are_told_before_anything_is_trained(changes, told, tiny, tmp_p
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_folder_that_yaml_would_read_otherwise_is_told(tiny, tmp_path, cache):
+    with pytest.raises(UserError, match=r"expected their folder of letters, digits, blanks and ._-/.*my runs, 2"):
+        run_experiment(written(tmp_path, tiny), tmp_path / "my runs, 2")
+    path = written(tmp_path, tiny)
+    with pytest.raises(UserError, match=r"named by small letters.*found My\.Experiment\.yaml; rename it"):
+        run_experiment(path.rename(path.with_name("My.Experiment.yaml")), tmp_path / "runs")
+
+
 def test_a_run_of_another_configuration_is_not_taken(finished, tiny, cache, tmp_path):
     runs = finished[1]
     other = written(tmp_path, tiny, changes=["training.folds=3", "training.epochs=1", "training.learning_rate=0.1"])

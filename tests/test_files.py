@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,6 +45,13 @@ def test_atomic_path_writes_at_once_and_makes_the_folder(tmp_path):
         temporary.write_text("new")
         assert not path.exists() and temporary.suffix == path.suffix and temporary.parent == path.parent
     assert path.read_text() == "new" and list(path.parent.iterdir()) == [path]
+
+
+def test_threads_of_one_process_do_not_write_over_each_other(tmp_path):
+    with ThreadPoolExecutor(8) as pool:
+        for content in pool.map(lambda n: (write_bytes(tmp_path / "a", bytes([n]) * 100_000), n)[1], range(64)):
+            assert content in range(64)
+    assert len(set((tmp_path / "a").read_bytes())) == 1 and [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):

@@ -84,6 +84,13 @@ def test_a_sum_without_scales_is_no_reason_to_crash():
 
 
 @pytest.mark.skipif(not find_spec("tflite_micro"), reason="the tflite-micro wheel is not installed")
+def test_an_interpreter_that_cannot_be_started_is_told(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(RuntimeError, match="/bin/false does not run TFLite Micro"):
+        smallest_arena_bytes(find("arr-5-rr-xs").path("model.tflite").read_bytes())
+
+
+@pytest.mark.skipif(not find_spec("tflite_micro"), reason="the tflite-micro wheel is not installed")
 def test_the_smallest_arena_is_enough_and_one_step_less_is_not():
     content = find("arr-5-rr-xs").path("model.tflite").read_bytes()
     smallest = smallest_arena_bytes(content)

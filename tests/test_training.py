@@ -129,6 +129,7 @@ def test_a_run_is_not_resumed_with_another_configuration(cache, tiny, tiny_run):
         ("state.json", b"[]", "state.json is damaged"),
         ("state.json", b'{"history": [3]}', "state.json is damaged"),
         ("last.2.npz", b"no archive", "last.2.npz is missing or damaged"),
+        ("last.2.npz", b"", "last.2.npz is missing or damaged"),
         ("last.2.npz", None, "last.2.npz is missing or damaged"),
     ],
 )
@@ -148,6 +149,7 @@ def test_a_damaged_run_is_told(file, content, told, cache, tiny, tiny_run, tmp_p
     ("override", "told"),
     [
         ("model.sizes.depths=[1]", "resnet cannot be built with .*; mend model.sizes"),
+        ("model.sizes.num_classes=3", "model.sizes.num_classes is not a size of resnet"),
         ("model.architecture=resnett", "unknown architecture 'resnett'; did you mean 'resnet'"),
         ("training.folds=40", "training.folds = 40, but the training data hold 24 patients"),
     ],

@@ -13,7 +13,7 @@ from heartzoo.cli.completion import model_names
 from heartzoo.cli.zoo import AsJson, ModelName, ZooPlace, print_entries, served_or_here, show_models
 from heartzoo.errors import UserError
 
-app = typer.Typer(help="check and keep a zoo", no_args_is_help=True)
+app = typer.Typer(help="Check, remeasure and withdraw versions of a zoo.", no_args_is_help=True)
 ZooFolder = Annotated[Path | None, typer.Option(help="the zoo's folder; default the zoo in use")]
 NEAREST_MISSES = 3
 UNITS = {"flash": "B of .tflite", "arena": "B of arena", "macs": "MACs"}

@@ -141,7 +141,7 @@ def taught_outputs(
     try:
         with np.load(path) as content:
             return dict(content)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         pass  # not there yet, or cut off: computed again
     for teacher in teachers:
         _check_teacher(teacher, step)

@@ -8,7 +8,17 @@ from pydantic import Field, field_validator, model_validator
 
 from heartzoo.config.compression import CompressionStep, check_order
 from heartzoo.config.export import ExportConfig
-from heartzoo.config.section import Count, Fraction, Positive, Section, Seeds, low_to_high, refuse_idle
+from heartzoo.config.section import (
+    Count,
+    Decibels,
+    Fraction,
+    Positive,
+    Section,
+    Seeds,
+    low_to_high,
+    refuse_idle,
+    refuse_repeated,
+)
 from heartzoo.config.training import TrainingConfig
 from heartzoo.data.rr import FEATURES
 from heartzoo.data.splits import PARTS, get_split, track
@@ -20,7 +30,9 @@ from heartzoo.tasks import TASKS, get_task
 class DataConfig(Section):
     """Which recordings a model learns from and is tested on."""
 
-    train: list[str] = Field(default=["ds1"], description="training splits; they decide the track")
+    train: Annotated[list[str], Field(min_length=1)] = Field(
+        default=["ds1"], description="training splits; they decide the track"
+    )
     test: Annotated[list[str], Field(min_length=1)] = Field(
         default=["ds2"], description="test splits, opened by export and evaluate only"
     )
@@ -95,7 +107,7 @@ class InputConfig(Section):
         description="cut rhythm: fraction of a record's frames that are there once more, as noise, in databases that "
         "mark none themselves",
     )
-    drowned_snr_db: tuple[float, float] = Field(
+    drowned_snr_db: tuple[Decibels, Decibels] = Field(
         default=(-12.0, -6.0), description="signal-to-noise ratio of those frames, a range, dB; the noise is nstdb's"
     )
 
@@ -173,14 +185,14 @@ class InputConfig(Section):
     def _features_exist(cls, names: list[str]) -> list[str]:
         for name in names:
             look_up(FEATURES, name, "R-R feature")
-        return names
+        return refuse_repeated("input.rr_features", names)
 
     @field_validator("template_features")
     @classmethod
     def _template_features_exist(cls, names: list[str]) -> list[str]:
         for name in names:
             look_up(TEMPLATE_FEATURES, name, "template feature")
-        return names
+        return refuse_repeated("input.template_features", names)
 
     @property
     def features(self) -> list[str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
-from heartzoo.config.section import Bytes, Count, Fraction, NonNegative, Operations, Positive, Section
+from heartzoo.config.section import Bytes, Count, Fraction, NonNegative, Operations, Positive, Section, refuse_repeated
 from heartzoo.errors import UserError
 
 SELF = "self"
@@ -39,6 +39,11 @@ class DistillConfig(FinetuneConfig):
     alpha: Fraction = Field(default=0.1, description="weight of the true labels; 1 - alpha is the teachers'")
     features: list[FeaturePair] = Field(default=[], description="pairs of layers; for one teacher")
     fresh: bool = Field(default=True, description="start from new weights, not from those of the step before")
+
+    @field_validator("teachers")
+    @classmethod
+    def _each_teaches_once(cls, names: list[str]) -> list[str]:
+        return refuse_repeated("distill.teachers", names)
 
     @model_validator(mode="after")
     def _one_teacher_shows_its_features(self) -> DistillConfig:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from heartzoo.config.section import Section
+from heartzoo.config.section import Decibels, Section
 from heartzoo.errors import UserError
 
 RECORDED_NOISES = {"bw": "baseline wander", "em": "electrode motion", "ma": "muscle noise"}
@@ -24,10 +24,10 @@ class Disturbance(Section):
     noise: Literal["bw", "em", "ma", "motion"] | None = Field(
         default=None, description="added at snr_db: a recording of nstdb, or (motion) made electrode motion"
     )
-    snr_db: Annotated[float, Field(ge=-30.0, le=60.0)] | None = Field(
-        default=None, description="signal-to-noise ratio, dB; goes with noise"
+    snr_db: Decibels | None = Field(default=None, description="signal-to-noise ratio, dB; goes with noise")
+    gain: Annotated[float, Field(ge=-1000.0, le=1000.0)] | None = Field(
+        default=None, description="factor of the signal; below 0 the lead is inverted"
     )
-    gain: float | None = Field(default=None, description="factor of the signal; below 0 the lead is inverted")
     from_fs: Annotated[float, Field(ge=50.0, le=1000.0)] | None = Field(
         default=None, description="the recording comes at this sampling rate, Hz"
     )
@@ -43,8 +43,8 @@ class Disturbance(Section):
     )
     fusion: Literal[True] | None = Field(
         default=None,
-        description="for training: a tenth of the patient's normal beats mixed with his own ventricular ones, which "
-        "makes fusion beats; alone or before a change; records with less than 10 ventricular beats are left out",
+        description="for training: a tenth of the patient's normal beats mixed with the ventricular ones, which makes "
+        "fusion beats; alone or before a change; records with less than 10 ventricular beats are left out",
     )
     other_lead: Literal[True] | None = Field(
         default=None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from string import Template
 from typing import Annotated
@@ -14,6 +15,8 @@ from heartzoo.config.file import load_config, parse, read_tree
 from heartzoo.config.section import Section, Seeds
 from heartzoo.errors import UserError, nearest
 
+_STEM = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_PLAIN = re.compile(r"[\w./][\w./ +@~-]*")  # what stands in YAML for itself, wherever a change puts it
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]{0,31}$")]
 
 
@@ -87,8 +90,13 @@ def load_experiment(path: Path) -> ExperimentConfig:
     """Read an experiment's YAML file.
 
     Raises:
-        UserError: the file is absent or no YAML mapping; a key is unknown or a value wrong.
+        UserError: the file is absent or no YAML mapping; a key is unknown or a value wrong; its name, which its trials
+            bear, makes no name of a model.
     """
+    if path.is_file() and not _STEM.fullmatch(path.stem):
+        raise UserError(
+            f"expected an experiment's file named by small letters, digits, - and _, found {path.name}", "rename it"
+        )
     return parse(ExperimentConfig, read_tree(path), str(path))
 
 
@@ -112,6 +120,11 @@ def trial_config(path: Path, experiment: ExperimentConfig, variant: Variant, fol
     """
     before = experiment.variants[: experiment.variants.index(variant)]
     folders = {other.name: str(trial_folder(runs, path.stem, other.name, fold)) for other in before}
+    if not _PLAIN.fullmatch(str(runs)) and any("$" in change for change in (*experiment.changes, *variant.changes)):
+        raise UserError(
+            f"{path} names runs in a change: expected their folder of letters, digits, blanks and ._-/, found {runs}",
+            "name another with --runs",
+        )
     try:
         changes = [Template(change).substitute(folders) for change in (*experiment.changes, *variant.changes)]
     except (KeyError, ValueError) as error:

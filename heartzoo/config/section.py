@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from heartzoo.errors import UserError
 from heartzoo.sizes import parse_size
 
+T = TypeVar("T")
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 NonNegative = Annotated[float, Field(ge=0.0)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Decibels = Annotated[float, Field(ge=-30.0, le=60.0)]
+Millivolts = Annotated[float, Field(ge=0.0, le=1000.0)]
 
 Seeds = Annotated[list[Annotated[int, Field(ge=0, lt=2**32)]], Field(min_length=1)]  # Keras takes 32 bits
 
@@ -46,6 +49,18 @@ def low_to_high(name: str, ends: tuple[float, float]) -> tuple[float, float]:
     if ends[0] > ends[1]:
         raise UserError(f"{name} = {list(ends)} runs from high to low", "swap its ends")
     return ends
+
+
+def refuse_repeated(name: str, entries: list[T]) -> list[T]:
+    """A list as it is.
+
+    Raises:
+        UserError: an entry stands in it twice.
+    """
+    for position, entry in enumerate(entries):
+        if entry in entries[:position]:
+            raise UserError(f"{name} has an entry twice: {entry}", "name each once")
+    return entries
 
 
 def refuse_idle(section: BaseModel, path: str, kind: str, needed: Mapping[str, Sequence[str]]) -> None:

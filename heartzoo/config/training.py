@@ -8,7 +8,18 @@ from typing import Annotated, Literal
 from pydantic import Field, StrictInt, field_validator, model_validator
 
 from heartzoo.config.disturbance import Disturbance
-from heartzoo.config.section import Count, Fraction, NonNegative, Positive, Section, low_to_high, refuse_idle
+from heartzoo.config.section import (
+    Count,
+    Decibels,
+    Fraction,
+    Millivolts,
+    NonNegative,
+    Positive,
+    Section,
+    low_to_high,
+    refuse_idle,
+    refuse_repeated,
+)
 from heartzoo.data.splits import get_split
 from heartzoo.errors import UserError
 
@@ -50,12 +61,12 @@ class AugmentationConfig(Section):
     amplitude: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(default=0.0, description="scaled by 1 - a ... 1 + a")
     inverted_share: Fraction = Field(default=0.0, description="fraction of the frames that are turned upside down")
     shift_s: Annotated[float, Field(ge=0.0, le=1.0)] = Field(default=0.0, description="moved by at most this, s")
-    wander_mv: NonNegative = Field(
+    wander_mv: Millivolts = Field(
         default=0.0, description="baseline wander, a 0.05-0.7 Hz sine of at most this amplitude, mV"
     )
     muscle_mv: NonNegative = Field(default=0.0, description="noise above 10 Hz of at most this root mean square, mV")
-    white_mv: NonNegative = Field(default=0.0, description="white noise of at most this root mean square, mV")
-    nstdb_snr_db: tuple[float, float] | None = Field(
+    white_mv: Millivolts = Field(default=0.0, description="white noise of at most this root mean square, mV")
+    nstdb_snr_db: tuple[Decibels, Decibels] | None = Field(
         default=None, description="real bw and ma noise (first half of nstdb's recordings) at an SNR in this range, dB"
     )
     nstdb_share: Fraction = Field(default=0.5, description="fraction of the frames that get nstdb noise")
@@ -196,6 +207,11 @@ class TrainingConfig(Section):
         description="the fold that validates; or the name of a training database, all of whose patients do; null: "
         "everybody trains and the last epoch is kept",
     )
+
+    @field_validator("copies")
+    @classmethod
+    def _each_copy_once(cls, copies: list[Disturbance]) -> list[Disturbance]:
+        return refuse_repeated("training.copies", copies)
 
     @model_validator(mode="after")
     def _nothing_idle(self) -> TrainingConfig:

@@ -82,9 +82,8 @@ def adopt(stated: Any, source: str) -> None:
         DATABASES.setdefault(database.name, replace(database, source="user"))
     for split in told.splits:
         SPLITS.setdefault(split.name, split)
-    if (key := frozenset(told.learnt_from)) not in TRAINED_ON:
-        TRACKS.setdefault(told.track, told.means)
-        TRAINED_ON[key] = told.track
+    TRACKS.setdefault(told.track, told.means)  # of one name or another, as the model's version had it
+    TRAINED_ON.setdefault(frozenset(told.learnt_from), told.track)
 
 
 def _refuse_other_database(told: Database, source: str) -> None:
@@ -107,6 +106,6 @@ def _refuse_other_split(told: Split, source: str) -> None:
 
 def _another(kind: str, name: str, source: str) -> UserError:
     return UserError(
-        f"{source}: its {kind} {name!r} is another one than the one of that name here",
-        "use that model without the file that enters yours, or give yours another name",
+        f"{source}: its {kind} {name!r} differs from the one of that name here",
+        "load the model without the file that enters your data, or give yours another name",
     )

@@ -114,9 +114,8 @@ def open_recording(
             raise _own_unit(path)
         recording = _open_wfdb(path, leads, lead, fs, annotated)
     if recording.samples == 0:
-        raise UserError(
-            f"{path} holds no samples", "check the recording; a WFDB header must say how many, behind the sampling rate"
-        )
+        of_wfdb = "" if open_file else "; its header must say how many, behind the sampling rate"
+        raise UserError(f"{path} holds no samples", f"check the recording{of_wfdb}")
     return recording
 
 
@@ -157,7 +156,7 @@ def _own_unit(path: Path) -> UserError:
 
 def _check_fs(path: Path, found: float, given: float | None) -> None:
     if given is not None and abs(given - found) > 1e-6 * found:
-        raise UserError(f"{path} has {found:g} Hz, found --fs {given:g}", "leave --fs out")
+        raise UserError(f"{path} is sampled at {found:g} Hz, but --fs says {given:g}", "leave --fs out")
 
 
 def _open_wfdb(path: Path, leads: Sequence[str], lead: str | None, fs: float | None, annotated: bool) -> Recording:
@@ -234,7 +233,7 @@ def _check_edf_size(path: Path) -> None:
         header = file.read(256)
         try:
             begin, records, signals = int(header[184:192]), int(header[236:244]), int(header[252:256])
-            file.seek(256 + 216 * signals)
+            file.seek(256 + 216 * max(signals, 0))
             samples = sum(int(file.read(8)) for _ in range(signals))
         except ValueError:
             return
@@ -334,6 +333,9 @@ def _open_numpy(path: Path, leads: Sequence[str], lead: str | None, fs: float | 
         signal = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise UserError(f"{path} is not a NumPy array ({first_line(error)})", "save one with numpy.save") from error
+    if not isinstance(signal, np.ndarray):  # an archive of several
+        signal.close()
+        raise UserError(f"{path} holds several NumPy arrays", "save the one of the signal with numpy.save")
     if signal.ndim not in (1, 2) or signal.dtype.kind not in "fiu":
         raise UserError(
             f"{path}: expected numbers of shape (samples,) or (samples, leads), found {signal.shape} of {signal.dtype}",

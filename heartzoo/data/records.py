@@ -281,8 +281,10 @@ def check_size(path: Path, header: Any) -> None:
     """
     files = set(header.file_name)
     for file in files:
+        if Path(file).name != file:  # it leads elsewhere, or nowhere
+            raise UserError(f"record {path.name}: expected its signal file in {path.parent}, found {file}", _REFETCH)
         here = path.with_name(file)
-        if here.parent != path.parent or not here.is_file():
+        if not here.is_file():
             raise UserError(f"record {path.name}: signal file {file} is missing in {path.parent}", _REFETCH)
         signals = [i for i, name in enumerate(header.file_name) if name == file]
         formats = {header.fmt[i] for i in signals}
@@ -304,11 +306,14 @@ def as_r_peaks(samples: np.ndarray) -> np.ndarray:
     given = np.asarray(samples)
     if given.ndim != 1 or (len(given) and given.dtype.kind not in "iuf"):
         raise UserError(f"expected R peaks of shape (n,), found {given.dtype} of {given.shape}", "give samples")
-    if len(fractions := given[~(given == np.floor(given))]):
+    if len(fractions := given[~(np.isfinite(given) & (given == np.floor(given)))]):
         raise UserError(f"expected R peaks in samples, found {fractions[0]}", "multiply seconds by fs, and round")
-    if (np.diff(given) < 0).any() or (given < 0).any():
+    if len(huge := given[np.abs(given.astype(np.float64)) >= 2.0**53]):
+        raise UserError(f"expected R peaks in samples, found {huge[0]}", "give samples of the signal")
+    samples = given.astype(np.int64)  # before differences: those of unsigned numbers are never below 0
+    if (np.diff(samples) < 0).any() or (samples < 0).any():
         raise UserError("expected R peaks as ascending samples of the signal", "sort them")
-    return given.astype(np.int64)
+    return samples
 
 
 def of_doubled_beats(samples: np.ndarray) -> str:

@@ -108,11 +108,19 @@ def retime(record: Record, rhythm: Rhythm, rng: np.random.Generator) -> Record:
         )
     first = int(rng.integers(max(1, len(beats) - MOST_BEATS)))
     beats = beats[first : first + MOST_BEATS]
+    if rhythm == "block":
+        beats = beats[classes[beats] == NORMAL]
+        if len(beats) < LEAST_BEATS:  # they lie elsewhere in the record
+            raise TooFewBeats(
+                f"record {record.name}: expected {LEAST_BEATS} normal beats in {MOST_BEATS:,} that can be moved, found "
+                f"{len(beats)}",
+                "take another recording",
+            )
     match rhythm:
         case "arrhythmia":
             plan = _arrhythmia(beats, record.symbols, classes, rng)
         case "block":
-            plan = _block(beats[classes[beats] == NORMAL], record.symbols, classes, pre, rng)
+            plan = _block(beats, record.symbols, classes, pre, rng)
         case "fibrillation":
             plan = _fibrillation(beats, record.symbols, classes, rng)
         case "premature":

@@ -188,7 +188,7 @@ def prepare(
     key = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]
     path = out or cache_dir() / "prepared" / f"{database.name}-{key}.h5"
     if out and out.exists() and _made_by(out) is None:
-        raise UserError(f"{out} is none that heartzoo has prepared", "name a new file, or delete it")
+        raise UserError(f"{out} exists and was not written by heartzoo data prepare", "name a new file, or delete it")
     with lock(path):
         if not (path.is_file() and _holds(path, wanted)):
             _remove_leftovers(path)
@@ -224,7 +224,7 @@ def clean() -> list[tuple[Path, int]]:
     gone = []
     prepared, disturbed = (cache_dir() / "prepared").glob("*.h5"), (cache_dir() / "evaluations").glob("*/disturbed.h5")
     for path in sorted([*prepared, *disturbed]):
-        if _made_by(path) != code():
+        if not path.name.startswith(".part.") and _made_by(path) != code():  # parts may just be written
             gone.append((path, path.stat().st_size))
             path.unlink()
     return gone
@@ -345,8 +345,8 @@ def _tell_other_rates(database: Database, facts: Sequence[Mapping[str, Any]]) ->
     if others:
         more = f" and {len(others) - MOST_TOLD} more" if len(others) > MOST_TOLD else ""
         console.print(
-            f"{database.name} is said to have {database.fs:g} Hz, not so {', '.join(others[:MOST_TOLD])}{more}: taken "
-            "as their headers say"
+            f"{database.name} is declared as {database.fs:g} Hz, but these headers say otherwise and are believed: "
+            f"{', '.join(others[:MOST_TOLD])}{more}"
         )
 
 

@@ -34,8 +34,8 @@ class TrainingSet:
         rows: the scored rows of each store.
         labels: class of each example, the stores one after the other, shape (n,).
         patients: ``database/patient`` of each example, shape (n,).
-        validation: which examples validate, boolean, shape (n,); the others train. Nothing disturbed validates, and of
-            the people who validate no copy is here.
+        validation: which examples validate, boolean, shape (n,); the others train. Disturbed copies
+            never validate, and people who validate have no copies among the training examples.
     """
 
     config: Config

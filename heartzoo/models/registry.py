@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any
 
@@ -69,13 +69,7 @@ def build(
             has none, or a convolution or dense layer without a name of its own.
     """
     function = _lookup(architecture)
-    valid = size_names(architecture)
-    for key, value in sizes.items():
-        if key not in valid:
-            raise UserError(f"model.sizes.{key} is not a size of {architecture}", nearest(key, valid))
-        numbers = value if isinstance(value, list | tuple) else [value]
-        if any(isinstance(number, int | float) and number > LARGEST_SIZE for number in numbers):
-            raise UserError(f"model.sizes.{key} = {value}: expected at most {LARGEST_SIZE:,}", "take a smaller one")
+    check_sizes(architecture, sizes)
     if rr_features:
         if "rr_features" not in inspect.signature(function).parameters:
             raise UserError(
@@ -85,7 +79,7 @@ def build(
         sizes["rr_features"] = rr_features
     try:
         model = function(input_shape, num_classes, **sizes)
-    except (ValueError, TypeError, ArithmeticError) as error:
+    except (ValueError, TypeError, IndexError, ArithmeticError) as error:
         shortest = _shortest_frame(function, input_shape[1], num_classes, sizes)
         if shortest is not None:
             raise UserError(
@@ -98,8 +92,28 @@ def build(
         raise UserError(
             f"{architecture} cannot be built with {given or 'its defaults'} ({reason})", "mend model.sizes"
         ) from error
+    if model.output_shape != (None, num_classes):
+        raise UserError(f"{architecture} with these sizes gives outputs of {model.output_shape}", "mend model.sizes")
     _refuse_unnamed(model, architecture)
     return model
+
+
+def check_sizes(architecture: str, sizes: Mapping[str, Any]) -> None:
+    """Refuse sizes that an architecture does not take, of the wrong kind, or out of any network's range.
+
+    Raises:
+        UserError: there is one, or no such architecture.
+    """
+    parameters = inspect.signature(_lookup(architecture)).parameters
+    valid = size_names(architecture)
+    for key, value in sizes.items():
+        if key not in valid:
+            raise UserError(f"model.sizes.{key} is not a size of {architecture}", nearest(key, valid))
+        if isinstance(value, str) and isinstance(parameters[key].default, int | float):
+            raise UserError(f"model.sizes.{key} = {value!r}: expected a number", "write it like 0.1")
+        for number in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(number, int | float) and not 0 <= number <= LARGEST_SIZE:
+                raise UserError(f"model.sizes.{key} = {value}: expected 0 to {LARGEST_SIZE:,}", "mend model.sizes")
 
 
 def _refuse_unnamed(model: keras.Model, architecture: str) -> None:
@@ -119,7 +133,7 @@ def _shortest_frame(function: Architecture, too_short: int, num_classes: int, si
     def builds(samples: int) -> bool:
         try:
             function((1, samples, 1), num_classes, **sizes)
-        except (ValueError, TypeError, ArithmeticError):
+        except (ValueError, TypeError, IndexError, ArithmeticError):
             return False
         return True
 

@@ -28,7 +28,7 @@ def beat_strips(model: str, evaluation: Evaluation, beats: Sequence[ExampleBeat]
     Args:
         model: the model's name with its version; for the title.
         evaluation: the result on the same split.
-        beats: drawn by :func:`heartzoo.example_beats.example_beats`; one or more.
+        beats: drawn by :func:`heartzoo.evaluation.example_beats.example_beats`; one or more.
         database: where they are from; named with its licence, as the licence asks.
     """
     classes = list(evaluation.per_class)

@@ -170,11 +170,11 @@ def choose(name: str, listed: list[IndexEntry]) -> IndexEntry:
     """The entry that ``NAME`` or ``NAME@VERSION`` means; see :func:`find`."""
     if not isinstance(name, str):
         raise UserError(f"expected the name of a model, found {type(name).__name__}", "heartzoo list names them")
-    model, _, version = name.partition("@")
+    model, at, version = name.partition("@")
     versions = {entry.version: entry for entry in listed if entry.name == model}
     if not versions:
         raise UserError(f"unknown model {model!r}", nearest(model, {entry.name for entry in listed}))
-    if version:
+    if at:
         if version not in versions:
             standing = [entry.version for entry in versions.values() if entry.withdrawn is None]
             raise UserError(f"{model} has no version {version!r}", nearest(version, standing))

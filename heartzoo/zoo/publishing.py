@@ -82,7 +82,7 @@ def publish(zoo: Path, name: str, version: str, files: dict[str, bytes]) -> Entr
 def says_the_same(files: Mapping[str, bytes], entry: Entry) -> bool:
     """Whether configuration and metrics of new files say what a version's do, but for the version.
 
-    Not where the version's are not at hand, as most of an installed package.
+    False where the published files are not on disk, as for most versions in an installed package.
     """
     told, names = {"version", "remeasured"}, ("configuration.json", "metrics.json")
     try:

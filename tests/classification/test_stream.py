@@ -177,9 +177,12 @@ def test_nothing_is_pushed_into_a_stream_that_has_ended(small: PublishedModel) -
         ([[1, 2]], r"of shape \(n,\), found int64 of \(1, 2\)"),
         ([1.5, 2.25], "in samples, found 1.5; multiply seconds by fs"),
         ([0.0, np.nan], "in samples, found nan"),
+        ([0.0, np.inf], "in samples, found inf"),
+        (np.array([300, 200], np.uint32), "as ascending samples"),
+        (np.array([5, 2**63], np.uint64), "in samples, found 9223372036854775808"),
     ],
 )
-def test_r_peaks_that_are_none_are_refused(small: PublishedModel, peaks: list[float], told: str) -> None:
+def test_r_peaks_that_are_none_are_refused(small: PublishedModel, peaks: list[float] | np.ndarray, told: str) -> None:
     with pytest.raises(UserError, match=f"expected R peaks {told}"):
         Stream(small, 250.0, np.array(peaks))
 

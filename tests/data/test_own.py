@@ -108,7 +108,7 @@ def test_somebody_else_s_data_of_the_same_name_are_refused(
     enter()
     path = written(tmp_path, own_data(["mine-train"], ["mine-test"]))
     {"SPLITS": splits.SPLITS, "DATABASES": databases.DATABASES}[table][name] = other
-    with pytest.raises(UserError, match=f"its (split|database) '{name}' is another one than the one of that name here"):
+    with pytest.raises(UserError, match=f"its (split|database) '{name}' differs from the one of that name here"):
         configuration_file.read(path)
     assert {"SPLITS": splits.SPLITS, "DATABASES": databases.DATABASES}[table][name] == other
 
@@ -120,7 +120,7 @@ def test_a_split_of_other_patients_is_another_one(tables: None, tmp_path: Path) 
     for patients, refused in ((("a1", "a2", "a3"), False), (("a1", "b1"), True)):
         splits.SPLITS["mine-train"] = Split("mine-train", "mine", (), patients=patients)
         if refused:
-            with pytest.raises(UserError, match="its split 'mine-train' is another one"):
+            with pytest.raises(UserError, match="its split 'mine-train' differs"):
                 configuration_file.read(path)
         else:
             configuration_file.read(path)
@@ -153,12 +153,21 @@ def test_a_sampling_rate_that_is_not_whole_is_carried_too(tables: None, tmp_path
     assert databases.DATABASES["mine"].fs == 204.8
 
 
+def test_versions_of_one_model_may_call_its_track_by_two_names(tables: None, tmp_path: Path) -> None:
+    enter()
+    before = own_data(["mine-train"], ["mine-test"])
+    forget()
+    for name in ("mine", "ours"):
+        configuration_file.read(written(tmp_path, before | {"track": name}))
+    assert {"mine", "ours"} <= {*splits.TRACKS}
+
+
 def test_nothing_of_a_refused_description_is_entered(tables: None, tmp_path: Path) -> None:
     enter()
     path = written(tmp_path, own_data(["mine-train"], ["mine-test"]))
     forget()
     splits.SPLITS["mine-test"] = Split("mine-test", "mitdb", ("101",))
-    with pytest.raises(UserError, match="its split 'mine-test' is another one"):
+    with pytest.raises(UserError, match="its split 'mine-test' differs"):
         configuration_file.read(path)
     assert "mine" not in databases.DATABASES and "mine-train" not in splits.SPLITS and "mine" not in splits.TRACKS
 

@@ -74,6 +74,12 @@ def timed(times: np.ndarray) -> str:
     return "time,ECG\n" + "".join(f"{at:.3f},{value}\n" for at, value in zip(times, SIGNAL, strict=False))
 
 
+def several_arrays(path: Path) -> Path:
+    with path.open("wb") as file:  # as an archive that somebody gave another name
+        np.savez(file, one=np.zeros(9), other=np.zeros(9))
+    return path
+
+
 def save_bytes(path: Path, content: bytes) -> Path:
     path.write_bytes(content)
     return path
@@ -323,7 +329,7 @@ BAD: dict[str, tuple[Callable[[Path], Path], dict[str, Any], str]] = {
     "no file": (lambda f: f / "b.csv", {"fs": FS}, "no file .*b.csv"),
     "no record": (lambda f: f / "b", {}, "neither a WFDB header b.hea nor an EDF, BDF, CSV or NumPy file"),
     "no rate": (lambda f: save(f / "a.npy", SIGNAL), {}, "does not tell its sampling rate; give it in Hz with --fs"),
-    "another rate": (lambda f: wfdb_record(f, "a"), {"fs": 360.0}, "has 250 Hz, found --fs 360"),
+    "another rate": (lambda f: wfdb_record(f, "a"), {"fs": 360.0}, "is sampled at 250 Hz, but --fs says 360"),
     "unknown unit": (lambda f: save(f / "a.npy", SIGNAL), {"fs": FS, "unit": "pV"}, "unknown unit 'pV'"),
     "no choice": (lambda f: write_csv(f / "a.csv", "1,2\n3,4\n"), {"fs": FS}, "2 columns .* with --lead: 1, 2"),
     "a unit that it tells": (lambda f: wfdb_record(f, "a"), {"unit": "uV"}, "tells its unit itself; leave --unit out"),
@@ -362,7 +368,7 @@ BAD: dict[str, tuple[Callable[[Path], Path], dict[str, Any], str]] = {
         r"ECG is not in volts; take one of ECG \(2\)",
     ),
     "another rate than an export's": (
-        lambda f: write_csv(f / "a.csv", EXPORT + "1\n2\n"), {"fs": 500.0}, "has 250 Hz, found --fs 500",
+        lambda f: write_csv(f / "a.csv", EXPORT + "1\n2\n"), {"fs": 500.0}, "is sampled at 250 Hz, but --fs says 500",
     ),
     "an export without numbers": (lambda f: write_csv(f / "a.csv", EXPORT), {}, "does not tell|no line of names"),
     "commas between thousands, alone": (
@@ -402,6 +408,7 @@ BAD: dict[str, tuple[Callable[[Path], Path], dict[str, Any], str]] = {
     "transposed": (lambda f: save(f / "a.npy", np.zeros((2, 900))), {"fs": FS}, "save the array transposed"),
     "three axes": (lambda f: save(f / "a.npy", np.zeros((2, 3, 4))), {"fs": FS}, r"found \(2, 3, 4\) of float64"),
     "objects": (lambda f: save(f / "a.npy", np.array([{}, None])), {"fs": FS}, "is not a NumPy array"),
+    "several arrays": (lambda f: several_arrays(f / "a.npy"), {"fs": FS}, "holds several NumPy arrays"),
     "words": (lambda f: save(f / "a.npy", np.array(["a"])), {"fs": FS}, "found .* of <U1"),
 }  # fmt: skip
 

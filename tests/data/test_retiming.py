@@ -173,6 +173,29 @@ def test_a_short_record_is_refused(record):
         retime(one, "premature", np.random.default_rng(0))
 
 
+def test_a_record_whose_normal_beats_lie_elsewhere_is_refused(record):
+    """Of a long record a part is taken, in which there may be none."""
+    rounds = 12
+    length = len(record.signal)
+    beats = len(record.samples)
+    symbols = np.full(rounds * beats, ord("V"), np.uint8)
+    symbols[:60] = ord("N")
+    long = replace(
+        record,
+        signal=np.tile(record.signal, rounds),
+        samples=np.concatenate([record.samples + length * k for k in range(rounds)]),
+        symbols=symbols,
+    )
+    refused = 0
+    for seed in range(12):
+        try:
+            assert len(retime(long, "block", np.random.default_rng(seed)).samples) >= 25
+        except TooFewBeats as error:
+            refused += 1
+            assert "expected 50 normal beats in 1,500 that can be moved, found " in str(error)
+    assert refused
+
+
 def test_noise_comes_on_top_of_another_rhythm(record):
     noise = np.random.default_rng(0).normal(size=30_000)
     both = disturb(record, Disturbance(rhythm="premature", noise="ma", snr_db=0.0, draw=4), noise)

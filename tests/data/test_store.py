@@ -181,7 +181,9 @@ def test_a_given_file_of_another_request_is_written_anew(own: Path, tmp_path: Pa
 def test_somebody_s_file_is_not_written_over(own: Path, tmp_path: Path) -> None:
     notes = tmp_path / "notes.txt"
     notes.write_text("mine")
-    with pytest.raises(UserError, match=r"notes\.txt is none that heartzoo has prepared; name a new file"):
+    with pytest.raises(
+        UserError, match=r"notes\.txt exists and was not written by heartzoo data prepare; name a new file"
+    ):
         small(out=notes)
     assert notes.read_text() == "mine"
 
@@ -278,11 +280,13 @@ def test_noise_is_played_at_the_rate_of_the_record_and_another_rate_is_told(
     powers = np.abs(np.fft.rfft(store.frames(np.array([0]))[0]))
     assert powers.argmax() == 10  # in 2 s
     assert store.provenance["records"][0]["noise_offset"] < 60 * 500
-    assert "said to have" not in capsys.readouterr().err  # copies are of recordings that were told of
+    assert "declared as" not in capsys.readouterr().err  # copies are of recordings that were told of
     prepare(DATABASE, ["syn03"], InputConfig(fs=100.0, frame=200), jobs=1)
-    assert "said to have 250 Hz, not so syn03 (500 Hz)" in " ".join(capsys.readouterr().err.split())
+    assert "declared as 250 Hz, but these headers say otherwise and are believed: syn03 (500 Hz)" in " ".join(
+        capsys.readouterr().err.split()
+    )
     small(disturbance=Disturbance(from_fs=128.0))
-    assert "said to have" not in capsys.readouterr().err
+    assert "declared as" not in capsys.readouterr().err
 
 
 def test_skipping_every_record_is_an_error(own: Path) -> None:
@@ -341,7 +345,11 @@ def test_what_other_code_made_is_cleaned_away(own: Path, monkeypatch: pytest.Mon
     left = own.parents[1] / "evaluations" / "killed" / "disturbed.h5"
     left.parent.mkdir(parents=True)
     left.write_bytes(other.path.read_bytes())
+    written_just_now = kept.path.with_name(f".part.1.{other.path.name}")
+    written_just_now.write_bytes(b"half")
     gone = store_module.clean()
+    assert written_just_now.exists()
+    written_just_now.unlink()
     assert {path.name for path, _ in gone} == {other.path.name, "synthetic-damaged.h5", "disturbed.h5"}
     with monkeypatch.context() as patched:
         patched.delitem(DATABASES, "synthetic")  # as a user's own database is unknown without his file

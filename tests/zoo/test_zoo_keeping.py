@@ -313,7 +313,12 @@ def test_a_withdrawal_reaches_what_was_downloaded_before(copy, server, empty):
 
 @pytest.mark.parametrize(
     ("name", "reason", "told"),
-    [("tiny", "old", "names no version"), ("tiny@2.0.0", "old", "has no version"), ("tiny@1.0.0", " ", "its reason")],
+    [
+        ("tiny", "old", "names no version"),
+        ("tiny@", "old", "has no version ''"),
+        ("tiny@2.0.0", "old", "has no version"),
+        ("tiny@1.0.0", " ", "its reason"),
+    ],
 )
 def test_a_withdrawal_needs_a_version_and_a_reason(name, reason, told, copy):
     with pytest.raises(UserError, match=told):
