@@ -1,4 +1,4 @@
-"""The one exception a user's mistake raises, and the sentence that helps him on."""
+"""The one exception a user's mistake raises, and the sentence that helps the user on."""
 
 from __future__ import annotations
 

@@ -123,6 +123,8 @@ MISTAKES = {
     "no argument": ("evaluate", "Missing argument"),
     "unknown model": ("info tinny --zoo {zoo}", "unknown model 'tinny'; did you mean 'tiny'"),
     "unknown model to evaluate": ("evaluate tinny --zoo {zoo}", "unknown model 'tinny'; did you mean 'tiny'"),
+    "evaluation into a file": ("evaluate tiny --zoo {zoo} --out {text.keras}", "is a file; name a folder with --out"),
+    "export into a file": ("export {absent} --zoo {text.keras}", "is a file; name a folder with --zoo"),
     "download of no model": ("download tinny --zoo {zoo}", "unknown model 'tinny'; did you mean 'tiny'"),
     "download of no file": ("download tiny --asset model.tfl --zoo {zoo}", "has no file 'model.tfl'; did you mean"),
     "download from nowhere": ("download tiny --zoo {absent}", "no zoo .*; name a URL or a folder"),

@@ -35,7 +35,7 @@ def personalise(
     """Learn from somebody's labelled beats how a model's logits are to be read.
 
     The network, the temperature of its confidence and the threshold below which it abstains stay as they are. What it
-    gained on people of a test split, each by the first five minutes of his recording and scored on the rest of it, the
+    gained on people of a test split, each by the first five minutes of the recording and scored on the rest of it, the
     model's card says under *Personalisation*; nobody was recorded on another day. The prevalence that a model follows
     is that of all beats here, of the scored ones there.
 

@@ -31,6 +31,6 @@ def import_keras() -> None:
 
 
 def program() -> str:
-    """What the user runs heartzoo by, for hints: a file with data of his own, perhaps (docs/guides/own-data.md)."""
+    """What the user runs heartzoo by, for hints: perhaps a file that enters other data (docs/guides/own-data.md)."""
     called = Path(sys.argv[0])
     return f"python {quote(str(called))}" if called.suffix == ".py" and called.name != "__main__.py" else "heartzoo"

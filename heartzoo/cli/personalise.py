@@ -1,4 +1,4 @@
-"""``heartzoo personalise``: somebody's labelled beats in, what adapts a model to him out."""
+"""``heartzoo personalise``: somebody's labelled beats in, what adapts a model to that person out."""
 
 from __future__ import annotations
 

@@ -26,6 +26,8 @@ from heartzoo.data.template import TEMPLATE_FEATURES, RegularRule, window_sample
 from heartzoo.errors import UserError, look_up
 from heartzoo.tasks import TASKS, get_task
 
+SHORTEST_FRAME = 16
+
 
 class DataConfig(Section):
     """Which recordings a model learns from and is tested on."""
@@ -82,7 +84,7 @@ class InputConfig(Section):
         "rhythm: frame after frame, z-scored, labelled by rhythm",
     )
     fs: Annotated[float, Field(ge=50.0, le=1000.0)] = Field(default=100.0, description="sampling rate, Hz")
-    frame: Annotated[int, Field(ge=16, le=8192)] = Field(default=512, description="frame length, samples")
+    frame: Annotated[int, Field(ge=1, le=8192)] = Field(default=512, description="frame length, samples")
     highpass_hz: Annotated[float, Field(ge=0.05, le=5.0)] | None = Field(
         default=None, description="causal second-order Butterworth high-pass over the record, Hz; null for none"
     )
@@ -161,7 +163,15 @@ class InputConfig(Section):
         if self.cut == "features" and self.frame != len(self.features):
             raise UserError(
                 f"input.frame = {self.frame} with input.cut features and {len(self.features)} features",
-                f"set input.frame to {len(self.features)}" if len(self.features) >= 16 else "name 16 features or more",
+                f"set input.frame to {len(self.features)}" if self.features else "name some",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _frame_of_signal_is_long_enough(self) -> InputConfig:
+        if self.cut != "features" and self.frame < SHORTEST_FRAME:
+            raise UserError(
+                f"input.frame = {self.frame}: expected {SHORTEST_FRAME} samples or more", "take a longer one"
             )
         return self
 
@@ -198,6 +208,16 @@ class InputConfig(Section):
     def features(self) -> list[str]:
         """What is computed of each beat, in order: R-R features, then template features."""
         return self.rr_features + self.template_features
+
+    @property
+    def takes_template(self) -> bool:
+        """Whether beats are compared with the template of the patient's own regular beats."""
+        return bool(self.template_features) or self.cut == "difference"
+
+    @property
+    def following_beats(self) -> int:
+        """How many beats after a beat must be known before its features are."""
+        return max((FEATURES[name].delay_beats for name in self.rr_features), default=0)
 
     @property
     def beat_features(self) -> list[str]:

@@ -175,7 +175,7 @@ def _evaluation_rules() -> list[str]:
 
 def delay(contract: InputConfig) -> dict[str, Any]:
     """How long after the R peak a decision can be made."""
-    beats = max((FEATURES[name].delay_beats for name in contract.rr_features), default=0)
+    beats = contract.following_beats
     if contract.cut == "r-peak":
         rule = "a frame is scaled by the whole 10 s window of its R peak, so it is the window's end that counts"
         seconds = WINDOW_S + contract.frame / contract.fs + RESAMPLING_REACH / contract.fs

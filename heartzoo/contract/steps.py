@@ -48,7 +48,7 @@ def steps(config: Config, facts: ModelFacts) -> list[str]:
     ]
     if contract.features or contract.cut == "difference":
         told.append(_intervals())
-    if _takes_template(contract):
+    if contract.takes_template:
         told.append(_template(contract))
     if contract.template_features:
         told += _template_features(contract)
@@ -206,10 +206,6 @@ def _features(contract: InputConfig) -> list[str]:
         f"Frame: the beat's {len(contract.features)} features as they are, the {what}; no signal, no "
         "normalisation. It is what tensors.inputs calls signal."
     ]
-
-
-def _takes_template(contract: InputConfig) -> bool:
-    return bool(contract.template_features) or contract.cut == "difference"
 
 
 def _template(contract: InputConfig) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from heartzoo.data import signal as sig
 from heartzoo.data.beats import Examples
 from heartzoo.data.quality import NEVER, LostSignal, lost_between
-from heartzoo.data.rr import FEATURES, LONGEST_HISTORY, LONGEST_S, RunningRhythm, counted_until
+from heartzoo.data.rr import LONGEST_HISTORY, LONGEST_S, RunningRhythm, counted_until
 from heartzoo.data.template import (
     REGULAR_FEATURES,
     RunningTemplate,
@@ -44,7 +44,7 @@ class BeatStream:
         self._lost = lost or LostSignal(fs)
         self._latest: int | None = None  # beat that was cut
         self._rhythm, self._template = RunningRhythm(fs), RunningTemplate(contract.fs)
-        self._delay = max((FEATURES[name].delay_beats for name in contract.rr_features), default=0)
+        self._delay = contract.following_beats
         self._window = round(sig.WINDOW_S * contract.fs)
         self._before, self._after = _around(contract)
         self._x, self._start = np.zeros(0), 0
@@ -119,7 +119,7 @@ class BeatStream:
         names = [contract.rr_features, REGULAR_FEATURES]
         lost = self._across(samples, following)
         rr, rule = self._rhythm.features(samples, following, names, lost)
-        if contract.template_features or contract.cut == "difference":
+        if contract.takes_template:
             numbers = self._count + np.arange(len(samples))
             regular = are_regular(rule, numbers, contract.regular_beats, lost[:-1])
             wide = sig.frames(self._x.astype(np.float32), places, *reach(contract.fs))
@@ -179,7 +179,7 @@ def _around(contract: InputConfig) -> tuple[int, int]:
         "features": (0, 0),
         "r-peak": (0, contract.frame),
     }[contract.cut]
-    if contract.template_features or contract.cut == "difference":
+    if contract.takes_template:
         wide = reach(contract.fs)
         return max(before, wide[0]), max(after, wide[1])
     return before, after

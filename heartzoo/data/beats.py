@@ -63,7 +63,7 @@ def cut_beats(record: Record, contract: InputConfig, margin: int = 0) -> Example
     centres = sig.resample_positions(record.samples, record.fs, contract.fs)
     lost = record.across_lost_signal
     features = [rr_features(record.samples, record.fs, contract.rr_features, lost)]
-    if contract.template_features or contract.cut == "difference":
+    if contract.takes_template:
         regular = regular_beats(record.samples, record.fs, contract.regular_beats, lost)
         compared = compare(sig.frames(x.astype(np.float32), centres, *reach(contract.fs)), regular, contract.fs)
         features.append(template_features(compared, contract.template_features))

@@ -114,10 +114,10 @@ def _pending(settings: Settings) -> int:
 def _history(settings: Settings) -> int:
     """How many intervals are kept: those of the longest H of the features, none where nothing needs one."""
     contract = settings.contract
-    late = settings.takes_template and contract.regular_beats == "late"
+    late = settings.contract.takes_template and contract.regular_beats == "late"
     if late or any(name in LONG_HISTORY for name in contract.rr_features):
         return 128
-    return 64 if contract.rr_features or settings.takes_template else 0
+    return 64 if contract.rr_features or settings.contract.takes_template else 0
 
 
 def _needed(settings: Settings) -> tuple[int, int]:
@@ -126,7 +126,7 @@ def _needed(settings: Settings) -> tuple[int, int]:
     needed = [(0, 0)]
     if contract.cut == "centred":
         needed.append((contract.frame // 2, contract.frame - contract.frame // 2))
-    if settings.takes_template:
+    if settings.contract.takes_template:
         needed.append(template.reach(contract.fs))
     before, after = zip(*needed, strict=True)
     return max(before), max(after)
@@ -183,7 +183,7 @@ def _detector_macros(settings: Settings) -> dict[str, object]:
 
 
 def _template_macros(settings: Settings) -> dict[str, object]:
-    if not settings.takes_template:
+    if not settings.contract.takes_template:
         return {"HEARTZOO_TEMPLATE": 0}
     contract = settings.contract
     parts = {name.removesuffix("-wave").upper(): template.wave(name, contract.fs) for name in template.WAVES_S}

@@ -49,11 +49,6 @@ class Settings:
         """The model's sampling rate divided by the recording's."""
         return resampling_ratio(self.recording_hz, self.contract.fs)
 
-    @property
-    def takes_template(self) -> bool:
-        """Whether beats are compared with the template."""
-        return bool(self.contract.template_features) or self.contract.cut == "difference"
-
 
 def check(contract: InputConfig, name: str, recording_hz: float | None) -> int:
     """The sampling rate to resample from.

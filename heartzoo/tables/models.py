@@ -30,7 +30,7 @@ def manner(evaluation: Evaluation | Headline) -> str:
 
 
 def least_without_one(e: Evaluation, task: str) -> str:
-    """The headline without the one patient whom it owes most to, and his record; nothing of a random split."""
+    """The headline without the one patient whom it owes most to, and the record; nothing of a random split."""
     if e.track in ("random", "synthetic"):
         return ""
     without = e.without_each(TASKS[task].headline(e.track))

@@ -97,8 +97,16 @@ class PublishedModel:
         Raises:
             UserError: a wrong shape, NaN values, or features missing or not taken.
         """
+        import numpy as np
+
         from heartzoo.data.signal import normalise
 
+        frames = np.asarray(frames)
+        if frames.ndim != 2:
+            raise UserError(
+                f"expected frames of shape (n, {self.config.input.frame}), found {frames.shape}",
+                "give one frame as frame[None]",
+            )
         return self.tflite.predict(normalise(frames, self.config.input), rr)
 
     def logits(

@@ -83,7 +83,7 @@ CONTRACTS = {
     ),
     "template alone": InputConfig(cut="centred", frame=65, template_features=["p_match_usual", "t_match_unusual"]),
     "intervals so far": InputConfig(frame=64, fs=125.0, rr_features=["pre_quantile70", "previous_pre", "steadiness"]),
-    "intervals alone": InputConfig(cut="features", frame=18, rr_features=[*FEATURES, *RR_NAMES[:3]]),
+    "intervals alone": InputConfig(cut="features", frame=len(FEATURES), rr_features=list(FEATURES)),
     "template features alone": InputConfig(
         cut="features", frame=len(TEMPLATE_FEATURES), template_features=list(TEMPLATE_FEATURES)
     ),

@@ -1,4 +1,4 @@
-"""The patients of the synthetic database: what each has, and how he differs from the others."""
+"""The patients of the synthetic database: what each has, and how they differ."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ class Patient:
     """What stays the same throughout a record.
 
     Attributes:
-        profile: what he has.
-        templates: his waves by kind of beat, shape (kinds, waves, 3), as :func:`draw_templates` gives them.
+        profile: what the patient has.
+        templates: the patient's waves by kind of beat, shape (kinds, waves, 3), as :func:`draw_templates` gives them.
         burden: factor on the profile's shares of ectopic beats and of fibrillation.
         mean_rr: mean R-R interval in s.
         breathing: breaths per second.
         respiratory: amplitude of the respiratory variation of the R-R interval, a fraction of its mean.
         slow: amplitude of its slow variation, a fraction of its mean.
-        symbol: WFDB symbol of his normal beats: N, or L or R with a blocked bundle branch.
+        symbol: WFDB symbol of the normal beats: N, or L or R with a blocked bundle branch.
         comment: age and sex, as in the headers of mitdb.
     """
 

@@ -69,7 +69,7 @@ def draw_templates(rng: np.random.Generator, normal_ranges: np.ndarray) -> np.nd
 
     Args:
         rng: the source of chance.
-        normal_ranges: ranges of his normal beats, shape (waves, 3, 2): :data:`NARROW_RANGES` or those of a block.
+        normal_ranges: ranges of the normal beats, shape (waves, 3, 2): :data:`NARROW_RANGES` or those of a block.
 
     Returns:
         Amplitude in mV, centre in s from the R peak and width in s by kind of beat, shape (kinds, waves, 3).
