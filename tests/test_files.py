@@ -8,6 +8,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -49,8 +50,7 @@ def test_atomic_path_writes_at_once_and_makes_the_folder(tmp_path):
 
 def test_threads_of_one_process_do_not_write_over_each_other(tmp_path):
     with ThreadPoolExecutor(8) as pool:
-        for content in pool.map(lambda n: (write_bytes(tmp_path / "a", bytes([n]) * 100_000), n)[1], range(64)):
-            assert content in range(64)
+        list(pool.map(lambda number: write_bytes(tmp_path / "a", bytes([number]) * 100_000), range(64)))
     assert len(set((tmp_path / "a").read_bytes())) == 1 and [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
@@ -116,10 +116,19 @@ def test_json_refuses_what_is_not_json(tmp_path):
 
 
 def test_a_second_process_waits_for_the_lock(tmp_path):
-    with holder(tmp_path / "thing", 1.0):
-        start = time.monotonic()
+    got = threading.Event()
+
+    def wait() -> None:
         with lock(tmp_path / "thing"):
-            assert time.monotonic() - start > 0.5
+            got.set()
+
+    with holder(tmp_path / "thing", 600) as process:
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        assert not got.wait(0.5)
+        process.kill()
+        waiting.join()
+    assert got.is_set()
 
 
 def test_a_killed_owner_frees_the_lock(tmp_path):

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -460,10 +459,13 @@ def start(delay: float) -> subprocess.Popen[str]:
 
 
 def test_two_processes_at_once_end_with_one_good_store(own: Path) -> None:
-    both = [start(0.3), start(0.3)]
+    first = start(0.3)
+    assert first.stdout is not None
+    assert first.stdout.readline() == "writing\n"
+    both = [first, start(0.3)]
     ended = [process.communicate(timeout=120) for process in both]
     assert [process.returncode for process in both] == [0, 0], ended
-    assert sorted(out.count("writing") for out, _ in ended) == [0, 3]  # the other waited and found it
+    assert [out.count("writing") for out, _ in ended] == [2, 0]  # after the first; the other waited and found it
     store = small()
     assert {int(out.split()[-1]) for out, _ in ended} == {len(store)}
     assert prepared(own) == [store.path.name]
@@ -481,7 +483,5 @@ def test_a_killed_process_leaves_no_store(own: Path, kill: signal.Signals) -> No
     assert not [name for name in left if not name.startswith(".part.")]
     if kill == signal.SIGINT:
         assert left == []
-    before = time.monotonic()
-    store = small()
-    assert time.monotonic() - before < 30  # the lock went with the process
+    store = small()  # the lock went with the process
     assert prepared(own) == [store.path.name]

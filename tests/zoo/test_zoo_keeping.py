@@ -147,7 +147,8 @@ def test_a_killed_download_leaves_nothing_under_a_files_name_and_resumes(server,
     command = [sys.executable, "-m", "heartzoo", "download", "tiny", "--zoo", server.url]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     assert server.stalled.wait(30)
-    time.sleep(0.2)
+    while not any(path.stat().st_size for path in empty.glob("zoo/.partial/*")):
+        time.sleep(0.01)
     process.kill()
     process.wait()
     server.released.set()
