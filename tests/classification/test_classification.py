@@ -165,6 +165,24 @@ def test_the_mean_rate_is_that_of_the_mean_interval() -> None:
     assert summarise(heard, [], 21.0, AAMI)["heart_rate"] == pytest.approx({"lowest": 40, "mean": 60, "highest": 120})
 
 
+def test_a_rate_is_that_of_eight_intervals_in_a_row() -> None:
+    def highest(quick: int) -> float:
+        times = np.cumsum([0.0, *[1.0] * 20, *[0.5] * quick, *[1.0] * 20])
+        heard = [Beat(round(250 * time), float(time), "N", 0.9, False) for time in times]
+        return summarise(heard, [], float(times[-1]), AAMI)["heart_rate"]["highest"]
+
+    assert [highest(quick) for quick in (4, 7, 8, 12)] == pytest.approx([80.0, 60 / (4.5 / 8), 120.0, 120.0])
+
+
+@pytest.mark.parametrize(("gap_s", "counts"), [(1.9, True), (2.1, False), (2.9, False)])
+def test_an_interval_of_twice_the_median_beside_noise_is_none(gap_s: float, counts: bool) -> None:
+    times = np.cumsum([0.0, *[1.0] * 10, gap_s, *[1.0] * 10])
+    heard = [Beat(round(250 * time), float(time), "N", 0.9, False) for time in times]
+    noise = Stretch(10.2, 10.4, "noise")
+    assert (summarise(heard, [noise], float(times[-1]), AAMI)["longest_rr_s"] == pytest.approx(gap_s)) == counts
+    assert summarise(heard, [], float(times[-1]), AAMI)["longest_rr_s"] == pytest.approx(gap_s)
+
+
 def test_the_longest_interval_is_not_a_lost_signal() -> None:
     heard = beats("NNNN")
     heard.append(Beat(3500, 14.0, "N", 0.9, True))

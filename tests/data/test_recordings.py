@@ -348,6 +348,9 @@ BAD: dict[str, tuple[Callable[[Path], Path], dict[str, Any], str]] = {
     "a stray number": (
         lambda f: write_csv(f / "a.csv", "1 2\n3 4 5\n"), {"fs": FS, "lead": "2"}, "line 2 has 3 columns, expected 2",
     ),
+    "a slightly other rate than the times": (
+        lambda f: write_csv(f / "a.csv", timed(np.arange(5000) / FS)), {"fs": 1.05 * FS}, "times are of 250 Hz in s",
+    ),
     "another rate than the times": (
         lambda f: write_csv(f / "a.csv", timed(np.arange(5000) / FS)), {"fs": 500.0},
         r"times are of 250 Hz in s, 2.5e.05 Hz in ms, .*, found --fs 500; give the rate of the file",

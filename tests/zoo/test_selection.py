@@ -34,6 +34,8 @@ def test_what_fits_comes_best_first_and_the_nearest_misses_tell_what_they_exceed
     assert [(miss.entry.name, miss.exceeded) for miss in misses] == [
         ("c", {"flash": (101, 100)}), ("d", {"flash": (500, 100), "arena": (500, 60)}),
     ]  # fmt: skip
+    worst = entries(tiny_zoo, a=(400, 61, 0.7), b=(200, 50, 0.6))  # nearer by what each exceeds most
+    assert [miss.entry.name for miss in select(worst, Limits(flash=100, arena=60))[1]] == ["b", "a"]
     assert [entry.name for entry in select(models, Limits(), sort="flash")[0]] == ["b", "a", "c", "d"]
     assert select(models, Limits(), task="beat-2") == ([], [])
     with pytest.raises(UserError, match="cannot sort by 'taste'"):
