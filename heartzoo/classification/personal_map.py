@@ -11,12 +11,11 @@ from pydantic import Field, ValidationError, model_validator
 from heartzoo.errors import UserError
 from heartzoo.files import write_json
 from heartzoo.personalisation import LogitMap
-from heartzoo.schema import StrictModel
+from heartzoo.schema import Count, StrictModel
 from heartzoo.zoo.published import PublishedModel
 
 LARGEST = 1000.0  # beyond it is no map of logits
 Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
-Count = Annotated[int, Field(ge=0)]
 
 
 class PersonalMap(StrictModel):

@@ -9,10 +9,10 @@ from pydantic import Field, field_validator, model_validator
 from heartzoo.config.compression import CompressionStep, check_order
 from heartzoo.config.export import ExportConfig
 from heartzoo.config.section import (
-    Count,
     Decibels,
     Fraction,
     Positive,
+    PositiveCount,
     Section,
     Seeds,
     low_to_high,
@@ -230,7 +230,7 @@ class ModelConfig(Section):
 
     architecture: str = Field(description="name of a registered architecture")
     sizes: dict[str, int | float | str | list[int]] = Field(default={}, description="its sizes; each has a default")
-    widths: dict[str, Count] = Field(
+    widths: dict[str, PositiveCount] = Field(
         default={}, description="channels of single layers, fewer than the sizes give; prune_channels finds them"
     )
 

@@ -7,7 +7,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
-from heartzoo.config.section import Bytes, Count, Fraction, NonNegative, Operations, Positive, Section, refuse_repeated
+from heartzoo.config.section import (
+    Bytes,
+    Fraction,
+    NonNegative,
+    Operations,
+    Positive,
+    PositiveCount,
+    Section,
+    refuse_repeated,
+)
 from heartzoo.errors import UserError
 
 SELF = "self"
@@ -16,7 +25,7 @@ SELF = "self"
 class FinetuneConfig(Section):
     """A step's own training, with a learning rate that falls to zero as a cosine."""
 
-    epochs: Count = Field(default=10, description="epochs; the others of training count for training only")
+    epochs: PositiveCount = Field(default=10, description="epochs; the others of training count for training only")
     learning_rate: Positive = Field(default=3e-4, description="first learning rate")
 
 
@@ -66,7 +75,7 @@ class PruneWeightsConfig(FinetuneConfig):
         default="layer", description="layer: the same fraction in each; global: the smallest of all, by layer scale"
     )
     ramp: Fraction = Field(default=0.5, description="fraction of the steps after which no weight is added")
-    every_steps: Count = Field(default=20, description="steps from one choice of weights to the next")
+    every_steps: PositiveCount = Field(default=20, description="steps from one choice of weights to the next")
 
     def choices(self, steps_per_epoch: int) -> tuple[int, int]:
         """The step of the last choice of weights, that of the full sparsity, and the steps from one to the next."""
@@ -101,7 +110,7 @@ class PruneChannelsConfig(FinetuneConfig):
 class QuantizeAwareConfig(FinetuneConfig):
     """Train on with int8's rounding in the network (Jacob et al. 2018, CVPR), taught by the network before."""
 
-    epochs: Count = Field(default=5, description="epochs")
+    epochs: PositiveCount = Field(default=5, description="epochs")
     learning_rate: Positive = Field(default=1e-4, description="first learning rate")
     temperature: Positive = Field(default=1.0, description="what logits are divided by")
     alpha: Fraction = Field(default=0.3, description="weight of the true labels; 1 - alpha is the teacher's")

@@ -14,7 +14,7 @@ T = TypeVar("T")
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 NonNegative = Annotated[float, Field(ge=0.0)]
-Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+PositiveCount = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Decibels = Annotated[float, Field(ge=-30.0, le=60.0)]
 Millivolts = Annotated[float, Field(ge=0.0, le=1000.0)]
 

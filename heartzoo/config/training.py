@@ -9,12 +9,12 @@ from pydantic import Field, StrictInt, field_validator, model_validator
 
 from heartzoo.config.disturbance import Disturbance
 from heartzoo.config.section import (
-    Count,
     Decibels,
     Fraction,
     Millivolts,
     NonNegative,
     Positive,
+    PositiveCount,
     Section,
     low_to_high,
     refuse_idle,
@@ -93,7 +93,9 @@ class ScheduleConfig(Section):
         description="shape; exponential: smoothly by decay_factor in decay_epochs; step: by decay_factor after every "
         "decay_epochs; plateau: by decay_factor after decay_epochs without a better value of early_stopping.metric",
     )
-    first_restart_epochs: Count = Field(default=10, description="length of the first cosine period, epochs (restarts)")
+    first_restart_epochs: PositiveCount = Field(
+        default=10, description="length of the first cosine period, epochs (restarts)"
+    )
     period_factor: Annotated[float, Field(ge=1.0)] = Field(default=2.0, description="growth of the period (restarts)")
     peak_factor: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
         default=1.0, description="growth of the peak (restarts)"
@@ -104,7 +106,7 @@ class ScheduleConfig(Section):
     decay_factor: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
         default=0.1, description="what the learning rate is multiplied by (exponential, step, plateau)"
     )
-    decay_epochs: Count = Field(
+    decay_epochs: PositiveCount = Field(
         default=10, description="epochs from one decay to the next (exponential, step, plateau)"
     )
 
@@ -130,7 +132,7 @@ class EarlyStoppingConfig(Section):
         "fallen, and every epoch is trained: what few validation patients prefer may be chance",
     )
     min_delta: NonNegative = Field(default=0.0, description="a value counts as better if it is by more than this")
-    patience: Count = Field(default=20, description="epochs without improvement before training ends")
+    patience: PositiveCount = Field(default=20, description="epochs without improvement before training ends")
 
     @model_validator(mode="after")
     def _nothing_idle(self) -> EarlyStoppingConfig:
@@ -170,8 +172,8 @@ class TrainingConfig(Section):
     pretrained: PretrainedConfig | None = Field(
         default=None, description="the network that the first epoch begins with; null for one with random weights"
     )
-    epochs: Count = Field(default=50, description="most epochs")
-    steps_per_epoch: Count = Field(default=50, description="batches in an epoch")
+    epochs: PositiveCount = Field(default=50, description="most epochs")
+    steps_per_epoch: PositiveCount = Field(default=50, description="batches in an epoch")
     batch_size: Annotated[int, Field(ge=1, le=65536)] = Field(default=256, description="examples in a batch")
     loss: Literal["cross-entropy", "weighted", "focal", "generalised"] = Field(
         default="cross-entropy",
