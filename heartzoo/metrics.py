@@ -213,11 +213,28 @@ def class_f1_ci95(matrices: np.ndarray, seed: int = 0) -> np.ndarray:
     return found
 
 
-def _resampled(matrices: np.ndarray, seed: int) -> np.ndarray:
-    """Sums over patients drawn with replacement, shape (RESAMPLES, r, k); of one seed the same patients each time."""
-    patients = len(matrices)
+def false_alarms_ci95(matrices: np.ndarray, hours: np.ndarray, seed: int = 0) -> np.ndarray:
+    """As :func:`intervals`, of how often each class is called wrongly in an hour.
+
+    Args:
+        matrices: one matrix per patient, shape (p, k, k).
+        hours: length of each patient's recordings, shape (p,).
+        seed: seed of the resampling.
+
+    Returns:
+        Shape (k, 2).
+    """
+    wrong = matrices.sum(1) - np.diagonal(matrices, axis1=1, axis2=2)
+    sums = _resampled(np.concatenate([wrong, hours[:, None]], axis=1), seed)
+    found: np.ndarray = np.percentile(sums[:, :-1] / sums[:, -1:], [2.5, 97.5], axis=0).T
+    return found
+
+
+def _resampled(counts: np.ndarray, seed: int) -> np.ndarray:
+    """Sums over patients drawn with replacement: (p, ...) to (RESAMPLES, ...); of one seed the same patients always."""
+    patients = len(counts)
     draws = np.random.default_rng(seed).multinomial(patients, np.full(patients, 1 / patients), RESAMPLES)
-    return np.einsum("bp,prk->brk", draws, matrices)
+    return np.tensordot(draws, counts, axes=1)
 
 
 def paired_difference(

@@ -189,6 +189,19 @@ def test_a_figure_without_each_patient_by_hand():
     assert found.shape == (3,) and found[2] > found[0]
 
 
+def test_the_interval_of_false_alarms_holds_their_rate_and_is_that_of_a_plain_loop():
+    matrices = np.random.default_rng(3).integers(0, 30, (6, 3, 3))
+    hours = np.array([0.5, 0.5, 1.0, 0.25, 0.5, 0.5])
+    found = metrics.false_alarms_ci95(matrices, hours, seed=5)
+    draws = np.random.default_rng(5).multinomial(6, np.full(6, 1 / 6), metrics.RESAMPLES)
+    rates = [(draw @ (matrices[:, 0, 1] + matrices[:, 2, 1])) / (draw @ hours) for draw in draws]
+    assert found[1] == pytest.approx(np.percentile(rates, [2.5, 97.5]))
+    pooled = metrics.false_alarms_per_hour(matrices.sum(0), hours.tolist(), ["N", "S", "V"])
+    assert pooled is not None and all(
+        low < pooled[name] < high for name, (low, high) in zip("SV", found[1:], strict=True)
+    )
+
+
 def test_more_beats_of_the_same_patients_do_not_shrink_the_interval():
     matrices = patients_like(np.random.default_rng(1), 20)
     assert ci95(10 * matrices, 3) == ci95(matrices, 3)

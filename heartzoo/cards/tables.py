@@ -9,7 +9,15 @@ import numpy as np
 import yaml
 
 from heartzoo.confidence import BINS
-from heartzoo.metrics import FIVE_CLASS_ROWS, class_f1_ci95, class_scores, false_alarms_per_hour, pooled_figures
+from heartzoo.metrics import (
+    FIVE_CLASS_ROWS,
+    class_f1_ci95,
+    class_scores,
+    false_alarms_ci95,
+    false_alarms_per_hour,
+    patient_matrices,
+    pooled_figures,
+)
 from heartzoo.metrics_file.confidence import Confidence
 from heartzoo.metrics_file.figures import ClassFigures
 from heartzoo.metrics_file.results import DisturbedResult, EndToEndResult, Evaluation, PersonalisedResult, RecordFigures
@@ -90,7 +98,15 @@ def alarm_table(e: Evaluation, unit: str) -> str:
     head = [f"{what} {name}" for name in names for what in ("false per hour", "+P")]
     lines = [f"| record | hours | {' | '.join(head)} |", "| --- " * (2 + len(head)) + "|"]
     total = sum(r.hours or 0.0 for r in e.by_record.values())
-    cells = [figure for name in rates for figure in (f"{rates[name]:.1f}", _ppv(e.per_class[name], e, name))]
+    hours: dict[str, float] = {}
+    for r in e.by_record.values():
+        hours[r.patient] = hours.get(r.patient, 0.0) + (r.hours or 0.0)
+    of_patients = np.array([hours[patient] for patient in sorted(hours)])
+    intervals = dict(zip(e.per_class, false_alarms_ci95(e.patient_matrices, of_patients).tolist(), strict=True))
+    cells = []
+    for name in rates:
+        low, high = intervals[name]
+        cells += [f"{rates[name]:.1f} ({low:.1f}-{high:.1f})", _ppv(e.per_class[name], e, name)]
     lines.append(f"| all | {total:.2f} | {' | '.join(cells)} |")
     by_record = {
         record: false_alarms_per_hour(np.array(r.confusion_matrix), [r.hours], list(e.per_class)) or {}
@@ -107,7 +123,8 @@ def alarm_table(e: Evaluation, unit: str) -> str:
         lines.append(f"| {record} | {r.hours:.2f} | {' | '.join(cells)} |")
     return (
         "\n".join(lines) + f"\n\nAmong the {unit} of all the task's classes"
-        f"{'; at annotated R peaks' * (unit == 'beats')}. A few records give most of the false alarms."
+        f"{'; at annotated R peaks' * (unit == 'beats')}. A few records give most of the false alarms; the "
+        "interval is a 95 % bootstrap over patients."
     )
 
 
@@ -212,14 +229,19 @@ def end_to_end_table(result: EndToEndResult, annotated: Evaluation) -> str:
     """Figures with found beats beside those at annotated R peaks."""
     found = result.detection
     lines = [
-        "| | Se | +P | F1 | at annotated R peaks: Se | +P | F1 |",
+        "| | Se | +P | F1 (95 %) | at annotated R peaks: Se | +P | F1 |",
         "| --- " * 7 + "|",
         f"| detection | {found.se:.4f} | {found.ppv:.4f} | | | | |",
     ]
-    columns = _escaped(annotated), result.per_class.values(), annotated.per_class.values()
-    for name, *pair in zip(*columns, strict=True):
-        cells = " | ".join(f"{value:.3f}" for each in pair for value in (each.se, each.ppv, each.f1))
-        lines.append(f"| {name} | {cells} |")
+    patients = [annotated.by_record[name].patient if name in annotated.by_record else name for name in result.records]
+    matrices = patient_matrices(np.array([r.confusion_matrix for r in result.by_record.values()]), patients)
+    intervals = class_f1_ci95(matrices).tolist()[: len(result.per_class)]
+    columns = _escaped(annotated), result.per_class.values(), annotated.per_class.values(), intervals
+    for name, here, there, (low, high) in zip(*columns, strict=True):
+        lines.append(
+            f"| {name} | {here.se:.3f} | {here.ppv:.3f} | {here.f1:.3f} ({low:.3f}-{high:.3f}) | {there.se:.3f} | "
+            f"{there.ppv:.3f} | {there.f1:.3f} |"
+        )
     note = (
         "The beats are found by heartzoo's detector instead of given; found is what lies within "
         f"{1000 * result.window_s:g} ms of a reference beat. Of a class, a beat that was not found is missed and an "
