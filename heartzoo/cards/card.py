@@ -101,6 +101,7 @@ def _overview(configuration: dict[str, Any], metrics: Metrics) -> str:
         "input": f"{preprocessing['fs']:g} Hz, one lead; {preprocessing['frame']} values a decision",
         "architecture": configuration["config"]["model"]["architecture"],
         "headline": _headline(metrics.first, metrics.task),
+        **_over_seeds(metrics),
         **{
             f"on {e.split}": _headline(e, metrics.task)
             for e in metrics.evaluations
@@ -112,6 +113,15 @@ def _overview(configuration: dict[str, Any], metrics: Metrics) -> str:
         "delay": _delay(configuration),
     }
     return "\n".join(["| | |", "| --- | --- |", *(f"| {name} | {cell(text)} |" for name, text in facts.items())])
+
+
+def _over_seeds(metrics: Metrics) -> dict[str, str]:
+    """The headline over all trainings of the recipe; nothing of a single one."""
+    first = metrics.first
+    name = TASKS[metrics.task].headline(first.track)
+    seeds = metrics.over_seeds(first.split, first.precision, name)
+    told = f"{seeds.mean:.3f} ± {seeds.spread:.3f} (standard deviation) of {len(seeds.each)} trainings" if seeds else ""
+    return {"recipe": f"{told}, on {first.split}"} if told else {}
 
 
 def _headline(e: Evaluation, task: str) -> str:

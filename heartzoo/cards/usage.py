@@ -99,5 +99,7 @@ def _c(configuration: dict[str, Any], metrics: Metrics) -> str:
         high=ends.max,
         normalise=normalise,
         value=value,
-        largest="of the shifted logits (above), as `heartzoo firmware` has it" if config.prevalence else "output",
+        largest="of the shifted logits (see the input contract), as `heartzoo firmware` has it"
+        if config.prevalence
+        else "output",
     )
