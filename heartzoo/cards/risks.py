@@ -98,7 +98,7 @@ def _patients(e: Evaluation) -> str:
 
 
 def _decisive_patient(e: Evaluation, task: str) -> str:
-    """What one patient makes of the headline, ; nothing where that is little."""
+    """What one patient makes of the headline; nothing where that is little."""
     if e.track in ("random", "synthetic"):
         return ""
     name = TASKS[task].headline(e.track)

@@ -123,6 +123,17 @@ class Evaluation(Condition):
         figures = without_each(self.patient_matrices, MACRO_F1S[metric]).tolist()
         return {" and ".join(records[patient]): value for patient, value in zip(sorted(records), figures, strict=True)}
 
+    def least_without_one(self, metric: str) -> tuple[float, str] | None:
+        """A macro-F1 without the one patient whom it owes most to, and the names of that patient's records.
+
+        None of a single patient, and where the patients are not what was drawn: on a random split, or synthetic ones.
+        """
+        without = self.without_each(metric)
+        if len(without) < 2 or self.track in ("random", "synthetic"):
+            return None
+        record = min(without, key=without.__getitem__)
+        return without[record], record
+
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         classes = list(self.per_class)

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from heartzoo.cards.tables import absent_classes
 from heartzoo.data.splits import TRACKS
+from heartzoo.metrics import METRIC_NAMES
 from heartzoo.metrics_file.figures import ClassFigures
 from heartzoo.metrics_file.results import EndToEndResult, Evaluation
 
@@ -61,20 +62,24 @@ def _shares(figures: ClassFigures) -> list[str]:
 
 def _summary_table(evaluation: Evaluation) -> Table:
     e = evaluation
-    table = _table("Over classes", "figure", "%", "95 % interval", "mean over patients")
+    table = _table("Over classes", "figure", "%", "95 % interval", "less one patient, at worst", "mean over patients")
     patients_here = len(e.patient_matrices)
     few = f" ({patients_here} patient{'s' * (patients_here > 1)})" if patients_here < FEWEST_PATIENTS else ""
-    rows = [
-        ("macro-F1 N/S/V", e.macro_f1_nsv, e.macro_f1_nsv_ci95, e.patient_macro_f1_nsv),
-        ("macro-F1 N/S/V/F", e.macro_f1_nsvf, e.macro_f1_nsvf_ci95, None),
-        (f"macro-F1, {len(e.per_class)} classes", e.macro_f1, e.macro_f1_ci95, e.patient_macro_f1),
-        ("accuracy", e.accuracy, None, None),
-    ]
-    for name, value, interval, patients in rows:
-        if value is not None:
-            bounds = " to ".join(percent(bound) for bound in interval) + few if interval else ""
-            table.add_row(name, percent(value), bounds, "" if patients is None else percent(patients))
+    titles = METRIC_NAMES | {"macro_f1": f"macro-F1, {len(e.per_class)} classes"}
+    for name in sorted(titles, key=lambda name: name == "macro_f1"):
+        if getattr(e, name) is None:
+            continue
+        bounds = " to ".join(percent(bound) for bound in getattr(e, f"{name}_ci95")) + few
+        patients = getattr(e, f"patient_{name}", None)
+        means = "" if patients is None else percent(patients)
+        table.add_row(titles[name], percent(getattr(e, name)), bounds, _without_one(e, name), means)
+    table.add_row("accuracy", percent(e.accuracy), "", "", "")
     return table
+
+
+def _without_one(evaluation: Evaluation, metric: str) -> str:
+    found = evaluation.least_without_one(metric)
+    return f"{percent(found[0])} without {found[1]}" if found else ""
 
 
 def _matrix_table(evaluation: Evaluation) -> Table:
