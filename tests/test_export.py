@@ -151,7 +151,7 @@ def test_the_largest_output_alone_is_published_beside_the_prevalence_followed(en
     assert (plain.split, plain.n, plain.file_sha256) == (file.split, file.n, file.file_sha256)
     assert plain.confusion_matrix != file.confusion_matrix
     card = (entry.folder / "README.md").read_text()
-    assert f"by its largest output alone macro_f1 is {plain.macro_f1:.4f} on synthetic-test" in card
+    assert f"by its largest output alone macro-F1 is {plain.macro_f1:.4f} on synthetic-test" in card
     assert "over a record's scored beats" in card and "shifted logits (above)" in card
 
 

@@ -267,7 +267,7 @@ def test_a_picture_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
 
 def printed(result):
     console = Console(file=io.StringIO(), width=120)
-    console.print(report_table("arr-5-res-sm@1.0.0", result))
+    console.print(report_table("arr-5-res-sm@1.0.0", result, "beats"))
     return console.file.getvalue()
 
 

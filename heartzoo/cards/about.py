@@ -29,8 +29,8 @@ def intended_use(task: str, track: str) -> str:
     return (
         f"{uses.get(track, unseen)}\n\n"
         "Out of scope: diagnosis, monitoring or treatment of a person; alarms that somebody relies on; paced hearts; "
-        "children; leads, sensors and sampling rates other than below without a validation of your own; any other "
-        "illness of the heart than the classes name."
+        "children; leads and sensors other than those of the recordings it was tested on, unless you have validated "
+        "them yourself; heart disease that the classes do not name."
     )
 
 

@@ -69,7 +69,7 @@ def card(
         **_robustness(metrics),
         **_personalisation(metrics),
         **_end_to_end(metrics),
-        "Cost": _cost(metrics),
+        "Cost": _cost(configuration, metrics),
         "Use it": usage(configuration, metrics, dict(files)),
         "Input contract": contract(configuration),
         "Classes": _classes(configuration),
@@ -138,8 +138,9 @@ def _delay(configuration: dict[str, Any]) -> str:
     delay = configuration["delay"]
     if TASKS[configuration["task"]].of_rhythm:
         return f"{delay['seconds']:g} s {delay['rule']}"
-    beats = f"{delay['following_beats']} following beat{'s' * (delay['following_beats'] != 1)}"
-    return f"{delay['seconds']:g} s after the R peak, or {beats} ({delay['rule']})"
+    count, rule = delay["following_beats"], delay["rule"].removeprefix("the later of the two; ")
+    beats = f", or {count} following beat{'s' * (count != 1)}, whichever is later" if count else ""
+    return f"{delay['seconds']:g} s after the R peak{beats} ({rule})"
 
 
 def _classes(configuration: dict[str, Any]) -> str:
@@ -272,13 +273,15 @@ def _seeds(configuration: dict[str, Any], metrics: Metrics) -> str:
     return f"{lines[0]}\n\n{folded('Every seed', chr(10).join(lines[2:]))}" if metrics.seeds else lines[0]
 
 
-def _cost(metrics: Metrics) -> str:
+def _cost(configuration: dict[str, Any], metrics: Metrics) -> str:
     cost = metrics.cost
+    supported = configuration["config"]["input"]["cut"] != "r-peak"
+    ready = "; `heartzoo firmware` says what making it ready takes" if supported else ""
     operators = ", ".join(f"{count} x {name}" for name, count in cost.operators.items())
     return (
         f"{cost.parameters:,} parameters, {cost.macs:,} multiply-accumulates an inference, "
         f"{cost.tflite_bytes:,} bytes of `.tflite`, {size(cost.arena_bytes)} of arena (TFLite Micro on a 64-bit host; "
-        f"a 32-bit core needs 10-15 % less; `model.h` and `heartzoo firmware` say what making it ready takes), "
+        f"a 32-bit core needs 10-15 % less{ready}), "
         f"{sum(cost.operators.values())} operators: {operators}."
         + (f"\n\n{_preprocessing(cost.preprocessing)}" if cost.preprocessing else "")
     )
@@ -308,8 +311,19 @@ def _repeat(configuration: dict[str, Any], metrics: Metrics) -> str:
         if configuration.get("own_data")
         else ""
     )
+    elsewhere = sorted({e.split for e in metrics.evaluations if e.dataset != metrics.first.dataset})
+    evaluate = f"heartzoo evaluate {name}@{version}{runtime}"
+    commands = [evaluate, *(f"{evaluate} --split {split} --present-only" for split in elsewhere)]
+    apart = {
+        "--robustness": metrics.robustness,
+        "--personalised": metrics.personalisation,
+        "--end-to-end": metrics.end_to_end,
+    }
+    if options := [option for option, results in apart.items() if results]:
+        commands.append(f"{evaluate} {' '.join(options)}")
+    figures = "\n".join(commands)
     return (
-        f"{own}The figures:\n\n```\nheartzoo evaluate {name}@{version}{runtime}\n```\n\nThe training, from the "
+        f"{own}The figures:\n\n```\n{figures}\n```\n\nThe training, from the "
         f"configuration above (of heartzoo's own models it is `configs/{name}.yaml`):\n\n```\nheartzoo train "
         f"{name}.yaml --out runs/{name}\nheartzoo export runs/{name} --zoo my-zoo\n```"
     )

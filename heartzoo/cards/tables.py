@@ -56,7 +56,7 @@ def class_table(e: Evaluation, unit: str) -> str:
             _escaped(e), e.per_class.values(), e.confusion_matrix, intervals, strict=True
         )
     ]
-    notes = [f"\n{absent}."] if (absent := absent_classes(e)) else []
+    notes = [f"\n{absent}."] if (absent := absent_classes(e, unit)) else []
     if e.macro_f1_nsv is not None:
         scored = class_scores(np.array(e.confusion_matrix)[: FIVE_CLASS_ROWS["nsv"]]).f1.tolist()
         each = ", ".join(f"{name} {f1:.4f}" for name, f1 in zip(e.per_class, scored, strict=False))
@@ -67,12 +67,13 @@ def class_table(e: Evaluation, unit: str) -> str:
     return "\n".join([head, "| --- " * (5 + len(rows)) + "|", *rows, *notes])
 
 
-def absent_classes(e: Evaluation) -> str:
-    """What macro-F1 makes of classes that have no true beat; nothing where each has one."""
+def absent_classes(e: Evaluation, unit: str) -> str:
+    """What macro-F1 makes of classes that have no true beat or frame; nothing where each has one."""
     absent = [name for name, figures in e.per_class.items() if not figures.support]
     if not absent:
         return ""
-    verb = "has no beat here: it counts" if len(absent) == 1 else "have no beat here: each counts"
+    one = unit.removesuffix("s")
+    verb = f"has no {one} here: it counts" if len(absent) == 1 else f"have no {one} here: each counts"
     return f"{', '.join(absent)} {verb} as 0 in every macro-F1 over it, and is left out of the mean over patients"
 
 

@@ -22,7 +22,7 @@ print(labels[:10])
 BEAT_LABELS = "labels = model.label_beats(record)  # of every annotated beat; it does the preprocessing"
 FRAME_LABELS = "labels = model.label_frames(record)  # of one frame after the other; it does the preprocessing"
 SHELL = """```
-heartzoo download {label} --out firmware/   # or some of its files: --asset model.tflite
+heartzoo download {label} --out src/   # or some of its files: --asset model.tflite
 heartzoo zoo verify {label}
 heartzoo evaluate {label}{runtime}
 ```"""
@@ -50,7 +50,7 @@ int main(void) {{
 }}
 ```
 
-In firmware the frames come from your own preprocessing. Register the operators that the header lists with a
+{inputs} Register the operators that the header lists with a
 `tflite::MicroMutableOpResolver`, give the interpreter that arena, copy the stored values into the input tensor, call
 `Invoke()`; the class is the largest {largest}."""
 STANDARDISE = """    float mean = 0.0f, squares = 0.0f;
@@ -58,6 +58,11 @@ STANDARDISE = """    float mean = 0.0f, squares = 0.0f;
     for (int i = 0; i < {macro}_SAMPLES; ++i) squares += (golden->raw_frame[i] - mean) * (golden->raw_frame[i] - mean);
     const float divisor = sqrtf(squares / {macro}_SAMPLES) + {epsilon}f;
 """
+OWN_INPUTS = "In firmware the network's inputs come from your own preprocessing."
+MADE_INPUTS = (
+    "`heartzoo firmware {label} --out firmware/` writes preprocessing and network in C99. With `model.h` alone the "
+    "network's inputs come from your own preprocessing."
+)
 NO_HEADER = "The model is too large for a C header; `xxd -i model.tflite` makes an array of it."
 
 
@@ -88,7 +93,9 @@ def _c(configuration: dict[str, Any], metrics: Metrics) -> str:
     elif config.input.cut == "difference":
         value = f"fminf(fmaxf({value}, -1.0f), 1.0f)"
     ends = np.iinfo(signal["dtype"])
+    label = f"{configuration['name']}@{configuration['version']}"
     return C.format(
+        inputs=MADE_INPUTS.format(label=label) if config.input.cut != "r-peak" else OWN_INPUTS,
         macro=symbol.upper(),
         golden=f"{symbol}_golden",
         golden_type=f"{symbol}_golden_t",

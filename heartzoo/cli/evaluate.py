@@ -97,7 +97,7 @@ def evaluate(
     results, verdicts = evaluate_each_beat(subject, chosen, present_only)
     log = log_openings(zoo or zoo_folder(), label, results)
     for result in results:
-        show(report_table(label, result))
+        show(report_table(label, result, TASKS[subject.config.task].unit))
     print(_what_was_read(verdicts, TASKS[subject.config.task].unit))
     for part in PARTS.get(chosen.name, ()):
         if part not in (result.split for result in results):

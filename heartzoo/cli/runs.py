@@ -84,9 +84,11 @@ def export(
     from heartzoo.export import describe
     from heartzoo.export import export as publish
     from heartzoo.tables.terminal import report_table, show
+    from heartzoo.tasks import TASKS
 
     entry = publish(run, version, zoo, large_header, set_ or [])
-    show(report_table(f"{entry.name}@{entry.version}", entry.metrics.evaluations[0]))
+    first, task = entry.metrics.evaluations[0], TASKS[entry.metrics.task]
+    show(report_table(f"{entry.name}@{entry.version}", first, task.unit))
     print("wrote")
     for line in describe(entry):
         print(f"  {line}")

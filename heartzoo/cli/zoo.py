@@ -97,6 +97,7 @@ def info(
     """What a model is, takes and costs, and how it does on unseen patients."""
     from heartzoo.cards.risks import risks
     from heartzoo.tables.terminal import report_table, show
+    from heartzoo.tasks import TASKS
     from heartzoo.zoo import entries, named
     from heartzoo.zoo import info as known
     from heartzoo.zoo.index import withdrawn_others
@@ -107,7 +108,7 @@ def info(
     configuration, metrics = entry.configuration, entry.metrics
     print(f"{entry.name}@{entry.version}: {configuration['summary']}\n{configuration['notice']}")
     print(f"task {metrics.task}: {', '.join(metrics.classes)}\n")
-    show(report_table(f"{entry.name}@{entry.version}", metrics.evaluations[0]))
+    show(report_table(f"{entry.name}@{entry.version}", metrics.evaluations[0], TASKS[metrics.task].unit))
     cost, arena = metrics.cost, metrics.cost.arena_bytes
     others = withdrawn_others(entries(zoo), entry.name, entry.version)
     print(

@@ -189,6 +189,9 @@ def remeasure(
     name: ModelName,
     version: Annotated[str | None, typer.Option(help="X.Y.Z; default its own with the last number raised")] = None,
     robustness: Annotated[bool, typer.Option("--robustness", help="also measure it on disturbed recordings")] = False,
+    texts: Annotated[
+        Path | None, typer.Option(help="a configuration whose summary, origin and limits replace the version's")
+    ] = None,
     zoo: ZooFolder = None,
 ) -> None:
     """Publish a model's very files under a new version with what its own lacks: found beats, arena, example."""
@@ -196,7 +199,7 @@ def remeasure(
     from heartzoo.export import describe
     from heartzoo.zoo.remeasurement import remeasure as measure
 
-    entry = measure(name, version, zoo, robustness)
+    entry = measure(name, version, zoo, robustness, texts)
     print(f"wrote {entry.name}@{entry.version}")
     for line in describe(entry):
         print(f"  {line}")

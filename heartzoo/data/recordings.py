@@ -163,6 +163,8 @@ def _open_wfdb(path: Path, leads: Sequence[str], lead: str | None, fs: float | N
     if path.suffix in (".hea", ".dat", ".atr"):
         path = path.with_suffix("")
     if not Path(f"{path}.hea").is_file():
+        if path.is_dir():
+            raise UserError(f"{path} is a folder", "name a recording in it")
         raise UserError(
             f"no recording {path}: neither a WFDB header {path.name}.hea nor an EDF, BDF, CSV or NumPy file",
             "check the name",

@@ -251,6 +251,9 @@ def _answers(
         mine = split.select(store.samples, store.fs, store.symbols)[rows]
         if not mine.any():
             raise UserError(f"{split.name} holds no beat that {task.name} scores", "take another split")
+        if task.of_rhythm and (labels[rows][mine] == task.classes.index("NOISE")).all():
+            others = " or ".join(config.data.test)
+            raise UserError(f"{split.name} has no annotations of rhythm", f"score {config.name} on {others}")
         answers = folder / hashlib.sha256(json.dumps(store.provenance).encode() + rows.tobytes()).hexdigest()[:16]
         logits = shifted(config, _logits(subject, store, rows, answers), store.records[rows])
         # argmax takes the first of equal logits, as the configuration says.

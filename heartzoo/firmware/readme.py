@@ -192,7 +192,9 @@ def _costs(settings: Settings, arena: int, model_bytes: int, measured: Measured 
 
 
 def _delay(settings: Settings, delay: dict[str, Any]) -> str:
-    lines = [f"{delay['seconds']:.2f} s after the R peak, and {delay['following_beats']} beat(s); {delay['rule']}."]
+    count, rule = delay["following_beats"], delay["rule"].removeprefix("the later of the two; ")
+    beats = f", or {count} following beat{'s' * (count != 1)}, whichever is later" if count else ""
+    lines = [f"{delay['seconds']:.2f} s after the R peak{beats}; {rule}."]
     if settings.contract.cut == "rhythm":
         lines = [f"{delay['seconds']:.2f} s {delay['rule']}."]
     if settings.detects:

@@ -103,6 +103,7 @@ PEERS = (
 HEAD = """# Comparison
 
 {gap}
+
 On a random split a network meets people whose beats it has learnt; on DS2 it meets people for the first time, as it
 will on a wearable. Most of that gap is what a random split hides. Intervals of figures on the random split are of beats
 of known people, and say nothing of new ones. Over all five classes it looks wider still: the random split
@@ -210,7 +211,8 @@ def _gap(rows: list[Row]) -> str:
     if not both:
         return "No system stands on both protocols yet."
     random, same_people, unseen = (
-        f"{statistics.fmean(side):.3f} ({min(side):.3f} to {max(side):.3f})" for side in zip(*both, strict=True)
+        f"{statistics.fmean(side):.3f} (systems: {min(side):.3f} to {max(side):.3f})"
+        for side in zip(*both, strict=True)
     )
     return (
         f"Of the {len(both)} systems that were trained on both protocols the mean macro-F1 over N, S and V is {random} "

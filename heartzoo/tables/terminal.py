@@ -15,12 +15,13 @@ from heartzoo.metrics_file.results import EndToEndResult, Evaluation
 FEWEST_PATIENTS = 3  # over which a bootstrap interval says anything
 
 
-def report_table(model: str, evaluation: Evaluation) -> Group:
+def report_table(model: str, evaluation: Evaluation, unit: str) -> Group:
     """What ``heartzoo evaluate`` prints of one evaluation.
 
     Args:
         model: the model's name, with its version if it has one.
         evaluation: the result.
+        unit: what it counts, beats or frames.
 
     Returns:
         A header line, the figures of each class, the macro-F1s, and the confusion matrix.
@@ -28,8 +29,8 @@ def report_table(model: str, evaluation: Evaluation) -> Group:
     lines = [Text(_header(model, evaluation), style="bold")]
     if evaluation.track in ("random", "synthetic"):  # so that nobody takes it for an inter-patient result
         lines.append(Text(TRACKS[evaluation.track], style="yellow"))
-    tables: list[RenderableType] = [_class_table(evaluation), _summary_table(evaluation)]
-    if absent := absent_classes(evaluation):
+    tables: list[RenderableType] = [_class_table(evaluation, unit), _summary_table(evaluation)]
+    if absent := absent_classes(evaluation, unit):
         tables.append(Text(absent))
     return Group(*lines, *tables, _matrix_table(evaluation))
 
@@ -48,8 +49,8 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def _class_table(evaluation: Evaluation) -> Table:
-    table = _table("By class", "class", "Se %", "+P %", "F1 %", "beats")
+def _class_table(evaluation: Evaluation, unit: str) -> Table:
+    table = _table("By class", "class", "Se %", "+P %", "F1 %", unit)
     for name, figures in evaluation.per_class.items():
         table.add_row(Text(name), *_shares(figures), f"{figures.support:,}")
     return table

@@ -172,6 +172,8 @@ def choose(name: str, listed: list[IndexEntry]) -> IndexEntry:
         raise UserError(f"expected the name of a model, found {type(name).__name__}", "heartzoo list names them")
     model, at, version = name.partition("@")
     versions = {entry.version: entry for entry in listed if entry.name == model}
+    if not model or (at and not version):
+        raise UserError(f"{name!r} names no {'version' if model else 'model'}", "write NAME, or NAME@VERSION")
     if not versions:
         raise UserError(f"unknown model {model!r}", nearest(model, {entry.name for entry in listed}))
     if at:

@@ -8,6 +8,7 @@ from pathlib import Path
 from heartzoo import zoo
 from heartzoo.candidates import Candidate, measure_end_to_end, measure_robustness
 from heartzoo.config import Config
+from heartzoo.config.file import load_config
 from heartzoo.contract import git_revision, retold
 from heartzoo.errors import UserError
 from heartzoo.files import cache_dir
@@ -20,8 +21,16 @@ from heartzoo.zoo import publishing, verification
 from heartzoo.zoo.assets import version_files
 from heartzoo.zoo.index import version_key
 
+TEXTS = ("summary", "origin", "limits")  # what a configuration tells that trains nothing
 
-def remeasure(name: str, version: str | None = None, root: Path | None = None, robustness: bool = False) -> zoo.Entry:
+
+def remeasure(
+    name: str,
+    version: str | None = None,
+    root: Path | None = None,
+    robustness: bool = False,
+    texts: Path | None = None,
+) -> zoo.Entry:
     """Publish a version's ``model.tflite`` and ``model.keras`` once more, with newer figures beside the published ones.
 
     First the published figures on the first test split must come out again. New are those with found beats, where the
@@ -34,19 +43,20 @@ def remeasure(name: str, version: str | None = None, root: Path | None = None, r
         version: semantic version; default that one with its patch number raised.
         root: the zoo's folder; default the zoo in use.
         robustness: also measure the file on disturbed recordings.
+        texts: a configuration whose summary, origin and limits replace the version's, which told something wrong.
 
     Returns:
         The new entry.
 
     Raises:
-        UserError: no such model, the version exists, the published figures do not come out again, data are missing, or
-            nothing new was found.
+        UserError: no such model, a damaged configuration, the version exists, the published figures do not come out
+            again, data are missing, or nothing new was found.
     """
     root = root or zoo.zoo_folder()
     entry = zoo.find(name, root)
     version = version or _next_patch(entry.version)
     publishing.check_free(root, entry.name, version)
-    config = _config(entry, robustness)
+    config = _config(entry, robustness, load_config(texts) if texts else entry.config)
     if problems := verification.recompute(root, f"{entry.name}@{entry.version}", config.export.present_only).problems:
         raise UserError(problems[0], "see heartzoo zoo verify: nothing is published with figures that do not hold")
     work = cache_dir() / "remeasured" / f"{entry.name}-{entry.version}"
@@ -65,14 +75,15 @@ def _next_patch(version: str) -> str:
     return f"{major}.{minor}.{patch + 1}"
 
 
-def _config(entry: zoo.Entry, robustness: bool) -> Config:
-    """The entry's configuration with what is measured now among its export settings."""
+def _config(entry: zoo.Entry, robustness: bool, told: Config) -> Config:
+    """The entry's configuration with another's texts and with what is measured now among its export settings."""
     export = entry.config.export
     changes = {
         "end_to_end": entry.config.track != "random" and not get_task(entry.config.task).of_rhythm,
         "robustness": export.robustness or robustness,
     }
-    return entry.config.model_copy(update={"export": export.model_copy(update=changes)})
+    texts = {name: getattr(told, name) for name in TEXTS}
+    return entry.config.model_copy(update={"export": export.model_copy(update=changes), **texts})
 
 
 def _measured(entry: zoo.Entry, config: Config, work: Path, root: Path, version: str) -> Metrics:
@@ -103,6 +114,7 @@ def _files(entry: zoo.Entry, config: Config, version: str, metrics: Metrics) -> 
         "version": version,
         "remeasured": {"version": entry.version, "git_revision": git_revision()},
         "config": config.model_dump(mode="json"),
+        **{name: getattr(config, name) for name in TEXTS},
     }
     most_header_bytes = len(tflite) if "model.h" in entry.files else 0
     keras_file = entry.path("model.keras").read_bytes()

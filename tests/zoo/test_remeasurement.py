@@ -45,6 +45,17 @@ def test_the_new_version_has_the_files_of_the_old_and_more_figures(copy: Path) -
 
 
 @needs_tflm
+def test_words_that_were_wrong_are_mended(copy: Path, tiny: Path, tmp_path: Path) -> None:
+    texts = tmp_path / "texts.yaml"
+    texts.write_text(f"base: {tiny}\norigin: told rightly now\nlimits: it is tiny\n")
+    new = remeasure(remeasure("tiny", root=copy).name, root=copy, texts=texts)
+    assert new.version == "1.0.2" and new.config.origin == new.configuration["origin"] == "told rightly now"
+    card = new.path("README.md").read_text()
+    assert "## How it was chosen\n\ntold rightly now\n" in card and "- it is tiny\n" in card
+    assert new.config.model == zoo.find("tiny@1.0.0", copy).config.model
+
+
+@needs_tflm
 def test_robustness_grows_by_what_was_not_measured_before(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = Disturbance(gain=-1.0), Disturbance(from_fs=128.0)
     asked = []

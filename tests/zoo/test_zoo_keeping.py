@@ -316,7 +316,7 @@ def test_a_withdrawal_reaches_what_was_downloaded_before(copy, server, empty):
     ("name", "reason", "told"),
     [
         ("tiny", "old", "names no version"),
-        ("tiny@", "old", "has no version ''"),
+        ("tiny@", "old", "'tiny@' names no version"),
         ("tiny@2.0.0", "old", "has no version"),
         ("tiny@1.0.0", " ", "its reason"),
     ],
