@@ -152,7 +152,7 @@ def test_the_largest_output_alone_is_published_beside_the_prevalence_followed(en
     assert plain.confusion_matrix != file.confusion_matrix
     card = (entry.folder / "README.md").read_text()
     assert f"by its largest output alone macro-F1 is {plain.macro_f1:.4f} on synthetic-test" in card
-    assert "over a record's scored beats" in card and "shifted logits (above)" in card
+    assert "over a record's scored beats" in card and "shifted logits (see the input contract)" in card
 
 
 def test_confidence_is_fitted_on_validation_patients_and_judged_on_the_test_split(entry, tiny_zoo):

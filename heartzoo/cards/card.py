@@ -26,6 +26,7 @@ from heartzoo.cards.tables import (
     yaml_block,
 )
 from heartzoo.cards.usage import usage
+from heartzoo.config.file import parse_config
 from heartzoo.data.splits import TRACKS, is_part
 from heartzoo.interpreters import RUNTIMES
 from heartzoo.metrics import METRIC_NAMES
@@ -275,7 +276,7 @@ def _seeds(configuration: dict[str, Any], metrics: Metrics) -> str:
 
 def _cost(configuration: dict[str, Any], metrics: Metrics) -> str:
     cost = metrics.cost
-    supported = configuration["config"]["input"]["cut"] != "r-peak"
+    supported = parse_config(configuration["config"], "configuration.json").input.cut != "r-peak"
     ready = "; `heartzoo firmware` says what making it ready takes" if supported else ""
     operators = ", ".join(f"{count} x {name}" for name, count in cost.operators.items())
     return (
