@@ -18,7 +18,7 @@ from heartzoo.config.disturbance import Disturbance
 from heartzoo.config.experiment import load_experiment
 from heartzoo.errors import UserError
 from heartzoo.files import fill_page
-from heartzoo.metrics import pooled_figures
+from heartzoo.metrics import MACRO_F1S, pooled_figures, without_each
 from heartzoo.metrics_file.costs import Cost
 from heartzoo.schema import StrictModel
 
@@ -126,10 +126,10 @@ def table(result: ExperimentResult) -> str:
     columns += [_heading(each, result.classes[0]) for each in result.disturbances]
     plain = 2 + len(result.classes)
     lines = [
-        f"| variant | what | {result.headline} | against {result.reference} | "
+        f"| variant | what | {result.headline} | against {result.reference} | the same less any one patient | "
         + " | ".join(columns[1:])
         + " | parameters | MACs | .tflite B | arena B |",
-        "| --- " * (len(columns) + 7) + "|",
+        "| --- " * (len(columns) + 8) + "|",
     ]
     reference = _means(seeds[result.reference])[0]
     for variant in result.variants:
@@ -144,6 +144,7 @@ def table(result: ExperimentResult) -> str:
             variant.what,
             f"{means[0]:.4f}{spread}",
             change,
+            "-" if variant.name == result.reference else _less_any_one(result, variant),
             *(f"{mean:.3f}" for mean in means[1:plain]),
             *(
                 f"{mean:.3f}" if disturbance.rhythm else f"{mean - means[0]:+.3f}"
@@ -159,6 +160,29 @@ def table(result: ExperimentResult) -> str:
     if len(codes) > 1:
         lines += ["", "Not all of these trials are of examples that the same code made: their rows may not compare."]
     return "\n".join(lines)
+
+
+def _less_any_one(result: ExperimentResult, variant: VariantResult) -> str:
+    """From where to where a variant's gain over the reference goes as each patient in turn is left out.
+
+    A gain that one patient's absence takes away is that patient's.
+    """
+    reference = next(each for each in result.variants if each.name == result.reference)
+    figures, before = _without_each(result, variant), _without_each(result, reference)
+    gains = [figures[patient] - before[patient] for patient in figures.keys() & before.keys()]
+    return f"{min(gains):+.4f} to {max(gains):+.4f}" if len(gains) > 1 else "-"
+
+
+def _without_each(result: ExperimentResult, variant: VariantResult) -> dict[str, float]:
+    """The headline without each patient, mean over seeds."""
+    found: dict[str, list[float]] = {}
+    every = [each for fold in variant.folds for each in fold.seeds]
+    for seed in {each.seed for each in every}:
+        people = {name: matrix for each in every if each.seed == seed for name, matrix in each.patients.items()}
+        figures = without_each(np.array(list(people.values())), MACRO_F1S[result.headline])
+        for name, figure in zip(people, figures.tolist(), strict=True):
+            found.setdefault(name, []).append(figure)
+    return {name: statistics.fmean(values) for name, values in found.items()}
 
 
 def _heading(disturbance: Disturbance, first_class: str) -> str:

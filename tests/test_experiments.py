@@ -13,6 +13,7 @@ from heartzoo.config.experiment import load_experiment
 from heartzoo.errors import UserError
 from heartzoo.experiment_results import _by_seed, _heading, every_table, read, table
 from heartzoo.experiments import run_experiment
+from heartzoo.metrics import macro_f1
 
 ROOT = Path(__file__).parents[1]
 TREE = {
@@ -148,6 +149,20 @@ def test_the_table_pools_the_patients_of_all_folds(finished):
         f1 = 2 * np.diag(pooled) / (pooled.sum(axis=0) + pooled.sum(axis=1)).clip(1)
         figures.append(f1.mean())
     assert f"{np.mean(figures):.4f} ± {np.std(figures, ddof=1):.4f}" in line
+
+
+def test_the_table_says_whether_one_patient_makes_a_gain(finished):
+    result = read(finished[0].with_suffix(".json"))
+    line = next(row for row in table(result).splitlines() if row.startswith("| taught"))
+    people = sorted({name for fold in result.variants[0].folds for each in fold.seeds for name in each.patients})
+
+    def without(variant, patient, seed):
+        folds = [each for fold in variant.folds for each in fold.seeds if each.seed == seed]
+        return macro_f1(np.sum([m for each in folds for name, m in each.patients.items() if name != patient], axis=0))
+
+    alone, taught = result.variants
+    gains = [np.mean([without(taught, p, seed) - without(alone, p, seed) for seed in (0, 1)]) for p in people]
+    assert line.split(" | ")[4] == f"{min(gains):+.4f} to {max(gains):+.4f}"
 
 
 def test_the_page_says_what_the_best_variant_changes_and_how_the_table_is_to_be_read(finished, tiny):

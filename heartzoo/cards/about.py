@@ -147,7 +147,7 @@ def history(configuration: dict[str, Any]) -> str:
     if before := configuration.get("remeasured"):  # older versions lack it, too
         said.append(
             f"The model's files are those of version {before['version']}, byte for byte; this version only adds "
-            f"measurements, made by revision `{before['git_revision']}`."
+            f"measurements and mends what was told, by revision `{before['git_revision']}`."
         )
     return "\n\n".join(said)
 
