@@ -13,6 +13,7 @@ from huggingface_hub import ModelCard
 
 from heartzoo import metrics_file, zoo
 from heartzoo.cards import card
+from heartzoo.cards.risks import risks
 from heartzoo.errors import UserError
 from heartzoo.metrics import macro_f1_nsv
 from heartzoo.zoo import index as zoo_index
@@ -139,6 +140,15 @@ def test_it_says_what_the_model_does_badly():
     lost = 100 * (first.macro_f1_nsv - worst.macro_f1_nsv)
     told = f"{worst.disturbance.kind}, {worst.disturbance.level}: {lost:.1f} points of macro-F1."
     assert lost > 0 and f"What harms it most of the changes tried: {told}" in part
+
+
+def test_a_single_patient_is_not_called_decisive():
+    entry = zoo.find("arr-5-res-sm")
+    first = entry.metrics.first
+    alone = first.model_copy(update={"by_record": {"232": first.by_record["232"]}})
+    told = risks(entry.configuration, entry.metrics.model_copy(update={"evaluations": [alone]}), [])
+    assert "One patient decides" not in told
+    assert "One patient decides" in risks(entry.configuration, entry.metrics, [])
 
 
 def test_cards_are_made_anew_and_only_they_change(tiny_zoo, tmp_path):

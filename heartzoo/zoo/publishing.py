@@ -68,14 +68,14 @@ def publish(zoo: Path, name: str, version: str, files: dict[str, bytes]) -> Entr
                 (staging / file).write_bytes(content)
             staging.rename(folder)
             write_index(zoo, known)
-            if any(entry.name == name and entry.withdrawn for entry in known):
-                _renew_cards(zoo, [f"{name}@{version}"])  # it tells of them
         except BaseException:
             for remains in (staging, folder):
                 shutil.rmtree(remains, ignore_errors=True)
             with suppress(OSError):
                 folder.parent.rmdir()  # where it is empty
             raise
+        if any(entry.name == name and entry.withdrawn for entry in known):
+            _renew_cards(zoo, [f"{name}@{version}"])  # it tells of them
     return find(f"{name}@{version}", zoo)
 
 

@@ -81,6 +81,18 @@ def test_frames_that_were_drowned_are_no_false_alarms_of_a_recording(share, phys
     assert alarms is None if share else 0 < alarms["AFIB|AFL"] <= 3600 / (2049 / 250)
 
 
+def test_recordings_without_rhythms_do_not_test_a_model_of_rhythms(cache, monkeypatch):
+    tree = {
+        "name": "x", "task": "rhythm-3", "model": {"architecture": "rhythm_cnn"},
+        "data": {"train": ["synthetic-train"], "test": ["synthetic-test"]},
+        "input": {"cut": "rhythm", "fs": 250.0, "frame": 2049},
+    }  # fmt: skip
+    model = Subject(parse_config(tree, "x"), "int8", "tflm", "3" * 64, 0, lambda chunks, total: iter([]))
+    monkeypatch.setattr("heartzoo.data.store.Store.labels", lambda store, *_: np.full(len(store), 2))  # all noise
+    with pytest.raises(UserError, match="synthetic-test has no annotations of rhythm; score x on synthetic-test"):
+        evaluate(model, get_split("synthetic-test"))
+
+
 def test_an_interrupted_evaluation_asks_only_for_what_is_missing(tiny, cache, monkeypatch):
     monkeypatch.setattr(evaluation, "CHUNK", 50)
     asked = []
