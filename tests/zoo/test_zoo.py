@@ -59,7 +59,7 @@ def test_what_is_no_zoo_is_told(place, told, tmp_path):
     ("name", "told"),
     [
         ("tinny", "unknown model 'tinny'; did you mean 'tiny'. Valid: tiny"),
-        ("", "unknown model ''"),
+        ("", "'' names no model"),
         ("tiny@1.0.1", "tiny has no version '1.0.1'; did you mean '1.0.0'. Valid: 1.0.0"),
         ("tiny@../1.0.0", "tiny has no version"),
     ],
