@@ -43,32 +43,32 @@ def models_tables(zoo: Path) -> str:
     random = [entry for entry in models if entry.metrics.first.track == "random"]
     groups = [(f"`{name}`: {task.title}", name, _of_task(of_patients, name)) for name, task in TASKS.items()]
     groups += [("The random split, optimistic", name, _of_task(random, name)) for name in TASKS]
-    parts = [
+    return "\n\n".join(
         f"### {title}\n\n{task_table(name, group, 'zoo/{name}/{version}/README.md', listed)}"
         for title, name, group in groups
         if group
-    ]
-    return "\n\n".join([*parts, *_footnote(models, listed)])
+    )
 
 
 def _of_task(models: Sequence[Entry], name: str) -> list[Entry]:
     return [entry for entry in models if entry.metrics.task == name]
 
 
-def task_table(task: str, models: Sequence[Entry], link: str, listed: Sequence[IndexEntry] = ()) -> str:
+def task_table(task: str, models: Sequence[Entry], link: str, listed: Sequence[IndexEntry]) -> str:
     """Models of one task on one kind of track, the best first, in Markdown.
 
     Args:
         task: the task's name.
         models: the models.
         link: address of a model's card, with ``{name}`` and ``{version}`` for it.
-        listed: versions among which a withdrawn newer one earns a model a footnote's mark.
+        listed: all versions; a withdrawn newer one earns a model a mark and a footnote.
     """
     rows = [(headline(entry.metrics.first, task)[0], _row(task, entry, link, listed)) for entry in models]
     best_first = [row for _, row in sorted(rows, key=lambda row: -row[0])]
     shown = [name for name in best_first[0] if any(row[name] not in ("", "-") for row in best_first)]
     lines = [shown, ["---"] * len(shown), *([row[name] for name in shown] for row in best_first)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return "\n\n".join([table, *_footnote(models, listed)])
 
 
 def _row(task: str, entry: Entry, link: str, listed: Sequence[IndexEntry]) -> dict[str, str]:

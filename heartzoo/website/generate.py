@@ -35,7 +35,7 @@ def generate(docs: Path, zoo: Path) -> None:
     models = [find(entry.label, zoo) for entry in newest(listed).values()]
     pages = {"models/index.md": models_page(models), "cli.md": commands_page(), "citations.md": citations_page()}
     for task in TASKS:
-        pages[f"models/{task}.md"] = task_page(task, [entry for entry in models if entry.metrics.task == task])
+        pages[f"models/{task}.md"] = task_page(task, [entry for entry in models if entry.metrics.task == task], listed)
     for entry in track(models, len(models), "pages"):
         versions = [other for other in listed if other.name == entry.name]
         pages[f"cards/{entry.name}.md"] = card_page(entry, versions, _draw(entry, docs / "cards" / "pictures"))

@@ -16,12 +16,13 @@ from heartzoo.zoo import Entry
 from heartzoo.zoo.index import IndexEntry, headline
 
 
-def task_page(name: str, models: list[Entry]) -> str:
+def task_page(name: str, models: list[Entry], listed: list[IndexEntry]) -> str:
     """The page of a task.
 
     Args:
         name: the task's.
         models: its models, newest versions.
+        listed: all versions of the zoo.
     """
     task = TASKS[name]
     best = sorted(models, key=_figure, reverse=True)
@@ -39,7 +40,7 @@ def task_page(name: str, models: list[Entry]) -> str:
     for title, random in (("On unseen patients", False), ("On the random split", True)):
         if group := [entry for entry in best if (entry.metrics.first.track == "random") == random]:
             tabs = [f'=== "{entry.name}"\n\n{indent(_tab(entry), "    ")}' for entry in group]
-            parts += [f"## {title}", task_table(name, group, "../cards/{name}.md"), *tabs]
+            parts += [f"## {title}", task_table(name, group, "../cards/{name}.md", listed), *tabs]
     parts += [data_block(f"matrices-{entry.name}", _matrices(entry)) for entry in best]
     return "\n\n".join(parts) + "\n"
 
