@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
@@ -36,6 +37,7 @@ from heartzoo.tasks import BEAT_SYMBOLS, MAPPINGS, Task
 from heartzoo.workers import in_processes
 
 # What makes examples: a store that other code made is made anew.
+_PART = re.compile(r"^\.part\.(\d+\.)+")  # what a temporary file's name has before the store's
 MAKERS = (
     *("beats", "disturbances", "fusion", "heartbeat_csv", "motion", "noise", "quality", "records"),
     *("retiming", "rhythm", "rr", "signal", "store", "template"),
@@ -224,9 +226,12 @@ def clean() -> list[tuple[Path, int]]:
     gone = []
     prepared, disturbed = (cache_dir() / "prepared").glob("*.h5"), (cache_dir() / "evaluations").glob("*/disturbed.h5")
     for path in sorted([*prepared, *disturbed]):
-        if not path.name.startswith(".part.") and _made_by(path) != code():  # parts may just be written
-            gone.append((path, path.stat().st_size))
-            path.unlink()
+        if _made_by(path) == code():
+            continue
+        with lock(path.with_name(_PART.sub("", path.name))):  # what is being written is whole, or gone, when it is ours
+            if path.is_file():
+                gone.append((path, path.stat().st_size))
+                path.unlink()
     return gone
 
 

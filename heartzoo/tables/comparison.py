@@ -105,7 +105,7 @@ HEAD = """# Comparison
 {gap}
 
 On a random split a network meets people whose beats it has learnt; on DS2 it meets people for the first time, as it
-will on a wearable. Most of that gap is what a random split hides. Intervals of figures on the random split are of beats
+will on a wearable. A random split cannot show that gap. Intervals of figures on the random split are of beats
 of known people, and say nothing of new ones. Over all five classes it looks wider still: the random split
 holds the paced beats of four people, which make class Q an easy one, and DS2 has hardly any of class Q.
 

@@ -65,8 +65,9 @@ def task_table(task: str, models: Sequence[Entry], link: str, listed: Sequence[I
     """
     rows = [(headline(entry.metrics.first, task)[0], _row(task, entry, link, listed)) for entry in models]
     best_first = [row for _, row in sorted(rows, key=lambda row: -row[0])]
-    shown = [name for name in best_first[0] if any(row[name] not in ("", "-") for row in best_first)]
-    lines = [shown, ["---"] * len(shown), *([row[name] for name in shown] for row in best_first)]
+    names = dict.fromkeys(name for row in best_first for name in row)  # models may be tested on several splits
+    shown = [name for name in names if any(row.get(name, "-") not in ("", "-") for row in best_first)]
+    lines = [shown, ["---"] * len(shown), *([row.get(name, "-") for name in shown] for row in best_first)]
     table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     return "\n\n".join([table, *_footnote(models, listed)])
 
@@ -89,7 +90,7 @@ def _row(task: str, entry: Entry, link: str, listed: Sequence[IndexEntry]) -> di
         "mean over patients": "" if first.track == "random" else f"{getattr(first, f'patient_{name}'):.3f}",
         **{f"F1 {each.replace('|', BAR)}": f"{figures.f1:.3f}" for each, figures in classes},
         "N/S/V/F": f"{first.macro_f1_nsvf:.3f}" if name == "macro_f1_nsv" else "",
-        "svdb-test": f"{headline(elsewhere[0], task)[0]:.3f}" if elsewhere else "-",
+        **{e.split: f"{headline(e, task)[0]:.3f}" for e in elsewhere},
         "MACs": f"{cost.macs:,}",
         "flash, B": f"{cost.tflite_bytes:,}",
         "arena, B": "not measured" if cost.arena_bytes is None else f"{cost.arena_bytes:,}",

@@ -49,14 +49,17 @@ def remeasure(
         The new entry.
 
     Raises:
-        UserError: no such model, a damaged configuration, the version exists, the published figures do not come out
-            again, data are missing, or nothing new was found.
+        UserError: no such model, a damaged configuration or another model's, the version exists, the published figures
+            do not come out again, data are missing, or nothing new was found.
     """
     root = root or zoo.zoo_folder()
     entry = zoo.find(name, root)
     version = version or _next_patch(entry.version)
     publishing.check_free(root, entry.name, version)
-    config = _config(entry, robustness, load_config(texts) if texts else entry.config)
+    told = load_config(texts) if texts else entry.config
+    if told.name != entry.config.name:
+        raise UserError(f"{texts} is the configuration of {told.name}, not of {entry.config.name}", "name another")
+    config = _config(entry, robustness, told)
     if problems := verification.recompute(root, f"{entry.name}@{entry.version}", config.export.present_only).problems:
         raise UserError(problems[0], "see heartzoo zoo verify: nothing is published with figures that do not hold")
     work = cache_dir() / "remeasured" / f"{entry.name}-{entry.version}"

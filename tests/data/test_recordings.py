@@ -315,6 +315,9 @@ BAD: dict[str, tuple[Callable[[Path], Path], dict[str, Any], str]] = {
     ),
     "no such lead": (lambda f: wfdb_record(f, "a"), {"lead": "V9"}, "has no lead V9; it has V1, MLII"),
     "gap": (lambda f: damaged_edf(f, "a.edf", lambda b: b.replace(b"EDF+C", b"EDF+D")), {}, "discontinuous"),
+    "edf of less than no signals": (
+        lambda f: damaged_edf(f, "a.edf", lambda b: b[:252] + b"-100" + b[256:]), {}, r"a\.edf",
+    ),
     "truncated edf": (
         lambda f: damaged_edf(f, "a.edf", lambda b: b[:-100]), {}, r"is truncated: expected [\d,]+ bytes, found",
     ),

@@ -110,6 +110,10 @@ def two_leads(source: Path) -> None:
 BAD: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     "no signal file": (lambda s: (s / "syn00.dat").unlink(), ("syn00.dat is missing", "data verify")),
     "truncated signal": (truncate, ("syn00.dat is truncated", "5000", "4998")),
+    "no name of a signal file": (
+        lambda s: (s / "syn00.hea").write_text((s / "syn00.hea").read_text().replace("syn00.dat", ".")),
+        ("expected its signal file in", "found ."),
+    ),
     "empty signal file": (lambda s: (s / "syn00.dat").write_bytes(b""), ("syn00.dat is truncated",)),
     "no header": (lambda s: (s / "syn00.hea").unlink(), ("syn00.hea is missing",)),
     "empty header": (

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -344,16 +345,29 @@ def test_what_other_code_made_is_cleaned_away(own: Path, monkeypatch: pytest.Mon
     left = own.parents[1] / "evaluations" / "killed" / "disturbed.h5"
     left.parent.mkdir(parents=True)
     left.write_bytes(other.path.read_bytes())
-    written_just_now = kept.path.with_name(f".part.1.{other.path.name}")
-    written_just_now.write_bytes(b"half")
+    killed = kept.path.with_name(f".part.1.2.{other.path.name}")
+    killed.write_bytes(b"half")
     gone = store_module.clean()
-    assert written_just_now.exists()
-    written_just_now.unlink()
-    assert {path.name for path, _ in gone} == {other.path.name, "synthetic-damaged.h5", "disturbed.h5"}
+    assert {path.name for path, _ in gone} == {killed.name, other.path.name, "synthetic-damaged.h5", "disturbed.h5"}
     with monkeypatch.context() as patched:
         patched.delitem(DATABASES, "synthetic")  # as a user's own database is unknown without his file
         assert store_module.clean() == []
     assert prepared(own) == [kept.path.name]
+
+
+def test_a_store_that_is_being_written_is_not_cleaned_away(own: Path) -> None:
+    store = small().path
+    part = store.with_name(f".part.1.2.{store.name}")
+    with ThreadPoolExecutor(1) as pool:
+        with store_module.lock(store):
+            part.write_bytes(store.read_bytes()[:100])  # half of it
+            cleaning = pool.submit(store_module.clean)
+            with pytest.raises(TimeoutError):
+                cleaning.result(0.5)
+            assert part.exists()
+            part.unlink()  # whoever wrote it is done
+        assert cleaning.result() == []
+    assert prepared(own) == [store.name]
 
 
 # Records that are not there

@@ -49,6 +49,9 @@ def test_words_that_were_wrong_are_mended(copy: Path, tiny: Path, tmp_path: Path
     texts = tmp_path / "texts.yaml"
     texts.write_text(f"base: {tiny}\norigin: told rightly now\nlimits: it is tiny\n")
     new = remeasure(remeasure("tiny", root=copy).name, root=copy, texts=texts)
+    texts.write_text(f"base: {tiny}\nname: other\n")
+    with pytest.raises(UserError, match="is the configuration of other, not of tiny"):
+        remeasure("tiny", root=copy, texts=texts)
     assert new.version == "1.0.2" and new.config.origin == new.configuration["origin"] == "told rightly now"
     card = new.path("README.md").read_text()
     assert "## How it was chosen\n\ntold rightly now\n" in card and "- it is tiny\n" in card
