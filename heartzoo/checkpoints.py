@@ -23,11 +23,11 @@ from heartzoo.config import Config
 from heartzoo.config.training import ScheduleConfig, TrainingConfig
 from heartzoo.errors import UserError, first_line
 from heartzoo.files import atomic_path, write_bytes, write_json
-from heartzoo.models.mlp import OneMember, without_silencing
+from heartzoo.models.members import CUSTOM_OBJECTS, without_silencing
 
 History = list[dict[str, float]]
 BEST = "best.keras"
-_CUSTOM = {**CUSTOM_LAYERS, "OneMember": OneMember}
+_CUSTOM = {**CUSTOM_LAYERS, **CUSTOM_OBJECTS}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
@@ -16,6 +17,7 @@ from heartzoo.compression.quantization import to_tflite
 from heartzoo.config.file import load_config, parse_config
 from heartzoo.errors import UserError
 from heartzoo.flatbuffer import inspect
+from heartzoo.models.members import without_silencing
 from heartzoo.models.registry import size_names
 from heartzoo.runtime import TfliteModel, arena_bytes, default_runtime
 from heartzoo.tasks import get_task
@@ -49,7 +51,7 @@ EXAMPLES = 24
 LAYERS = {
     "InputLayer", "Conv2D", "DepthwiseConv2D", "Dense", "BatchNormalization", "ReLU", "Add", "Multiply", "Concatenate",
     "Dropout", "GlobalAveragePooling2D", "MaxPooling2D", "AveragePooling2D", "Activation",
-    "LeakyReLU", "Flatten", "Reshape", "ZeroPadding2D", "Rescaling", "LSTM", "OneMember",
+    "LeakyReLU", "Flatten", "Reshape", "ZeroPadding2D", "Rescaling", "LSTM", "OneMember", "GaussianNoise",
 }  # fmt: skip
 
 
@@ -137,6 +139,67 @@ def test_each_example_teaches_one_member_of_a_committee():
     active = (taught != 0).any(axis=2)
     assert (active.sum(axis=1) <= 1).all() and (active.sum(axis=0) > 150).all()
     np.testing.assert_allclose(taught[active], 3 * whole[active], rtol=1e-6)
+
+
+def seeing_committee() -> keras.Model:
+    return models.build(
+        "committee",
+        (1, 64, 1),
+        3,
+        FEATURES,
+        units=(8, 6),
+        members=2,
+        filters=(4, 5),
+        seen_class=2,
+        draws=3,
+        dropout=0.0,
+    )
+
+
+def beats(count: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    shapes = {"signal": (count, 1, 64, 1), "rr": (count, FEATURES)}
+    return {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+
+
+def test_members_of_a_seeing_committee_are_taught_as_often_and_weighted_as_much_as_their_draws_say():
+    model, inputs = seeing_committee(), beats(4000)
+    inner = keras.Model(model.inputs, model.get_layer("one_member").output)
+    parts = [slice(0, 6), slice(6, 12), slice(12, 17)]
+    whole, taught = (inner(inputs, training=training).numpy() for training in (False, True))
+    chosen = np.stack([(taught[:, part] != 0).any(axis=1) for part in parts], axis=1)
+    assert (chosen.sum(axis=1) <= 1).all()
+    np.testing.assert_allclose(chosen.mean(axis=0), [1 / 5, 1 / 5, 3 / 5], atol=0.06)  # a member may be at rest
+    # noise and the batch's statistics make the members' own values others in training: their mean size tells the weight
+    for part, weight, mine in zip(parts, [5, 5, 5 / 3], chosen.T, strict=True):
+        ratio = np.abs(taught[mine, part]).mean() / np.abs(whole[mine, part]).mean()
+        if part.start < 12:  # the convolutions' statistics have not been learned yet
+            assert ratio == pytest.approx(weight, rel=0.05)
+
+
+def test_what_a_seeing_committee_sees_moves_one_class_alone():
+    model, inputs = seeing_committee(), beats(200)
+    model.compile(keras.optimizers.Adam(0.01), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    labels = np.arange(200) % 3
+    inputs["signal"][labels == 2] += np.sin(np.arange(64)).astype(np.float32)[:, None]
+    model.fit(inputs, labels, epochs=2, verbose=0)
+    other = inputs | {"signal": inputs["signal"][::-1]}
+    change = model.predict(inputs, verbose=0) - model.predict(other, verbose=0)
+    assert np.abs(change[:, :2]).max() < 1e-5 < np.abs(change[:, 2]).mean()
+
+
+def test_a_seeing_committee_is_published_with_keras_own_layers_alone(tmp_path):
+    model, inputs = seeing_committee(), beats(20)
+    without_silencing(model).save(tmp_path / "model.keras")
+    content = zipfile.ZipFile(tmp_path / "model.keras").read("config.json").decode()
+    assert "heartzoo" not in content
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    np.testing.assert_allclose(loaded.predict_on_batch(inputs), model.predict_on_batch(inputs), atol=1e-6)
+
+
+def test_a_committee_sees_a_class_that_there_is():
+    with pytest.raises(UserError, match=r"seen_class is 0 to 1"):
+        models.build("committee", (1, 64, 1), 2, FEATURES)
 
 
 def test_weighted_pooling_starts_as_the_average():

@@ -20,6 +20,7 @@ from heartzoo.config import Config
 from heartzoo.config.compression import SELF, DistillConfig
 from heartzoo.data.training_set import TrainingSet
 from heartzoo.errors import UserError
+from heartzoo.models.members import is_committee
 from heartzoo.training import Stage, build_model, run_stage
 
 STAGES: dict[str, Callable[[Any, Step], Stage]] = {
@@ -49,10 +50,10 @@ def check_steps(config: Config) -> None:
                 f"{step.technique} needs Keras on TensorFlow, found KERAS_BACKEND={keras.backend.backend()}",
                 "run it without KERAS_BACKEND",
             )
-        if config.model.sizes.get("members", 1) != 1 and not (step.distill and step.distill.fresh):
+        if is_committee(model) and not (step.distill and step.distill.fresh):
             raise UserError(
-                f"{step.technique} would train the {config.model.sizes['members']} members of {config.name} as one",
-                "take members: 1, or distill with fresh: true",
+                f"{step.technique} would train the members of {config.name} as one",
+                "take a single network (mlp with members: 1), or distill with fresh: true",
             )
         if step.distill:
             for pair in step.distill.features:

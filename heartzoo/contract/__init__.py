@@ -19,7 +19,7 @@ from heartzoo.data.databases import DATABASES, get_database
 from heartzoo.data.download import ensure, record_files, split_records
 from heartzoo.data.own import own_data
 from heartzoo.data.records import read_header
-from heartzoo.data.rr import FEATURES
+from heartzoo.data.rr import FEATURES, LONGEST_S
 from heartzoo.data.signal import RESAMPLING_REACH, WINDOW_S
 from heartzoo.data.splits import get_split
 from heartzoo.data.template import (
@@ -191,6 +191,8 @@ def delay(contract: InputConfig) -> dict[str, Any]:
     if contract.cut in ("difference", "features") or (contract.template_features and window > after):
         after, what = window, "the template's window"
     rule = f"the later of the two; seconds hold {what} and the reach of the resampling filter"
+    if beats:
+        rule += f"; a beat that none follows waits for {LONGEST_S:g} s"
     return {"seconds": (after + RESAMPLING_REACH) / contract.fs, "following_beats": beats, "rule": rule}
 
 

@@ -47,7 +47,7 @@ def steps(config: Config, facts: ModelFacts) -> list[str]:
         ),
     ]
     if contract.features or contract.cut == "difference":
-        told.append(_intervals())
+        told += _intervals()
     if contract.takes_template:
         told.append(_template(contract))
     if contract.template_features:
@@ -63,12 +63,12 @@ def _signal(contract: InputConfig) -> list[str]:
         f"at the start as the first that is known; after {LOST_S:g} s or more of them in a row, all that follows is "
         "moved by the amount that makes its first sample equal to that value or, if that is more than "
         f"{MOST_HELD_MV:g} mV from where the record began, to where it began: that is its first known value, if that "
-        f"is beyond {OFFSET_MV:g} mV or comes after missing samples, else 0. Of a stream (a device, heartzoo "
-        f"classify), but not of annotated records, a first known value beyond {OFFSET_MV:g} mV is then taken off all "
-        "samples: an electrode's offset.",
+        f"is beyond {OFFSET_MV:g} mV or comes after missing samples, else 0. In a stream (a device, heartzoo "
+        "classify), but not where figures are measured (heartzoo evaluate), a first known value beyond "
+        f"{OFFSET_MV:g} mV is then taken off all samples: an electrode's offset.",
         f"Resample to {contract.fs:g} Hz: scipy.signal.resample_poly(x, up, down, padtype='edge') with up/down the "
         "reduced ratio of the sampling rates (default window, Kaiser 5.0), in float64; of rates whose ratio, slower to "
-        "faster, is no fraction of at most 10,000 parts the nearest that is, also for the positions below.",
+        "faster, is no fraction of at most 10,000 parts the nearest that is, also wherever recording_fs stands below.",
     ]
     for kind, cutoff in (("high", contract.highpass_hz), ("low", contract.lowpass_hz)):
         if cutoff is not None:
@@ -80,22 +80,25 @@ def _signal(contract: InputConfig) -> list[str]:
     return told
 
 
-def _intervals() -> str:
+def _intervals() -> tuple[str, str]:
     return (
         "R-R intervals over all beats of preprocessing.beat_symbols, scored or not, k = 0, 1, ... in order of "
         "time: pre[k] = (s[k] - s[k-1]) / recording_fs and post[k] = (s[k+1] - s[k]) / recording_fs, in seconds, "
         f"each limited to {SHORTEST_S:g} ... {LONGEST_S:g} s; the first beat's pre is its post, the last beat's "
-        f"post is its pre (in a stream, which does not know that it is the last, {LONGEST_S:g} s once they are "
-        f"over), a lone beat has {SINGLE_BEAT_S:g} s for both. H(m) = the last m of pre[1], ... pre[k] (fewer at "
-        "the start), H(all) = all of them; the first beat, whose own pre is in none, uses the second's, a lone "
-        f"beat's hold its {SINGLE_BEAT_S:g} s. Every feature is limited to -1 ... 1 and given in float32, in the "
-        "order listed. An interval is not known where there is a run of missing samples of which the last comes after "
-        f"its first beat (the run may have begun before that), and the one that makes it {LOST_S:g} s long, rounded up "
-        f"to samples, comes before its second beat and less than {LONGEST_S:g} s after its first: as pre and as post "
+        f"post is its pre; but a stream does not know that it is the last: if it has {LONGEST_S:g} * recording_fs "
+        f"samples or more from the last beat on, that one's included, its post is {LONGEST_S:g} s. A lone beat has "
+        f"{SINGLE_BEAT_S:g} s for both, in a stream, too. H(m) = the last m of pre[1], ... pre[k], the beat's own "
+        "among them (fewer at the start), H(all) = all of them; the first beat, whose own pre is in none, uses the "
+        f"second's, a lone beat's hold its {SINGLE_BEAT_S:g} s. Every feature is limited to -1 ... 1 and given in "
+        "float32, in the order listed.",
+        f"Intervals across lost signal: with L = {LOST_S:g} * recording_fs rounded up, the interval from a beat at s1 "
+        "to the next at s2 is not known where a run of L or more missing samples, from sample a to sample b, has "
+        f"b > s1, a + L - 1 < s2 and a + L - 1 - s1 < {LONGEST_S:g} * recording_fs; the {LONGEST_S:g} s after a "
+        "stream's last beat are such an interval, too. Then, as pre and as post, "
         "the median of H(64) stands in, of an even number the lower of the middle two, the interval belongs to no H, "
         "and its second beat is not regular, unless it is "
         f"one of the record's first {FIRST_BEATS}; as the record's first interval it counts as {SINGLE_BEAT_S:g} "
-        "s, in H too."
+        "s, in H too.",
     )
 
 
@@ -148,7 +151,8 @@ def _prevalence(config: Config) -> str:
     return (
         f"Prevalence of {followed}, over a record's scored beats in order of time (over all beats where no annotation "
         "says which those are), in float64: for each of these "
-        "classes, r starts as its usual prevalence. Of each beat in turn, with z its logits: the shifted logits are "
+        "classes, r starts as its usual prevalence. Logarithms are natural. Of each beat in turn, with z its logits: "
+        "the shifted logits are "
         "z + log(r / assumed) for these classes and z for the others. Then, with p = softmax(y), y being z + "
         "log(usual / assumed) for these classes (usual, not r) and z for the others: r = r + (p - r) / "
         f"{prevalence.MEMORY_BEATS} for each of these classes{'; '.join(['', *others])}."

@@ -3,6 +3,7 @@
 from heartzoo.models import (  # noqa: F401  (importing registers them)
     baseline_cnn,
     cnn_187,
+    committee,
     dualpath_resnet,
     efficientnetv2,
     enhanced_cnn,
