@@ -19,7 +19,7 @@ from heartzoo.data.training_set import TrainingSet, disturbed_validation, load_t
 from heartzoo.errors import UserError
 from heartzoo.experiment_results import ExperimentResult, SeedResult, TrialResult, VariantResult
 from heartzoo.files import write_json
-from heartzoo.metrics import confusion_matrix
+from heartzoo.metrics import confusion_matrices
 from heartzoo.prevalence import shifted
 from heartzoo.progress import console
 from heartzoo.runs import check_examples, compress, train
@@ -134,8 +134,5 @@ def _validate(config: Config, run: Path, fold: int | str, disturbances: list[Dis
 
 def _by_patient(data: TrainingSet, found: np.ndarray) -> dict[str, list[list[int]]]:
     labels, patients = data.labels[data.validation], data.patients[data.validation]
-    classes = len(data.task.classes)
-    return {
-        str(name): confusion_matrix(labels[patients == name], found[patients == name], classes).tolist()
-        for name in np.unique(patients)
-    }
+    matrices = confusion_matrices(labels, found, patients, len(data.task.classes))
+    return {name: matrix.tolist() for name, matrix in matrices.items()}

@@ -98,6 +98,22 @@ def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, k: int) -> np.
     return matrix
 
 
+def confusion_matrices(
+    labels: np.ndarray, predictions: np.ndarray, records: np.ndarray, k: int
+) -> dict[str, np.ndarray]:
+    """The confusion matrix of each record, in sorted order.
+
+    Args:
+        labels: true class indices, shape (n,).
+        predictions: predicted class indices, shape (n,).
+        records: record of each, shape (n,).
+        k: number of classes.
+    """
+    names, index = np.unique(np.asarray(records).astype(str), return_inverse=True)
+    matrices = _matrices(np.asarray(labels), np.asarray(predictions), index, len(names), k)
+    return dict(zip(names.tolist(), matrices, strict=True))
+
+
 def _matrices(labels: np.ndarray, predictions: np.ndarray, groups: np.ndarray, count: int, k: int) -> np.ndarray:
     """One confusion matrix for each of ``count`` groups, shape (count, k, k)."""
     if not labels.shape == predictions.shape == groups.shape:

@@ -26,6 +26,7 @@ from heartzoo.data.splits import get_split
 from heartzoo.data.training_set import load_training_set
 from heartzoo.errors import UserError
 from heartzoo.export import _choose, check_measurable, describe, export
+from heartzoo.metrics import macro_f1, paired_difference
 from heartzoo.prevalence import RunningPrevalence
 from heartzoo.runs import train
 from heartzoo.runtime import default_runtime
@@ -133,6 +134,14 @@ def test_robustness_is_published_where_asked_for_and_measured_once(run, tmp_path
     assert len(asked) == 2
     card = (entry.folder / "README.md").read_text()
     assert "## Robustness (synthetic-test)" in card and "| resampled | from 128 Hz |" in card
+    undisturbed, turned = entry.metrics.first, entry.metrics.robustness[0]
+    assert set(turned.by_record) == set(undisturbed.by_record)
+    change, low, high = paired_difference(
+        turned.by_patient(undisturbed.patients), undisturbed.patient_matrices, macro_f1
+    )
+    assert low < change < high
+    told = f"{turned.macro_f1:.4f} | {100 * change:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+    assert f"| inverted lead | x -1 | {told} |" in card
 
 
 def test_a_test_split_may_be_scored_on_the_records_at_hand(run, tmp_path, monkeypatch):

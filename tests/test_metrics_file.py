@@ -12,7 +12,7 @@ from heartzoo.errors import UserError
 from heartzoo.metrics import score
 from heartzoo.metrics_file import Metrics
 from heartzoo.metrics_file.costs import Cost
-from heartzoo.metrics_file.results import Evaluation, SeedResult
+from heartzoo.metrics_file.results import Evaluation, PooledResult, SeedResult
 from heartzoo.tasks import AAMI
 
 CONDITION = {"precision": "int8", "runtime": "tflm", "dataset": "mitdb", "split": "ds2", "track": "strict"}
@@ -90,6 +90,24 @@ def test_the_bins_of_reliability_hold_the_decisions_of_the_matrix():
     ):
         with pytest.raises(ValueError, match=told):
             evaluation(confidence=wrong)
+
+
+def pooled(**changes):
+    whole = evaluation()
+    shared = {name: value for name, value in whole.model_dump().items() if name in PooledResult.model_fields}
+    by_record = {name: record.confusion_matrix for name, record in whole.by_record.items()}
+    return PooledResult.model_validate(shared | {"by_record": by_record} | changes)
+
+
+def test_the_records_of_a_pooled_result_add_up_to_it():
+    whole, result = evaluation(), pooled()
+    np.testing.assert_array_equal(result.by_patient(whole.patients), whole.patient_matrices)
+    assert pooled(by_record=None).by_patient(whole.patients) is None
+    first, *others = result.by_record
+    with pytest.raises(ValueError, match="do not add up"):
+        pooled(by_record={name: result.by_record[name] for name in others})
+    with pytest.raises(ValueError, match="not among the records"):
+        pooled(by_record={**result.by_record, "999": result.by_record[first]})
 
 
 @pytest.fixture

@@ -242,8 +242,11 @@ def _robustness(metrics: Metrics) -> dict[str, str]:
 
 
 def _personalisation(metrics: Metrics) -> dict[str, str]:
-    results = metrics.personalisation
-    return {f"Personalisation ({results[0].split})": personalisation_table(results, metrics.task)} if results else {}
+    if not metrics.personalisation:
+        return {}
+    first = metrics.personalisation[0]
+    whole = next(e for e in metrics.evaluations if e.of_file and e.split == first.split)
+    return {f"Personalisation ({first.split})": personalisation_table(metrics.personalisation, whole, metrics.task)}
 
 
 def _end_to_end(metrics: Metrics) -> dict[str, str]:

@@ -11,16 +11,25 @@ import yaml
 from heartzoo.confidence import BINS
 from heartzoo.metrics import (
     FIVE_CLASS_ROWS,
+    MACRO_F1S,
     class_f1_ci95,
     class_scores,
     false_alarms_ci95,
     false_alarms_per_hour,
+    paired_difference,
     patient_matrices,
     pooled_figures,
 )
 from heartzoo.metrics_file.confidence import Confidence
 from heartzoo.metrics_file.figures import ClassFigures
-from heartzoo.metrics_file.results import DisturbedResult, EndToEndResult, Evaluation, PersonalisedResult, RecordFigures
+from heartzoo.metrics_file.results import (
+    DisturbedResult,
+    EndToEndResult,
+    Evaluation,
+    PersonalisedResult,
+    PooledResult,
+    RecordFigures,
+)
 from heartzoo.tasks import TASKS
 
 GROUPS: dict[str, Callable[[RecordFigures], bool]] = {
@@ -36,6 +45,7 @@ ROBUSTNESS_NOTE = (
     "powers over the whole record, high-passed at 0.5 Hz for the measurement. Jitter is evenly distributed up to the "
     "value given."
 )
+DRAW_NOTE = "Noise is drawn once: intervals are of other people, not of other draws."
 MOTION_NOTE = (
     "Made electrode motion is drawn anew for each record (heartzoo/data/motion.py); training copies may have had other "
     "draws of the same kind, real motion may harm more."
@@ -203,15 +213,18 @@ def group_table(e: Evaluation, task: str) -> str:
     return "\n".join(lines) + "\n\nA few patients decide each row."
 
 
-def personalisation_table(results: Sequence[PersonalisedResult], task: str) -> str:
-    """What adapting to the patient gains."""
+def personalisation_table(results: Sequence[PersonalisedResult], whole: Evaluation, task: str) -> str:
+    """What adapting to the patient gains; ``whole`` is the same file's evaluation on the same split."""
     first = results[0]
     name = TASKS[task].headline(first.track)
+    heads = ["adapted", TASKS[task].unit, name, _change_head(results), *(f"F1 {each}" for each in _escaped(first))]
+    before = first.by_patient(whole.patients)
     lines = [
-        f"| adapted | {TASKS[task].unit} | {name} | " + " | ".join(f"F1 {each}" for each in _escaped(first)) + " |",
-        "| --- " * (3 + len(first.per_class)) + "|",
+        "| " + " | ".join(heads) + " |",
+        "| --- " * len(heads) + "|",
         *(
             f"| {r.adapted} | {r.n:,} | {getattr(r, name):.4f} | "
+            f"{_change(r, name, getattr(first, name), before, whole) if r is not first else '-'} | "
             + " | ".join(f"{figures.f1:.3f}" for figures in r.per_class.values())
             + " |"
             for r in results
@@ -260,17 +273,34 @@ def robustness_rows(results: Sequence[DisturbedResult], undisturbed: Evaluation,
             result.disturbance.kind,
             result.disturbance.level,
             f"{getattr(result, name):.4f}",
-            f"{100 * (getattr(result, name) - before):+.1f}",
+            _change(result, name, before, undisturbed.patient_matrices, undisturbed),
             *(f"{figures.f1:.3f}" for figures in result.per_class.values()),
         )
         for result in results
     ]
 
 
-def robustness_columns(undisturbed: Evaluation, task: str) -> list[str]:
+def _change(result: PooledResult, name: str, before: float, matrices: np.ndarray | None, whole: Evaluation) -> str:
+    """By how many points a macro-F1 is higher than ``before``, whose matrices by patient are given; with its interval.
+
+    There is none of files of before, which held no matrices by record, nor where other records were scored.
+    """
+    change = f"{100 * (getattr(result, name) - before):+.1f}"
+    found = result.by_patient(whole.patients)
+    if found is None or matrices is None or set(result.by_record or ()) - set(whole.by_record):
+        return change
+    _, low, high = paired_difference(found, matrices, MACRO_F1S[name])
+    return f"{change} ({100 * low:+.1f} to {100 * high:+.1f})"
+
+
+def _change_head(results: Sequence[PooledResult]) -> str:
+    return "change, points" + " (95 %)" * any(result.by_record for result in results)
+
+
+def robustness_columns(results: Sequence[DisturbedResult], undisturbed: Evaluation, task: str) -> list[str]:
     """The headings that belong to :func:`robustness_rows`."""
     headline = TASKS[task].headline(undisturbed.track)
-    return ["disturbance", "level", headline, "change, points", *(f"F1 {name}" for name in undisturbed.per_class)]
+    return ["disturbance", "level", headline, _change_head(results), *(f"F1 {name}" for name in undisturbed.per_class)]
 
 
 def robustness_table(results: Sequence[DisturbedResult], undisturbed: Evaluation, task: str) -> str:
@@ -281,10 +311,11 @@ def robustness_table(results: Sequence[DisturbedResult], undisturbed: Evaluation
         undisturbed: of the same file on the same recordings as they are.
         task: the task's name.
     """
-    columns = [cell(name) for name in robustness_columns(undisturbed, task)]
+    columns = [cell(name) for name in robustness_columns(results, undisturbed, task)]
     rows = [columns, ["---"] * len(columns), *robustness_rows(results, undisturbed, task)]
     made = any(result.disturbance.noise == "motion" for result in results)
-    note = f"{ROBUSTNESS_NOTE} {MOTION_NOTE}" if made else ROBUSTNESS_NOTE
+    drawn = any(result.by_record for result in results)
+    note = " ".join([ROBUSTNESS_NOTE, *([MOTION_NOTE] if made else []), *([DRAW_NOTE] if drawn else [])])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows) + f"\n\n{note}"
 
 

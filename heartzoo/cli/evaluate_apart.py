@@ -86,7 +86,7 @@ class Apart:
         from heartzoo.tables.terminal import show
 
         task = self.subject.config.task
-        table = Table(*robustness_columns(undisturbed, task), title="Robustness", title_justify="left")
+        table = Table(*robustness_columns(results, undisturbed, task), title="Robustness", title_justify="left")
         for row in robustness_rows(results, undisturbed, task):
             table.add_row(*row)
         show(table)

@@ -27,7 +27,7 @@ from heartzoo.data.store import Store, prepare
 from heartzoo.errors import UserError
 from heartzoo.evaluation.example_beats import Verdicts
 from heartzoo.files import atomic_path, cache_dir, lock
-from heartzoo.metrics import confusion_matrix, false_alarms_per_hour, pooled_figures, score
+from heartzoo.metrics import confusion_matrices, false_alarms_per_hour, pooled_figures, score
 from heartzoo.metrics_file.results import DisturbedResult, Evaluation, PersonalisedResult, PooledResult
 from heartzoo.personalisation import FIRST_S, Logits, Personalisation, adapt
 from heartzoo.prevalence import shifted
@@ -193,13 +193,15 @@ def _pooled(
 ) -> dict[str, Any]:
     """Figures of the beats marked in ``scored`` by given logits."""
     classes = get_task(subject.config.task).classes
-    matrix = confusion_matrix(answers.labels[scored], logits[scored].argmax(axis=1), len(classes))
-    figures = pooled_figures(matrix[None], ["all"], classes)
+    records = answers.store.records[answers.rows[scored]]
+    matrices = confusion_matrices(answers.labels[scored], logits[scored].argmax(axis=1), records, len(classes))
+    figures = pooled_figures(np.sum(list(matrices.values()), axis=0)[None], ["all"], classes)
     return {
         **condition(subject, split),
         "records": [record["name"] for record in answers.store.provenance["records"]],
         "file_sha256": subject.file_sha256,
         **{name: value for name, value in figures.items() if not name.startswith("patient_")},
+        "by_record": {name: matrix.tolist() for name, matrix in matrices.items()},
     }
 
 

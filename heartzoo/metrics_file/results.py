@@ -106,6 +106,11 @@ class Evaluation(Condition):
     confidence: Confidence | None = None
 
     @property
+    def patients(self) -> dict[str, str]:
+        """The patient of each record that holds a scored beat."""
+        return {name: record.patient for name, record in self.by_record.items()}
+
+    @property
     def patient_matrices(self) -> np.ndarray:
         """A confusion matrix for each patient, in the sorted order of their ids, shape (p, k, k)."""
         records = list(self.by_record.values())
@@ -168,7 +173,10 @@ class Evaluation(Condition):
 
 
 class PooledResult(Condition):
-    """Figures of the shipped file pooled over beats, apart from the evaluations."""
+    """Figures of the shipped file pooled over beats, apart from the evaluations.
+
+    ``by_record`` holds the confusion matrix of each record that has a scored beat; older files have none.
+    """
 
     records: list[Name]
     file_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -179,10 +187,26 @@ class PooledResult(Condition):
     macro_f1_nsvf: Fraction | None = None
     per_class: PerClass
     confusion_matrix: Matrix
+    by_record: Annotated[dict[Name, Matrix], Field(min_length=1)] | None = None
+
+    def by_patient(self, patients: Mapping[str, str]) -> np.ndarray | None:
+        """The confusion matrices of the people in ``patients`` (by record), shape (p, k, k); None of an older file."""
+        if self.by_record is None:
+            return None
+        none = np.zeros_like(self.confusion_matrix)
+        return patient_matrices(
+            np.array([self.by_record.get(name, none) for name in patients]), list(patients.values())
+        )
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         classes = list(self.per_class)
+        if self.by_record is not None:
+            if unknown := set(self.by_record) - set(self.records):
+                raise ValueError(f"by_record names {sorted(unknown)}, which are not among the records")
+            matrices = [square(matrix, len(classes)) for matrix in self.by_record.values()]
+            if not np.array_equal(np.sum(matrices, axis=0), self.confusion_matrix):
+                raise ValueError("the matrices of by_record do not add up to the confusion matrix")
         figures = pooled_figures(square(self.confusion_matrix, len(classes))[None], ["all"], classes)
         absent = dict.fromkeys(("macro_f1_nsv", "macro_f1_nsvf"))
         pooled = {name: value for name, value in figures.items() if not name.startswith("patient_")}

@@ -217,6 +217,7 @@ def test_only_what_follows_the_first_minutes_scores_an_adapted_model(guessing, m
     assert 0 < rest.n < evaluate(guessing, split)[0].n
     assert [result.n for result in results] == [rest.n] * 3
     assert results[0].confusion_matrix == rest.confusion_matrix
+    assert results[0].by_record == {name: record.confusion_matrix for name, record in rest.by_record.items()}
     # a split without those minutes still adapts by them
     assert [r.confusion_matrix for r in evaluation.evaluate_personalised(guessing, late, how)] == [
         r.confusion_matrix for r in results
