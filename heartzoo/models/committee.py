@@ -37,12 +37,12 @@ def committee(
         rr_features: width of the input ``rr``, which the perceptrons see; 0 for perceptrons that see the samples, too.
         units: of each hidden layer of a perceptron.
         dropout: fraction dropped before the last layer.
-        members: perceptrons, of weight 1 each.
+        members: perceptrons; the mean of what they say is what all of them say.
         rr_noise: standard deviation of the noise added to the input ``rr`` in training.
         filters: channels of each convolution, which halves the length.
         kernel: samples in the convolutions' kernels.
         seen_class: the class that the convolutions tell from the others, counted from 0.
-        draws: weight of the convolutions among the members.
+        draws: how often the convolutions are trained for once that each perceptron is, and their weight beside one.
 
     Returns:
         A model from ``signal`` (and ``rr``) to logits.
@@ -68,7 +68,11 @@ def committee(
         x = layers.ReLU()(batch_norm(f"{name}_bn")(x))
     x = layers.Flatten()(layers.MaxPooling2D((1, x.shape[2]))(x))
     answers.append(layers.Dropout(dropout)(x))
-    widths = [units[-1]] * members + [filters[-1]]
-    x = OneMember(widths, [1] * members + [draws], name="one_member")(layers.Concatenate()(answers))
+    drawn = [1] * members + [draws]
+    # The perceptrons' weights add up to 1: what they say of the other classes is as without the convolutions.
+    silencing = OneMember(
+        [units[-1]] * members + [filters[-1]], drawn, [each / members for each in drawn], name="one_member"
+    )
+    x = silencing(layers.Concatenate()(answers))
     seen = OfOneClass(units[-1] * members, seen_class)
     return keras.Model(inputs, layers.Dense(num_classes, kernel_constraint=seen, name="logits")(x))

@@ -15,23 +15,24 @@ class OneMember(layers.Layer):
     """In training all but one member of a committee fall silent, another one for each example.
 
     So every member learns from its own examples and its own mistakes, as if it were alone, and after training the
-    layer behind this one answers by the mean of their answers, each weighted by how often it was chosen.
+    layer behind this one answers by the weighted sum of their answers.
 
     Args:
         widths: outputs of each member; the input is those of one after the other, shape (batch, sum of widths).
         draws: how often each is chosen, in whole numbers.
+        weights: of each member in the sum; equal ones that add up to 1 make it the mean.
     """
 
-    def __init__(self, widths: Sequence[int], draws: Sequence[int], **kwargs: Any) -> None:
+    def __init__(self, widths: Sequence[int], draws: Sequence[int], weights: Sequence[float], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.widths, self.draws = tuple(widths), tuple(draws)
-        # for each draw, what it lets through: its member, and as much more as the member is drawn less
-        weights = np.repeat(np.eye(len(self.draws)), self.draws, axis=0) * sum(self.draws) / np.array(self.draws)
-        self._masks = np.repeat(weights, self.widths, axis=1)
+        self.widths, self.draws, self.weights_of_members = tuple(widths), tuple(draws), tuple(weights)
+        # for each draw, what it lets through: its member, and as much more as the sum will take of it
+        whole = np.repeat(np.eye(len(self.draws)), self.draws, axis=0) / np.array(self.weights_of_members)
+        self._masks = np.repeat(whole, self.widths, axis=1)
         self.seed_generator = keras.random.SeedGenerator()
 
     def call(self, outputs: Any, training: bool | None = None) -> Any:
-        """The outputs, in training those of one member times what its weight in the mean takes away, and zeros."""
+        """The outputs, in training those of one member divided by its weight, and zeros."""
         if not training:
             return outputs
         chosen = keras.random.randint((ops.shape(outputs)[0],), 0, len(self._masks), seed=self.seed_generator)
@@ -43,7 +44,8 @@ class OneMember(layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """What a saved network needs to build the layer again."""
-        return super().get_config() | {"widths": self.widths, "draws": self.draws}
+        own = {"widths": self.widths, "draws": self.draws, "weights": self.weights_of_members}
+        return super().get_config() | own
 
 
 @keras.saving.register_keras_serializable("heartzoo")

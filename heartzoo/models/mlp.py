@@ -37,7 +37,8 @@ def mlp(
     answers = perceptrons(layers.Flatten()(signal), units, dropout, members)
     x = answers[0]
     if members > 1:
-        x = OneMember([units[-1]] * members, [1] * members, name="one_member")(layers.Concatenate()(answers))
+        silencing = OneMember([units[-1]] * members, [1] * members, [1 / members] * members, name="one_member")
+        x = silencing(layers.Concatenate()(answers))
     return keras.Model({"signal": signal}, layers.Dense(num_classes, name="logits")(x))
 
 
