@@ -151,7 +151,7 @@ def seeing_committee() -> keras.Model:
         members=2,
         filters=(4, 5),
         seen_class=2,
-        draws=3,
+        draws=(1, 3),
         dropout=0.0,
     )
 

@@ -23,7 +23,7 @@ def committee(
     filters: tuple[int, ...] = (8, 12, 16, 24),
     kernel: int = 5,
     seen_class: int = 2,
-    draws: int = 3,
+    draws: tuple[int, int] = (1, 3),
 ) -> keras.Model:
     """A committee of perceptrons over features, and of convolutions over the samples that tell one class from the rest.
 
@@ -42,7 +42,7 @@ def committee(
         filters: channels of each convolution, which halves the length.
         kernel: samples in the convolutions' kernels.
         seen_class: the class that the convolutions tell from the others, counted from 0.
-        draws: how often the convolutions are trained for once that each perceptron is, and their weight beside one.
+        draws: how often each perceptron is trained, and how often the convolutions are: their weights, too.
 
     Returns:
         A model from ``signal`` (and ``rr``) to logits.
@@ -68,11 +68,10 @@ def committee(
         x = layers.ReLU()(batch_norm(f"{name}_bn")(x))
     x = layers.Flatten()(layers.MaxPooling2D((1, x.shape[2]))(x))
     answers.append(layers.Dropout(dropout)(x))
-    drawn = [1] * members + [draws]
+    drawn = [draws[0]] * members + [draws[1]]
     # The perceptrons' weights add up to 1: what they say of the other classes is as without the convolutions.
-    silencing = OneMember(
-        [units[-1]] * members + [filters[-1]], drawn, [each / members for each in drawn], name="one_member"
-    )
+    weights = [each / (draws[0] * members) for each in drawn]
+    silencing = OneMember([units[-1]] * members + [filters[-1]], drawn, weights, name="one_member")
     x = silencing(layers.Concatenate()(answers))
     seen = OfOneClass(units[-1] * members, seen_class)
     return keras.Model(inputs, layers.Dense(num_classes, kernel_constraint=seen, name="logits")(x))
