@@ -150,6 +150,11 @@ def test_rows_of_features_are_not_turned_upside_down() -> None:
         load_config(published, ["training.augmentation.inverted_share=0.5"])
 
 
+def test_noise_on_features_needs_features_beside_a_frame() -> None:
+    with pytest.raises(UserError, match=r"augmentation.features, but .*take white_mv"):
+        load_config(ROOT / "configs" / "arr-5-rr-sm.yaml", ["training.augmentation.features=0.1"])
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"training": {"fold": None}}, {"data": {"train": ["random-train"], "test": ["random-test"]}}],

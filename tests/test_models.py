@@ -51,7 +51,7 @@ EXAMPLES = 24
 LAYERS = {
     "InputLayer", "Conv2D", "DepthwiseConv2D", "Dense", "BatchNormalization", "ReLU", "Add", "Multiply", "Concatenate",
     "Dropout", "GlobalAveragePooling2D", "MaxPooling2D", "AveragePooling2D", "Activation",
-    "LeakyReLU", "Flatten", "Reshape", "ZeroPadding2D", "Rescaling", "LSTM", "OneMember", "GaussianNoise",
+    "LeakyReLU", "Flatten", "Reshape", "ZeroPadding2D", "Rescaling", "LSTM", "OneMember",
 }  # fmt: skip
 
 

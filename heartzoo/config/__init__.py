@@ -301,6 +301,15 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _noise_finds_features(self) -> Config:
+        if self.training.augmentation.features and not self.input.beat_features:
+            raise UserError(
+                "training.augmentation.features, but the configuration has no features beside a frame",
+                "set it to 0; with input.cut features take white_mv",
+            )
+        return self
+
+    @model_validator(mode="after")
     def _cut_fits_task(self) -> Config:
         if get_task(self.task).of_rhythm != (self.input.cut == "rhythm"):
             raise UserError(

@@ -66,6 +66,11 @@ class AugmentationConfig(Section):
     )
     muscle_mv: NonNegative = Field(default=0.0, description="noise above 10 Hz of at most this root mean square, mV")
     white_mv: Millivolts = Field(default=0.0, description="white noise of at most this root mean square, mV")
+    features: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
+        default=0.0,
+        description="white noise of at most this root mean square on R-R and template features beside a frame (where "
+        "features are the frame: white_mv)",
+    )
     nstdb_snr_db: tuple[Decibels, Decibels] | None = Field(
         default=None, description="real bw and ma noise (first half of nstdb's recordings) at an SNR in this range, dB"
     )

@@ -88,6 +88,26 @@ def augment(
     return frames
 
 
+def augment_features(
+    features: np.ndarray, augmentation: AugmentationConfig, noise: Noise, rng: np.random.Generator
+) -> np.ndarray:
+    """Add noise to the features beside a frame.
+
+    Args:
+        features: float32, shape (n, features), within -1 ... 1.
+        augmentation: how much.
+        noise: where it is cut from.
+        rng: the source of chance.
+
+    Returns:
+        float32, shape (n, features).
+    """
+    if not augmentation.features:
+        return features
+    n, width = features.shape
+    return features + _uniform(0, augmentation.features, n, rng) * stretches(noise.white, n, width, rng)
+
+
 def _uniform(low: float, high: float, n: int, rng: np.random.Generator) -> np.ndarray:
     """A number for each frame, float32, shape (n, 1)."""
     return rng.uniform(low, high, (n, 1)).astype(np.float32)

@@ -14,7 +14,7 @@ import numpy as np
 
 from heartzoo.config import InputConfig
 from heartzoo.config.training import AugmentationConfig, SamplingConfig
-from heartzoo.data.augmentation import Noise, augment
+from heartzoo.data.augmentation import Noise, augment, augment_features
 from heartzoo.data.signal import normalise
 from heartzoo.data.store import Store
 
@@ -149,7 +149,8 @@ class TrainingBatches:
 
     def _inputs(self, chosen: np.ndarray, rng: np.random.Generator) -> Inputs:
         frames, rr = self._read(chosen)
-        return model_inputs(augment(frames, self.contract, self.augmentation, self.noise, rng), rr, self.contract)
+        frames = augment(frames, self.contract, self.augmentation, self.noise, rng)
+        return model_inputs(frames, augment_features(rr, self.augmentation, self.noise, rng), self.contract)
 
     def _read(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         offsets = self._offsets

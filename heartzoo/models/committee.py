@@ -19,7 +19,6 @@ def committee(
     units: tuple[int, ...] = (32, 32),
     dropout: float = 0.1,
     members: int = 5,
-    rr_noise: float = 0.05,
     filters: tuple[int, ...] = (8, 12, 16, 24),
     kernel: int = 5,
     seen_class: int = 2,
@@ -38,7 +37,6 @@ def committee(
         units: of each hidden layer of a perceptron.
         dropout: fraction dropped before the last layer.
         members: perceptrons; the mean of what they say is what all of them say.
-        rr_noise: standard deviation of the noise added to the input ``rr`` in training.
         filters: channels of each convolution, which halves the length.
         kernel: samples in the convolutions' kernels.
         seen_class: the class that the convolutions tell from the others, counted from 0.
@@ -56,8 +54,7 @@ def committee(
     signal = keras.Input(input_shape, name="signal")
     inputs = {"signal": signal}
     if rr_features:
-        inputs["rr"] = keras.Input((rr_features,), name="rr")
-        values = layers.GaussianNoise(rr_noise)(inputs["rr"])
+        values = inputs["rr"] = keras.Input((rr_features,), name="rr")
     else:
         values = layers.Flatten()(signal)
     answers = perceptrons(values, units, dropout, members)

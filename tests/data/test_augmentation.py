@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from heartzoo.config import InputConfig
 from heartzoo.config.training import AugmentationConfig
-from heartzoo.data.augmentation import Noise, augment
+from heartzoo.data.augmentation import Noise, augment, augment_features
 from heartzoo.data.batches import model_inputs
 from heartzoo.data.signal import stretches
 
@@ -52,6 +52,16 @@ def test_some_frames_are_turned_upside_down() -> None:
     signs = changed(np.ones((2000, 128), np.float32), inverted_share=0.25)
     assert (signs == signs[:, :1]).all() and set(signs[:, 0].tolist()) == {-1.0, 1.0}
     assert (signs[:, 0] < 0).mean() == pytest.approx(0.25, abs=0.04)
+
+
+def test_noise_on_features_is_each_example_s_own_and_bounded() -> None:
+    features, rng = np.zeros((2000, 40), np.float32), np.random.default_rng(0)
+    assert augment_features(features, AugmentationConfig(), MADE, rng) is features
+    found = augment_features(features, AugmentationConfig(features=0.1), MADE, rng)
+    assert found.shape == features.shape and found.dtype == np.float32 and not features.any()
+    sizes = np.sqrt((found**2).mean(axis=1))
+    assert sizes.min() < 0.01 and 0.08 < sizes.max() < 0.15
+    assert sizes.mean() == pytest.approx(0.05, rel=0.1)
 
 
 def test_wander_is_slow_and_bounded() -> None:
