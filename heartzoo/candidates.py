@@ -184,14 +184,14 @@ def measure_robustness(
 ) -> list[DisturbedResult]:
     """The shipped int8 file on the first test split made worse, each result kept in the run's folder.
 
-    Those of the same file that are ``known`` already are not measured again.
+    Those of the same file that are ``known`` already, by record too, are not measured again.
     """
     if not config.export.robustness:
         return []
     subject = tflite_subject(config, shipped.content, shipped.seed, config.export.runtime)
     split = get_split(config.data.test[0])
     asked_for, by = disturbances(split), f"{label} seed {subject.seed}"
-    published = {result.disturbance.model_dump_json(): result for result in known}
+    published = {result.disturbance.model_dump_json(): result for result in known if result.by_record}
     found = []
     for number, disturbance in enumerate(asked_for, start=1):
         if result := published.get(disturbance.model_dump_json()):

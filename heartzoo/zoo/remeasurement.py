@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from heartzoo import zoo
-from heartzoo.candidates import Candidate, measure_end_to_end, measure_robustness
+from heartzoo.candidates import (
+    Candidate,
+    measure_end_to_end,
+    measure_personalisation,
+    measure_robustness,
+    measure_without_prevalence,
+)
 from heartzoo.config import Config
 from heartzoo.config.file import load_config
 from heartzoo.contract import git_revision, retold
@@ -16,6 +23,7 @@ from heartzoo.firmware import preprocessing_cost
 from heartzoo.interpreters import smallest_arena_bytes
 from heartzoo.metrics_file import Metrics
 from heartzoo.metrics_file.costs import Preprocessing
+from heartzoo.metrics_file.results import PooledResult
 from heartzoo.tasks import get_task
 from heartzoo.zoo import publishing, verification
 from heartzoo.zoo.assets import version_files
@@ -34,9 +42,11 @@ def remeasure(
     """Publish a version's ``model.tflite`` and ``model.keras`` once more, with newer figures beside the published ones.
 
     First the published figures on the first test split must come out again. New are those with found beats, where the
-    test splits are of whole recordings; the arena; the cost of the preprocessing, if the version states one; and, if
-    asked for, the robustness; ``configuration.json`` tells the preprocessing in today's words, with its example. An
-    interrupted call begins again and reuses what it had measured.
+    test splits are of whole recordings; the arena; the cost of the preprocessing, if the version states one; if asked
+    for, the robustness; and the matrices of each record, where robustness, personalisation and what following a
+    prevalence changes were published without: their figures, too, must come out again. ``configuration.json`` tells
+    the preprocessing in today's words, with its example. An interrupted call begins again and reuses what it had
+    measured.
 
     Args:
         name: ``NAME`` or ``NAME@VERSION``.
@@ -92,18 +102,47 @@ def _config(entry: zoo.Entry, robustness: bool, told: Config) -> Config:
 def _measured(entry: zoo.Entry, config: Config, work: Path, root: Path, version: str) -> Metrics:
     published, content, cost = entry.metrics, entry.path("model.tflite").read_bytes(), entry.metrics.cost
     seed = entry.configuration["training"]["shipped_seed"]
-    candidate = Candidate(seed, entry.path("model.keras"), {}, content)
-    label = f"{entry.name}@{version}"
+    how = entry.personalisation if published.personalisation else None
+    candidate = Candidate(seed, entry.path("model.keras"), {}, content, personalisation=how)
+    asked = config, candidate, work, root, f"{entry.name}@{version}"
+    found: dict[str, Sequence[PooledResult]] = {
+        "without_prevalence": _whole(published.without_prevalence) or measure_without_prevalence(*asked),
+        "robustness": measure_robustness(*asked, published.robustness),
+        "personalisation": _whole(published.personalisation) or measure_personalisation(*asked),
+    }
+    for part, results in found.items():
+        _refuse_others(part, results, getattr(published, part))
     return published.model_copy(
         update={
             "version": version,
-            "robustness": measure_robustness(config, candidate, work, root, label, published.robustness),
-            "end_to_end": measure_end_to_end(config, candidate, work, root, label),
+            **found,
+            "end_to_end": measure_end_to_end(*asked),
             "cost": cost.model_copy(
                 update={"arena_bytes": smallest_arena_bytes(content), "preprocessing": _preprocessing(entry, root)}
             ),
         }
     )
+
+
+def _whole(results: Sequence[PooledResult]) -> Sequence[PooledResult]:
+    """The results, if all of them have the matrices of their records."""
+    return results if all(result.by_record for result in results) else []
+
+
+def _refuse_others(part: str, found: Sequence[PooledResult], published: Sequence[PooledResult]) -> None:
+    """Refuse results that are not those published, but for the matrices by record."""
+
+    def told(results: Sequence[PooledResult]) -> dict[str, list[list[int]]]:
+        figures = set(PooledResult.model_fields)
+        return {result.model_dump_json(exclude=figures - {"split"}): result.confusion_matrix for result in results}
+
+    now = told(found)
+    for of, matrix in told(published).items():
+        if now.get(of, matrix) != matrix:
+            raise UserError(
+                f"{part} came out with other decisions than published: {of}",
+                "nothing is published with figures that do not hold",
+            )
 
 
 def _preprocessing(entry: zoo.Entry, root: Path) -> Preprocessing | None:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from heartzoo import candidates, zoo
+from heartzoo import candidates, metrics_file, zoo
 from heartzoo.config.disturbance import Disturbance
 from heartzoo.errors import UserError
 from heartzoo.interpreters import default_runtime
+from heartzoo.zoo import index as zoo_index
 from heartzoo.zoo import verification
 from heartzoo.zoo.remeasurement import remeasure
 
@@ -71,6 +72,22 @@ def test_robustness_grows_by_what_was_not_measured_before(copy: Path, monkeypatc
     assert asked == [first, second]
     assert [result.disturbance for result in new.metrics.robustness] == [second, first]
     assert new.metrics.robustness[1] == old.metrics.robustness[0]
+
+
+@needs_tflm
+def test_older_results_gain_the_matrices_of_their_records(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("heartzoo.evaluation.DISTURBANCES", (Disturbance(gain=-1.0),))
+    old = remeasure("tiny", root=copy, robustness=True)
+    (whole,) = old.metrics.robustness
+    before = old.metrics.model_copy(update={"robustness": [whole.model_copy(update={"by_record": None})]})
+    old.path("metrics.json").write_bytes(metrics_file.to_bytes(before))
+    zoo_index.write(copy, [zoo_index.entry_on_disk(path.parent) for path in copy.glob("*/*/metrics.json")])
+    assert remeasure("tiny", "2.0.0", root=copy).metrics.robustness == [whole]
+    moved = whole.model_copy(update={"confusion_matrix": [row[::-1] for row in whole.confusion_matrix]})
+    monkeypatch.setattr(candidates, "evaluate_disturbed", lambda *_: moved)
+    with pytest.raises(UserError, match=r"robustness came out with other decisions than published: .*\"gain\":-1"):
+        remeasure(f"tiny@{old.version}", "3.0.0", root=copy)
+    assert not (copy / "tiny" / "3.0.0").exists()
 
 
 def test_figures_that_do_not_come_out_again_are_not_published_anew(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
