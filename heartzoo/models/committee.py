@@ -22,7 +22,7 @@ def committee(
     filters: tuple[int, ...] = (8, 12, 16, 24),
     kernel: int = 5,
     seen_class: int = 2,
-    draws: tuple[int, int] = (1, 3),
+    draws: tuple[int, int] = (1, 2),
 ) -> keras.Model:
     """A committee of perceptrons over features, and of convolutions over the samples that tell one class from the rest.
 
