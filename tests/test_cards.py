@@ -14,6 +14,7 @@ from huggingface_hub import ModelCard
 from heartzoo import metrics_file, zoo
 from heartzoo.cards import card
 from heartzoo.cards.risks import risks
+from heartzoo.cards.tables import robustness_rows
 from heartzoo.errors import UserError
 from heartzoo.metrics import macro_f1_nsv
 from heartzoo.zoo import index as zoo_index
@@ -140,6 +141,17 @@ def test_it_says_what_the_model_does_badly():
     lost = 100 * (first.macro_f1_nsv - worst.macro_f1_nsv)
     told = f"{worst.disturbance.kind}, {worst.disturbance.level}: {lost:.1f} points of macro-F1."
     assert lost > 0 and f"What harms it most of the changes tried: {told}" in part
+
+
+def test_a_change_has_an_interval_where_the_same_records_were_scored_by_record():
+    entry = zoo.find("arr-5-rr-lg")
+    first, result = entry.metrics.first, entry.metrics.robustness[0]
+    fewer = dict(list(result.by_record.items())[1:])
+    told = [
+        robustness_rows([result.model_copy(update={"by_record": known})], first, entry.metrics.task)[0][3]
+        for known in (result.by_record, fewer, None)
+    ]
+    assert told[0].startswith(f"{told[1]} (") and told[1] == told[2] and "(" not in told[1]
 
 
 def test_a_single_patient_is_not_called_decisive():

@@ -102,7 +102,8 @@ def pooled(**changes):
 def test_the_records_of_a_pooled_result_add_up_to_it():
     whole, result = evaluation(), pooled()
     np.testing.assert_array_equal(result.by_patient(whole.patients), whole.patient_matrices)
-    assert pooled(by_record=None).by_patient(whole.patients) is None
+    with pytest.raises(ValueError, match="no matrices by record"):
+        pooled(by_record=None).by_patient(whole.patients)
     first, *others = result.by_record
     with pytest.raises(ValueError, match="do not add up"):
         pooled(by_record={name: result.by_record[name] for name in others})

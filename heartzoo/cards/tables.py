@@ -218,13 +218,12 @@ def personalisation_table(results: Sequence[PersonalisedResult], whole: Evaluati
     first = results[0]
     name = TASKS[task].headline(first.track)
     heads = ["adapted", TASKS[task].unit, name, _change_head(results), *(f"F1 {each}" for each in _escaped(first))]
-    before = first.by_patient(whole.patients)
     lines = [
         "| " + " | ".join(heads) + " |",
         "| --- " * len(heads) + "|",
         *(
             f"| {r.adapted} | {r.n:,} | {getattr(r, name):.4f} | "
-            f"{_change(r, name, getattr(first, name), before, whole) if r is not first else '-'} | "
+            f"{_change(r, first, whole, name) if r is not first else '-'} | "
             + " | ".join(f"{figures.f1:.3f}" for figures in r.per_class.values())
             + " |"
             for r in results
@@ -267,29 +266,28 @@ def end_to_end_table(result: EndToEndResult, annotated: Evaluation) -> str:
 def robustness_rows(results: Sequence[DisturbedResult], undisturbed: Evaluation, task: str) -> list[tuple[str, ...]]:
     """For each disturbance: what it is, how strong, the task's headline, its change, the F1 of each class."""
     name = TASKS[task].headline(undisturbed.track)
-    before = getattr(undisturbed, name)
     return [
         (
             result.disturbance.kind,
             result.disturbance.level,
             f"{getattr(result, name):.4f}",
-            _change(result, name, before, undisturbed.patient_matrices, undisturbed),
+            _change(result, undisturbed, undisturbed, name),
             *(f"{figures.f1:.3f}" for figures in result.per_class.values()),
         )
         for result in results
     ]
 
 
-def _change(result: PooledResult, name: str, before: float, matrices: np.ndarray | None, whole: Evaluation) -> str:
-    """By how many points a macro-F1 is higher than ``before``, whose matrices by patient are given; with its interval.
+def _change(result: PooledResult, before: Evaluation | PooledResult, whole: Evaluation, name: str) -> str:
+    """By how many points a macro-F1 is higher than ``before``, with its interval; ``whole`` says whose each record is.
 
-    There is none of files of before, which held no matrices by record, nor where other records were scored.
+    There is no interval of files of before, which held no matrices by record, nor where other records were scored.
     """
-    change = f"{100 * (getattr(result, name) - before):+.1f}"
-    found = result.by_patient(whole.patients)
-    if found is None or matrices is None or set(result.by_record or ()) - set(whole.by_record):
+    change = f"{100 * (getattr(result, name) - getattr(before, name)):+.1f}"
+    if not result.by_record or not before.by_record or result.by_record.keys() != before.by_record.keys():
         return change
-    _, low, high = paired_difference(found, matrices, MACRO_F1S[name])
+    first, second = (each.by_patient(whole.patients) for each in (result, before))
+    _, low, high = paired_difference(first, second, MACRO_F1S[name])
     return f"{change} ({100 * low:+.1f} to {100 * high:+.1f})"
 
 

@@ -75,6 +75,10 @@ class Condition(StrictModel):
         return self.precision != "float32"
 
 
+def _by_patient(matrices: Mapping[str, list[list[int]]], patients: Mapping[str, str]) -> np.ndarray:
+    return patient_matrices(np.array(list(matrices.values())), [patients[name] for name in matrices])
+
+
 class Evaluation(Condition):
     """One undisturbed, full-coverage result of the published file or of its float parent.
 
@@ -113,8 +117,12 @@ class Evaluation(Condition):
     @property
     def patient_matrices(self) -> np.ndarray:
         """A confusion matrix for each patient, in the sorted order of their ids, shape (p, k, k)."""
-        records = list(self.by_record.values())
-        return patient_matrices(np.array([r.confusion_matrix for r in records]), [r.patient for r in records])
+        return self.by_patient(self.patients)
+
+    def by_patient(self, patients: Mapping[str, str]) -> np.ndarray:
+        """The same, with the patient of each record given."""
+        matrices = {name: record.confusion_matrix for name, record in self.by_record.items()}
+        return _by_patient(matrices, patients)
 
     def without_each(self, metric: str) -> dict[str, float]:
         """A macro-F1 as it would be without one patient, by the names of that patient's records.
@@ -189,14 +197,18 @@ class PooledResult(Condition):
     confusion_matrix: Matrix
     by_record: Annotated[dict[Name, Matrix], Field(min_length=1)] | None = None
 
-    def by_patient(self, patients: Mapping[str, str]) -> np.ndarray | None:
-        """The confusion matrices of the people in ``patients`` (by record), shape (p, k, k); None of an older file."""
+    def by_patient(self, patients: Mapping[str, str]) -> np.ndarray:
+        """A confusion matrix for each patient, in the sorted order of their ids, shape (p, k, k).
+
+        Args:
+            patients: the patient of each record; those of an :class:`Evaluation` of the same split.
+
+        Raises:
+            ValueError: an older file, which holds no matrices by record.
+        """
         if self.by_record is None:
-            return None
-        none = np.zeros_like(self.confusion_matrix)
-        return patient_matrices(
-            np.array([self.by_record.get(name, none) for name in patients]), list(patients.values())
-        )
+            raise ValueError("there are no matrices by record")
+        return _by_patient(self.by_record, patients)
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:

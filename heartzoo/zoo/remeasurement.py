@@ -134,7 +134,10 @@ def _refuse_others(part: str, found: Sequence[PooledResult], published: Sequence
 
     def told(results: Sequence[PooledResult]) -> dict[str, list[list[int]]]:
         figures = set(PooledResult.model_fields)
-        return {result.model_dump_json(exclude=figures - {"split"}): result.confusion_matrix for result in results}
+        return {
+            result.model_dump_json(exclude=figures - {"split"}, exclude_none=True): result.confusion_matrix
+            for result in results
+        }
 
     now = told(found)
     for of, matrix in told(published).items():
