@@ -359,7 +359,8 @@ def _open_numpy(path: Path, leads: Sequence[str], lead: str | None, fs: float | 
 def _open_csv(path: Path, leads: Sequence[str], lead: str | None, fs: float | None, unit: str | None) -> Recording:
     layout = Layout.of(path)
     names = told_apart([_bare(name) for name in layout.names])
-    signals = [name for column, name in enumerate(names) if column != layout.time_column] or names
+    times = layout.time_column
+    signals = [name for column, name in enumerate(names) if column != times] or names
     number = names.index(signals[_column(path, signals, leads, lead if lead is None or lead in names else _bare(lead))])
     if stated := layout.units[number] if layout.units else _unit_in(layout.names[number]):
         if (scale := millivolts(stated)) is None and unit is None:
@@ -369,8 +370,7 @@ def _open_csv(path: Path, leads: Sequence[str], lead: str | None, fs: float | No
         unit = unit or stated
     if layout.fs is not None:
         _check_fs(path, layout.fs, fs)
-    times = layout.time_column if layout.time_column != number else None
-    per_time = None if times is None else layout.samples_per_time(times)
+    per_time = None if times in (None, number) else layout.samples_per_time(times)
     if per_time is not None:
         _check_times(path, per_time, fs)
     rate, scale = _needed_fs(path, layout.fs or fs, unit)
