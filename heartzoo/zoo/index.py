@@ -200,6 +200,11 @@ def entry_on_disk(folder: Path) -> IndexEntry:
     """
     from heartzoo.metrics_file import read
 
+    return entry_of(folder, read(folder / "metrics.json"))
+
+
+def entry_of(folder: Path, metrics: Metrics) -> IndexEntry:
+    """The entry of a version as its files say, of which ``metrics.json`` was read."""
     files = {
         file.name: {"bytes": file.stat().st_size, "sha256": sha256(file)}
         for file in sorted(folder.iterdir())
@@ -207,7 +212,7 @@ def entry_on_disk(folder: Path) -> IndexEntry:
     }
     configuration = configuration_file.read(folder / "configuration.json")
     configuration |= {"name": folder.parent.name, "version": folder.name}
-    return describe(configuration, read(folder / "metrics.json"), files)
+    return describe(configuration, metrics, files)
 
 
 def write(folder: Path, entries: Iterable[IndexEntry]) -> None:

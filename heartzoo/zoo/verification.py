@@ -16,7 +16,7 @@ from heartzoo.files import sha256
 from heartzoo.flatbuffer import inspect, require_shapes
 from heartzoo.progress import track
 from heartzoo.zoo import choose, read_index
-from heartzoo.zoo.index import CARD, IndexEntry, entry_on_disk
+from heartzoo.zoo.index import CARD, IndexEntry, entry_of
 
 if TYPE_CHECKING:
     from heartzoo.metrics_file import Metrics
@@ -96,7 +96,8 @@ def _contradictions(folder: Path, entry: IndexEntry) -> list[str]:
 
     problems = []
     try:
-        derived = entry_on_disk(folder).model_copy(update={"withdrawn": entry.withdrawn})
+        metrics = metrics_file.read(folder / "metrics.json")
+        derived = entry_of(folder, metrics).model_copy(update={"withdrawn": entry.withdrawn})
         problems += [
             f"the index says {name} = {getattr(entry, name)}, the files {getattr(derived, name)}"
             for name in type(entry).model_fields
@@ -110,7 +111,6 @@ def _contradictions(folder: Path, entry: IndexEntry) -> list[str]:
         for name, found in (("macs", facts.macs), ("tflite_bytes", facts.tflite_bytes)):
             if getattr(derived.cost, name) != found:
                 problems.append(f"{name} is {found:,}, metrics.json says {getattr(derived.cost, name):,}")
-        metrics = metrics_file.read(folder / "metrics.json")
         problems += _others_figures(folder, entry, metrics)
         problems += _other_seeds_and_stages(metrics, configuration["training"]["shipped_seed"])
         if ("**Withdrawn**" in (folder / CARD).read_text("utf-8")) != (entry.withdrawn is not None):
