@@ -200,19 +200,18 @@ def entry_on_disk(folder: Path) -> IndexEntry:
     """
     from heartzoo.metrics_file import read
 
-    return entry_of(folder, read(folder / "metrics.json"))
+    configuration = configuration_file.read(folder / "configuration.json")  # tells databases that metrics.json names
+    return entry_of(folder, configuration, read(folder / "metrics.json"))
 
 
-def entry_of(folder: Path, metrics: Metrics) -> IndexEntry:
-    """The entry of a version as its files say, of which ``metrics.json`` was read."""
+def entry_of(folder: Path, configuration: dict[str, Any], metrics: Metrics) -> IndexEntry:
+    """The entry of a version as its files say, of which these two were read."""
     files = {
         file.name: {"bytes": file.stat().st_size, "sha256": sha256(file)}
         for file in sorted(folder.iterdir())
         if file.is_file() and not file.name.startswith(".")
     }
-    configuration = configuration_file.read(folder / "configuration.json")
-    configuration |= {"name": folder.parent.name, "version": folder.name}
-    return describe(configuration, metrics, files)
+    return describe(configuration | {"name": folder.parent.name, "version": folder.name}, metrics, files)
 
 
 def write(folder: Path, entries: Iterable[IndexEntry]) -> None:

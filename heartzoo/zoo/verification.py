@@ -96,14 +96,14 @@ def _contradictions(folder: Path, entry: IndexEntry) -> list[str]:
 
     problems = []
     try:
+        configuration = configuration_file.read(folder / "configuration.json")
         metrics = metrics_file.read(folder / "metrics.json")
-        derived = entry_of(folder, metrics).model_copy(update={"withdrawn": entry.withdrawn})
+        derived = entry_of(folder, configuration, metrics).model_copy(update={"withdrawn": entry.withdrawn})
         problems += [
             f"the index says {name} = {getattr(entry, name)}, the files {getattr(derived, name)}"
             for name in type(entry).model_fields
             if getattr(entry, name) != getattr(derived, name)
         ]
-        configuration = configuration_file.read(folder / "configuration.json")
         config = parse_config(configuration["config"], "configuration.json")
         content = (folder / "model.tflite").read_bytes()
         facts = inspect(content)
