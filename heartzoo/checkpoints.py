@@ -103,7 +103,7 @@ def _state(network: keras.Model, optimizer: keras.optimizers.Optimizer) -> list[
 
 
 def load_epoch(network: keras.Model, optimizer: keras.optimizers.Optimizer, out: Path, epoch: int) -> None:
-    """Load the weights and the optimizer's state of a finished epoch, counted from 1.
+    """Load the weights and the state of a built optimizer as of a finished epoch, counted from 1.
 
     ``best.keras`` becomes what it was then, where an epoch that does not count had taken its place.
 
@@ -114,7 +114,6 @@ def load_epoch(network: keras.Model, optimizer: keras.optimizers.Optimizer, out:
         if int(before.name.split(".")[1]) > epoch:
             before.replace(out / BEST)
     path = _last(out, epoch)
-    optimizer.build(network.trainable_variables)
     try:
         with np.load(path) as content:
             for i, variable in enumerate(_state(network, optimizer)):

@@ -99,6 +99,8 @@ def run_stage(stage: Stage, data: TrainingSet, seed: int) -> None:
         # XLA makes these networks slower under TensorFlow on a CPU; JAX always compiles.
         jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
     )
+    # Variables that the first step made would have TensorFlow trace it twice, which takes seconds.
+    model.optimizer.build(network.trainable_variables)
     for leftover in folder.glob(".part.*"):  # of a killed training: the run's lock is ours
         leftover.unlink(missing_ok=True)
     if history:
