@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
+from subprocess import DEVNULL, PIPE
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,10 +27,20 @@ RUNTIMES: dict[str, str] = {
     "xnnpack": "LiteRT's XNNPACK kernels",
 }
 _ARENA_STEP, _ARENA_SPARE = 64, 1024  # bytes
+# Each size is tried in a copy of a process of its own: TFLite Micro may crash where its memory runs out.
 _TRY = """
-import sys
+import os, sys
 from tflite_micro import runtime
-runtime.Interpreter.from_bytes(sys.stdin.buffer.read(), arena_size=int(sys.argv[1])).invoke()
+content = sys.stdin.buffer.read(int(sys.stdin.buffer.readline()))
+for line in sys.stdin.buffer:
+    copy = os.fork()
+    if copy == 0:
+        try:
+            runtime.Interpreter.from_bytes(content, arena_size=int(line)).invoke()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    print(os.waitpid(copy, 0)[1], flush=True)
 """
 _ARENA = 16 << 20  # bytes, of which the operating system provides only those that a model touches
 
@@ -90,26 +102,41 @@ def smallest_arena_bytes(content: bytes) -> int | None:
         UserError: not a .tflite model, or TFLite Micro cannot run it.
     """
     enough = arena_bytes(content)
-    if enough is None or _fits(content, enough):
-        return enough
-    if not _fits(content, _ARENA):  # then for another reason, which more memory does not mend
-        raise RuntimeError(f"{sys.executable} does not run TFLite Micro in a process of its own, in any arena")
-    too_small, enough = enough, enough + _ARENA_SPARE
-    while not _fits(content, enough):
+    if enough is None:
+        return None
+    with _trials(content) as fits:
+        if fits(enough):
+            return enough
+        if not fits(_ARENA):  # then for another reason, which more memory does not mend
+            raise RuntimeError(f"{sys.executable} does not run TFLite Micro in a process of its own, in any arena")
         too_small, enough = enough, enough + _ARENA_SPARE
-    while enough - too_small > _ARENA_STEP:
-        middle = (too_small + enough) // 2
-        if _fits(content, middle):
-            enough = middle
-        else:
-            too_small = middle
+        while not fits(enough):
+            too_small, enough = enough, enough + _ARENA_SPARE
+        while enough - too_small > _ARENA_STEP:
+            middle = (too_small + enough) // 2
+            if fits(middle):
+                enough = middle
+            else:
+                too_small = middle
     return enough
 
 
-def _fits(content: bytes, arena_size: int) -> bool:
-    """Tried in a process of its own: TFLite Micro may crash where its memory runs out."""
-    command = [sys.executable, "-c", _TRY, str(arena_size)]
-    return subprocess.run(command, input=content, capture_output=True).returncode == 0
+@contextmanager
+def _trials(content: bytes) -> Iterator[Callable[[int], bool]]:
+    """Tells whether an arena of so many bytes is enough for a model."""
+    command = [sys.executable, "-c", _TRY]
+    with subprocess.Popen(command, 0, stdin=PIPE, stdout=PIPE, stderr=DEVNULL) as process:
+        questions, answers = process.stdin, process.stdout
+        assert questions is not None and answers is not None
+
+        def fits(arena_size: int) -> bool:
+            with suppress(BrokenPipeError):  # whoever is gone answers nothing
+                questions.write(b"%d\n" % arena_size)
+            return answers.readline() == b"0\n"
+
+        with suppress(BrokenPipeError):
+            questions.write(b"%d\n%b" % (len(content), content))
+        yield fits
 
 
 def _tflm_invoker(interpreter: Any) -> Invoke:
