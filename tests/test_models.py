@@ -141,7 +141,7 @@ def test_each_example_teaches_one_member_of_a_committee():
     np.testing.assert_allclose(taught[active], 3 * whole[active], rtol=1e-6)
 
 
-def seeing_committee() -> keras.Model:
+def seeing_committee(seen_class: int | tuple[int, ...] = 2) -> keras.Model:
     return models.build(
         "committee",
         (1, 64, 1),
@@ -150,7 +150,7 @@ def seeing_committee() -> keras.Model:
         units=(8, 6),
         members=2,
         filters=(4, 5),
-        seen_class=2,
+        seen_class=seen_class,
         draws=(1, 3),
         dropout=0.0,
     )
@@ -178,15 +178,18 @@ def test_the_perceptrons_of_a_seeing_committee_answer_by_their_mean():
     assert silencing["weights"] == (0.5, 0.5, 1.5)
 
 
-def test_what_a_seeing_committee_sees_moves_one_class_alone():
-    model, inputs = seeing_committee(), beats(200)
+@pytest.mark.parametrize("seen_class", [2, (1, 2)])
+def test_what_a_seeing_committee_sees_moves_its_classes_alone_and_these_alike(seen_class):
+    model, inputs = seeing_committee(seen_class), beats(200)
     model.compile(keras.optimizers.Adam(0.01), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     labels = np.arange(200) % 3
     inputs["signal"][labels == 2] += np.sin(np.arange(64)).astype(np.float32)[:, None]
     model.fit(inputs, labels, epochs=2, verbose=0)
     other = inputs | {"signal": inputs["signal"][::-1]}
     change = model.predict(inputs, verbose=0) - model.predict(other, verbose=0)
-    assert np.abs(change[:, :2]).max() < 1e-5 < np.abs(change[:, 2]).mean()
+    seen = np.atleast_1d(seen_class)
+    assert np.abs(np.delete(change, seen, axis=1)).max() < 1e-5 < np.abs(change[:, 2]).mean()
+    np.testing.assert_allclose(change[:, seen], np.repeat(change[:, 2:], len(seen), axis=1), atol=1e-5)
 
 
 def test_a_seeing_committee_is_published_with_keras_own_layers_alone(tmp_path):
@@ -198,9 +201,10 @@ def test_a_seeing_committee_is_published_with_keras_own_layers_alone(tmp_path):
     np.testing.assert_allclose(loaded.predict_on_batch(inputs), model.predict_on_batch(inputs), atol=1e-6)
 
 
-def test_a_committee_sees_a_class_that_there_is():
+@pytest.mark.parametrize("seen_class", [2, (0, 2), ()])
+def test_a_committee_sees_classes_that_there_are(seen_class):
     with pytest.raises(UserError, match=r"seen_class is 0 to 1"):
-        models.build("committee", (1, 64, 1), 2, FEATURES)
+        models.build("committee", (1, 64, 1), 2, FEATURES, seen_class=seen_class)
 
 
 def test_weighted_pooling_starts_as_the_average():

@@ -6,7 +6,7 @@ import keras
 from keras import layers
 
 from heartzoo.models.blocks import batch_norm
-from heartzoo.models.members import OfOneClass, OneMember
+from heartzoo.models.members import OfClasses, OneMember
 from heartzoo.models.mlp import perceptrons
 from heartzoo.models.registry import register
 
@@ -21,14 +21,15 @@ def committee(
     members: int = 5,
     filters: tuple[int, ...] = (8, 12, 16, 24),
     kernel: int = 5,
-    seen_class: int = 2,
+    seen_class: int | tuple[int, ...] = 2,
     draws: tuple[int, int] = (1, 2),
 ) -> keras.Model:
     """A committee of perceptrons over features, and of convolutions over the samples that tell one class from the rest.
 
     Early beats are known by their intervals, ventricular ones by their shape as well. A network that saw both at once
     would learn its patients' shapes by heart and forget the intervals over them, so each member is trained as if
-    alone, and what the convolutions see moves the logit of one class only.
+    alone, and what the convolutions see moves the logit of one class only; or of classes that look alike, which the
+    perceptrons then tell apart.
 
     Args:
         input_shape: ``(1, samples, 1)``.
@@ -39,7 +40,8 @@ def committee(
         members: perceptrons; the mean of what they say is what all of them say.
         filters: channels of each convolution, which halves the length.
         kernel: samples in the convolutions' kernels.
-        seen_class: the class that the convolutions tell from the others, counted from 0.
+        seen_class: the class that the convolutions tell from the others, counted from 0; or several, whose logits they
+            move alike.
         draws: how often each perceptron is trained, and how often the convolutions are: their weights, too.
 
     Returns:
@@ -49,7 +51,8 @@ def committee(
         Lakshminarayanan, Pritzel and Blundell 2017, Simple and Scalable Predictive Uncertainty Estimation using Deep
         Ensembles (arXiv:1612.01474), for the mean of networks that differ.
     """
-    if not 0 <= seen_class < num_classes:
+    seen_classes = (seen_class,) if isinstance(seen_class, int) else seen_class
+    if not seen_classes or not set(seen_classes) <= set(range(num_classes)):
         raise ValueError(f"seen_class is 0 to {num_classes - 1}")
     signal = keras.Input(input_shape, name="signal")
     inputs = {"signal": signal}
@@ -70,5 +73,5 @@ def committee(
     weights = [each / (draws[0] * members) for each in drawn]
     silencing = OneMember([units[-1]] * members + [filters[-1]], drawn, weights, name="one_member")
     x = silencing(layers.Concatenate()(answers))
-    seen = OfOneClass(units[-1] * members, seen_class)
+    seen = OfClasses(units[-1] * members, seen_classes)
     return keras.Model(inputs, layers.Dense(num_classes, kernel_constraint=seen, name="logits")(x))

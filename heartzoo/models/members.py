@@ -49,30 +49,32 @@ class OneMember(layers.Layer):
 
 
 @keras.saving.register_keras_serializable("heartzoo")
-class OfOneClass(keras.constraints.Constraint):
-    """A constraint of a dense layer's kernel: its last inputs say something of one class alone.
+class OfClasses(keras.constraints.Constraint):
+    """A constraint of a dense layer's kernel: its last inputs say something of some classes alone, and of these alike.
 
     Args:
         first: the first of these inputs.
-        column: the class.
+        columns: the classes.
     """
 
-    def __init__(self, first: int, column: int) -> None:
-        self.first, self.column = first, column
+    def __init__(self, first: int, columns: Sequence[int]) -> None:
+        self.first, self.columns = first, tuple(columns)
 
     def __call__(self, kernel: Any) -> Any:
-        """The kernel, zero where these inputs meet another class."""
-        mask = np.ones(kernel.shape)
-        mask[self.first :] = 0
-        mask[self.first :, self.column] = 1
-        return kernel * ops.convert_to_tensor(mask, kernel.dtype)
+        """The kernel; these inputs' weights are their mean over the classes there, and zero elsewhere."""
+        free, chosen = np.ones((kernel.shape[0], 1)), np.zeros((kernel.shape[1], 1))
+        free[self.first :] = 0
+        chosen[list(self.columns)] = 1
+        free, chosen = (ops.convert_to_tensor(each, kernel.dtype) for each in (free, chosen))
+        mean = ops.matmul(kernel, chosen) / len(self.columns)
+        return free * kernel + (1 - free) * mean * ops.transpose(chosen)
 
     def get_config(self) -> dict[str, Any]:
         """What a saved network needs to build the constraint again."""
-        return {"first": self.first, "column": self.column}
+        return {"first": self.first, "columns": self.columns}
 
 
-CUSTOM_OBJECTS = {"OneMember": OneMember, "OfOneClass": OfOneClass}
+CUSTOM_OBJECTS = {"OneMember": OneMember, "OfClasses": OfClasses}
 
 
 def is_committee(network: keras.Model) -> bool:
