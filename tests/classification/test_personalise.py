@@ -52,7 +52,8 @@ def as_evaluated(record: Record, model: PublishedModel, labels: np.ndarray) -> t
     """Classes and confidences that the evaluation of a personalised model gives, where the task scores every beat."""
     cut = cut_beats(record, model.config.input)
     first = record.samples < FIRST_S * record.fs
-    logits = Logits(model.logits(cut.frames), labels, np.full(len(labels), record.name), first)
+    answers = model.logits(cut.frames, cut.rr if model.config.input.beat_features else None)
+    logits = Logits(answers, labels, np.full(len(labels), record.name), first)
     adapted = adapt(logits, model.entry.personalisation, labelled=True)
     chances = probabilities(adapted, model.entry.configuration["confidence"]["temperature"])
     return [model.classes[number] for number in chances.argmax(axis=1)], chances.max(axis=1)
