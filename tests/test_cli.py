@@ -491,7 +491,7 @@ def test_compare_tells_two_models_apart_on_the_same_patients(cli):
         (("arr-5-rr-sm", "cnn-187"), "cnn-187@1.0.0 on random-test: they share no split"),
         (
             ("arr-5-rr-sm", "arr-5-res-sm", "--split", "svdb-test"),
-            "arr-5-res-sm@1.0.2 has no figures on svdb-test; take",
+            "has no figures on svdb-test; take --split ds2",
         ),
         (("arr-5-rr-sm", "arr-5-rr-smm"), "unknown model 'arr-5-rr-smm'; did you mean 'arr-5-rr-sm'"),
     ],
