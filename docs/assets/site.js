@@ -9,6 +9,14 @@ const COSTS = {
 };
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999999"]; // Okabe and Ito's
 
+// Plotly's megabytes are fetched when a figure is seen: most pages have none.
+const PLOTLY = new URL("plotly.min.js", document.currentScript.src).href;
+let plotly;
+function loadPlotly() {
+  plotly ??= new Promise((onload, onerror) => add(document.head, "script", { src: PLOTLY, onload, onerror }));
+  return plotly;
+}
+
 function dataOf(element) {
   return JSON.parse(document.getElementById(element.dataset.source).textContent);
 }
@@ -193,7 +201,7 @@ document.addEventListener("DOMContentLoaded", () => {
     for (const { isIntersecting, target } of entries) {
       if (!isIntersecting) continue;
       seen.unobserve(target);
-      redraw.push(kinds[target.className.replace("hz-", "")](target));
+      loadPlotly().then(() => redraw.push(kinds[target.className.replace("hz-", "")](target)));
     }
   });
   document.querySelectorAll(".hz-matrix, .hz-costs").forEach((element) => seen.observe(element));
