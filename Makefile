@@ -48,7 +48,7 @@ types: setup ## types
 	$(BIN)/mypy heartzoo
 
 unit: setup ## tests
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 docs: setup ## build the documentation into site/, with the zoo for download
 	$(BIN)/python -m heartzoo.website docs

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ def cache_dir() -> Path:
     return Path(os.environ.get("HEARTZOO_CACHE") or platformdirs.user_cache_dir("heartzoo"))
 
 
+_NUMBERS = re.compile(r'\[\n([^\[\]{}"]*)\]')  # a list of nothing but numbers; no string has a line break in JSON
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
 
 
@@ -104,9 +106,19 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path} is damaged", "restore it, or remove it") from error
 
 
+def json_bytes(value: Any) -> bytes:
+    """A value as indented JSON, each list of numbers in a line of its own.
+
+    Raises:
+        ValueError: it has a NaN, which is not JSON.
+    """
+    text = json.dumps(value, indent=2, allow_nan=False)
+    return (_NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text) + "\n").encode()
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Write a value as indented JSON, atomically. NaN is refused (it is not JSON)."""
-    write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+    """Write what :func:`json_bytes` makes of a value, atomically."""
+    write_bytes(path, json_bytes(value))
 
 
 class Sink(io.FileIO):

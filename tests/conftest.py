@@ -22,7 +22,16 @@ from heartzoo.data.databases import get_database
 settings.register_profile("heartzoo", deadline=None)
 settings.load_profile("heartzoo")
 
+# The files that take longest begin first: what begins last ends last, while the other workers have nothing to do.
+LONGEST = (
+    *("test_website.py", "test_export.py", "test_training.py", "test_experiments.py", "test_docs.py", "test_steps.py"),
+    *("test_models.py", "test_cli.py", "test_prune_channels.py", "test_zoo.py", "test_pretrained.py"),
+)
 PHYSIONET = Path(__file__).parents[2] / "shared" / "data" / "physionet"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 @pytest.fixture(scope="session")

@@ -16,9 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from heartzoo.errors import UserError
-from heartzoo.files import atomic_path, cache_dir, fill_page, lock, sha256, write_bytes, write_json, writing
+from heartzoo.files import atomic_path, cache_dir, fill_page, json_bytes, lock, sha256, write_bytes, write_json, writing
 
 HOLD = """\
 import sys, time
@@ -113,6 +115,34 @@ def test_json_refuses_what_is_not_json(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "b.json", float("nan"))
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+numbers = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+texts = st.text() | st.sampled_from(["[\n  1,\n  2\n]", "[ 1 ]", '"[', "]"])
+trees = st.recursive(numbers | texts, lambda each: st.lists(each) | st.dictionaries(texts, each))
+
+
+@given(trees)
+def test_json_reads_as_what_was_written(value):
+    assert json.loads(json_bytes(value)) == value
+
+
+def test_json_has_each_list_of_numbers_in_a_line():
+    value = {"matrix": [[1, 2], [-0.5, 4e-30]], "names": ["a", "b"], "none": [], "known": [None, True]}
+    assert json_bytes(value).decode().splitlines() == [
+        "{",
+        '  "matrix": [',
+        "    [1, 2],",
+        "    [-0.5, 4e-30]",
+        "  ],",
+        '  "names": [',
+        '    "a",',
+        '    "b"',
+        "  ],",
+        '  "none": [],',
+        '  "known": [null, true]',
+        "}",
+    ]
 
 
 def test_a_second_process_waits_for_the_lock(tmp_path):

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StrictInt, ValidationError, model_validator
 
 from heartzoo.errors import UserError
+from heartzoo.files import json_bytes
 from heartzoo.metrics_file.costs import AblationRow, Cost
 from heartzoo.metrics_file.figures import Name
 from heartzoo.metrics_file.results import (
@@ -125,8 +126,7 @@ def read(path: Path) -> Metrics:
 
 def to_bytes(metrics: Metrics) -> bytes:
     """The content of a ``metrics.json``. Figures that a task does not have are left out."""
-    content = metrics.model_dump(mode="json", exclude_none=True)
-    return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
+    return json_bytes(metrics.model_dump(mode="json", exclude_none=True))
 
 
 def schema_bytes() -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any
 
@@ -15,6 +14,7 @@ from heartzoo.data.batches import model_inputs
 from heartzoo.data.databases import get_database
 from heartzoo.data.download import ensure
 from heartzoo.data.store import prepare
+from heartzoo.files import json_bytes
 from heartzoo.flatbuffer import inspect
 from heartzoo.metrics_file import Metrics, to_bytes
 from heartzoo.runtime import TfliteModel
@@ -43,7 +43,7 @@ def version_files(
         most_header_bytes: a larger ``.tflite`` gets no C header.
     """
     files = {
-        "configuration.json": (json.dumps(configuration, indent=1, allow_nan=False) + "\n").encode(),
+        "configuration.json": json_bytes(configuration),
         "metrics.json": to_bytes(metrics),
         "model.keras": keras_file,
         "model.tflite": tflite,
