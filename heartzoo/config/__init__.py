@@ -93,7 +93,7 @@ class InputConfig(Section):
     )
     epsilon: Positive = Field(default=0.01, description="mV added to a frame's standard deviation in its z-score")
     rr_features: list[str] = Field(
-        default=[], description="R-R features, in the order of the network's second input (cut features: of its input)"
+        default=[], description="R-R features, in the order of the network's input rr (cut features: of its only input)"
     )
     template_features: list[str] = Field(
         default=[],
@@ -221,7 +221,7 @@ class InputConfig(Section):
 
     @property
     def beat_features(self) -> list[str]:
-        """What the network's second input holds, in order; empty for a network without one."""
+        """What the network's input ``rr`` holds, in order; empty for a network without one."""
         return [] if self.cut == "features" else self.features
 
 

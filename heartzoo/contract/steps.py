@@ -67,15 +67,16 @@ def _signal(contract: InputConfig) -> list[str]:
         "classify), but not where figures are measured (heartzoo evaluate), a first known value beyond "
         f"{OFFSET_MV:g} mV is then taken off all samples: an electrode's offset.",
         f"Resample to {contract.fs:g} Hz: scipy.signal.resample_poly(x, up, down, padtype='edge') with up/down the "
-        "reduced ratio of the sampling rates (default window, Kaiser 5.0), in float64; of rates whose ratio, slower to "
-        "faster, is no fraction of at most 10,000 parts the nearest that is, also wherever recording_fs stands below.",
+        "reduced ratio of the sampling rates (default window, Kaiser 5.0), in float64. Where the ratio, slower to "
+        "faster, is no fraction with a denominator of at most 10,000, recording_fs is, here and below, that of the "
+        "nearest such ratio: 199.99 Hz counts as 200.",
     ]
     for kind, cutoff in (("high", contract.highpass_hz), ("low", contract.lowpass_hz)):
         if cutoff is not None:
             told.append(
                 f"{kind.capitalize()}-pass at {contract.fs:g} Hz, causal: sos = scipy.signal.butter(2, {cutoff:g}, "
                 f"'{kind}pass', fs={contract.fs:g}, output='sos'); "
-                "y = sosfilt(sos, x, zi=sosfilt_zi(sos) * x[0]), in float64."
+                "y, _ = sosfilt(sos, x, zi=sosfilt_zi(sos) * x[0]), in float64."
             )
     return told
 
@@ -106,7 +107,7 @@ def _template_features(contract: InputConfig) -> list[str]:
     told = [
         "Template features: each of template_features, with b = window - mean(window) and, in these formulas, T "
         "less its mean, both means over the whole window; limited to -1 ... 1, float32, in the order listed; they "
-        f"follow the R-R features in the {'frame' if contract.cut == 'features' else 'second input'}."
+        f"follow the R-R features in the {'frame' if contract.cut == 'features' else 'input of the role rr'}."
     ]
     if any(name.endswith(tuple(f"_{shape}" for shape in QRS_SHAPES)) for name in contract.template_features):
         told.append(
@@ -149,10 +150,10 @@ def _prevalence(config: Config) -> str:
     followed = ", ".join(f"{name} (usual {rule.usual:g}, assumed {rule.assumed:g})" for name, rule in rules.items())
     others = [f"for {name} p is the probability of {rule.of}" for name, rule in rules.items() if rule.of]
     return (
-        f"Prevalence of {followed}, over a record's scored beats in order of time (over all beats where no annotation "
-        "says which those are), in float64: for each of these "
-        "classes, r starts as its usual prevalence. Logarithms are natural. Of each beat in turn, with z its logits: "
-        "the shifted logits are "
+        f"Prevalence of {followed}, in order of time, over a record's scored beats where figures are measured and in "
+        "the example, and over all its beats in use (a device, heartzoo classify, label_beats), in float64: for each "
+        "of these classes, r starts as its usual prevalence. Logarithms are natural. Of each beat in turn, with z its "
+        "logits: the shifted logits are "
         "z + log(r / assumed) for these classes and z for the others. Then, with p = softmax(y), y being z + "
         "log(usual / assumed) for these classes (usual, not r) and z for the others: r = r + (p - r) / "
         f"{prevalence.MEMORY_BEATS} for each of these classes{'; '.join(['', *others])}."

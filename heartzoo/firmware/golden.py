@@ -31,7 +31,7 @@ class Golden:
         frames: float32 ``(n, frame)``, before normalisation.
         features: float32 ``(n, features)``, R-R features, then template features.
         signal: the network's first input, quantized, ``(n, frame)``.
-        rr: its second input, ``(n, features)``; None where it has none.
+        rr: its input ``rr``, ``(n, features)``; None where it has none.
         logits: its answers, ``(n, classes)``.
     """
 
