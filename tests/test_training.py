@@ -43,9 +43,11 @@ def settings(overrides: list[str]) -> list[str]:
     return [word for override in overrides for word in ("--set", override)]
 
 
-def start_training(config: Path, out: Path, *arguments: str) -> subprocess.Popen[str]:
+def start_training(config: Path, out: Path, *arguments: str, first: str = "") -> subprocess.Popen[str]:
+    """``heartzoo train``, in a process of its own. ``first``: Python that runs before."""
     program = (
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "  # a background shell ignores it
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background shell ignores it
+        f"{first}\n"
         "from heartzoo.cli import main; main()"
     )
     command = [sys.executable, "-c", program, "train", str(config), *settings(LONG), "--out", str(out), *arguments]
@@ -103,6 +105,40 @@ def test_a_disturbed_run_resumes_to_the_same_weights(how, cache, tiny, undisturb
     (tmp_path / "seed-3" / ".part.1.last.9.npz").write_text("what a kill during a write leaves")
     train(load_config(tiny, LONG), tmp_path, resume=True)
     assert_same(tmp_path / "seed-3", undisturbed)
+
+
+SLOW = """
+import gc, time
+from pathlib import Path
+from heartzoo.data.batches import TrainingBatches
+batch = TrainingBatches.batch
+def slow(self, epoch, step):
+    if (epoch, step) == (1, 10):
+        Path("{reached}").touch()
+    end = time.monotonic() + 0.05
+    while time.monotonic() < end:
+        sum(range(1000))
+    return batch(self, epoch, step)
+TrainingBatches.batch = slow
+gc.set_threshold(10**9)  # what is left lying about stays there to Python's end
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_training_ends_although_a_batch_is_being_made(number, cache, tiny, tmp_path):
+    reached = tmp_path / "reached"
+    process = start_training(
+        tiny, tmp_path / "run", "--set", "training.steps_per_epoch=30", first=SLOW.format(reached=reached)
+    )
+    try:
+        while not reached.exists():
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, told = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 128 + number and "Traceback" not in told
 
 
 def test_a_finished_run_is_left_as_it_is(cache, tiny, tiny_run, tmp_path):

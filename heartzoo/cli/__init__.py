@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import signal
 import sys
-from typing import Annotated, NoReturn
+import traceback
+from typing import Annotated
 
 import typer
 
@@ -56,35 +58,47 @@ def main() -> None:
     _open_what_is_closed()
     interruption.watch()
     try:
+        code = _run()
+    except Exception:  # a defect, of which whoever mends it needs to know everything
+        traceback.print_exc()
+        code = 1
+    if "tensorflow" in sys.modules:
+        # What feeds an interrupted training goes now: left to Python's own end it waits for good for one of
+        # TensorFlow's threads, which waits for Python.
+        gc.collect()
+    sys.exit(code)
+
+
+def _run() -> int:
+    """The exit code of the command; what went wrong has been told, and is forgotten."""
+    try:
         code = app(prog_name="heartzoo", standalone_mode=False)
-        if interruption.received():
-            _end_interrupted()
-        sys.exit(code)
+        return _interrupted() if interruption.received() else code or 0
     except UserError as error:
-        _refuse(str(error))
+        return _refused(str(error))
     except KeyboardInterrupt:
-        _end_interrupted()
+        return _interrupted()
     except BrokenPipeError:  # the reader of our output has gone, as in `heartzoo list | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        return 1
     except MemoryError as error:
-        _refuse(f"out of memory ({first_line(error)}); take a smaller network, batch or recording")
+        return _refused(f"out of memory ({first_line(error)}); take a smaller network, batch or recording")
     except OSError as error:
         if error.errno is None:
             raise
-        _refuse(f"{error.filename}: {error.strerror}" if error.filename else f"{error.strerror}")
+        return _refused(f"{error.filename}: {error.strerror}" if error.filename else f"{error.strerror}")
     except Exception as error:
         if interruption.received():  # TensorFlow makes an error of its own of an interruption
-            _end_interrupted()
+            return _interrupted()
         # Click's complaints about arguments; which package they are defined in depends on typer's version.
         if not hasattr(error, "format_message"):
             raise
         message = error.format_message()
         if message.startswith("Usage:"):  # no command at all: the help
             print(message, file=sys.stderr)
-            sys.exit(2)
+            return 2
         context = getattr(error, "ctx", None)
-        _refuse(f"{message.rstrip('.')}; see {context.command_path if context else 'heartzoo'} --help")
+        return _refused(f"{message.rstrip('.')}; see {context.command_path if context else 'heartzoo'} --help")
 
 
 def _open_what_is_closed() -> None:
@@ -104,15 +118,15 @@ def _open_what_is_closed() -> None:
             stream.reconfigure(errors="replace")
 
 
-def _end_interrupted() -> NoReturn:
+def _interrupted() -> int:
     if "joblib" in sys.modules:  # else there is no worker
         from heartzoo.workers import end_workers
 
         end_workers()
     print("heartzoo: interrupted; what was finished is kept", file=sys.stderr)
-    sys.exit(128 + (interruption.received() or signal.SIGINT))
+    return 128 + (interruption.received() or signal.SIGINT)
 
 
-def _refuse(message: str) -> NoReturn:
+def _refused(message: str) -> int:
     print(f"heartzoo: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(2)
+    return 2
