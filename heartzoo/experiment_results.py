@@ -141,7 +141,7 @@ def table(result: ExperimentResult) -> str:
         arena = "-" if cost.arena_bytes is None else f"{cost.arena_bytes:,}"
         cells = [
             variant.name,
-            variant.what,
+            variant.what.replace("|", "\\|"),
             f"{means[0]:.4f}{spread}",
             change,
             "-" if variant.name == result.reference else _less_any_one(result, variant),
@@ -238,7 +238,7 @@ def overview(results: Sequence[ExperimentResult]) -> str:
         against = np.subtract(means[best], means[result.reference])
         cells = [
             f"[{result.name}](#{result.name})",
-            result.question,
+            result.question.replace("|", "\\|"),
             f"{best}, of {len(others)}" if others else "-",
             f"{against[0]:+.4f}",
             *(f"{against[1 + number]:+.3f}" if number < len(result.classes) else "-" for number in (1, 2)),

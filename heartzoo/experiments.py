@@ -22,7 +22,7 @@ from heartzoo.files import write_json
 from heartzoo.metrics import confusion_matrices
 from heartzoo.prevalence import shifted
 from heartzoo.progress import console
-from heartzoo.runs import check_examples, compress, train
+from heartzoo.runs import check_examples, check_same_training, compress, train
 from heartzoo.tasks import get_task
 
 _KEPT = "validation.json"
@@ -52,6 +52,14 @@ def run_experiment(path: Path, runs: Path = Path("runs")) -> tuple[ExperimentRes
     for (name, _), config in configs.items():
         if config.task != first.task:
             raise UserError(f"variant {name} has task {config.task}, the first {first.task}", "compare one task")
+    for variant in experiment.variants:
+        if variant.after is None:
+            continue
+        for fold in experiment.folds:
+            config, source = configs[variant.name, fold], trial_folder(runs, path.stem, variant.after, fold)
+            if not config.compression:
+                raise UserError(f"variant {variant.name} adds no compression to {variant.after}", "add a step to it")
+            check_same_training(configs[variant.after, fold], config, source)
     variants = []
     for variant in experiment.variants:
         trials = []

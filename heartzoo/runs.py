@@ -96,6 +96,8 @@ def check_examples(run: Path, data: TrainingSet) -> None:
     if not (run / EXAMPLES).is_file():
         return
     noted, found = read_json(run / EXAMPLES), _examples(data)
+    if not isinstance(noted, dict):
+        raise UserError(f"{run / EXAMPLES} is damaged", "restore it, or train anew")
     restore = "restore them, or train anew"
     for part, whose, remedy in (
         ("records", "of other records or people", restore),
@@ -140,7 +142,7 @@ def compress(source: Path, config: Config, out: Path, resume: bool = False) -> P
         UserError: ``source`` is no finished run, or one of another training; as :func:`train`.
     """
     done = _run_config(source)
-    _check_same_training(done, config, source)
+    check_same_training(done, config, source)
     same = _same_steps(done, config)
     for seed in config.seeds:
         for plan in plans(source / f"seed-{seed}", done)[: same + 1]:
@@ -175,7 +177,12 @@ def read_run(run: Path) -> Config:
     return config
 
 
-def _check_same_training(done: Config, config: Config, source: Path) -> None:
+def check_same_training(done: Config, config: Config, source: Path) -> None:
+    """Refuse to compress a run by a configuration of another training.
+
+    Raises:
+        UserError: they differ in a section that trains.
+    """
     for section in ("task", "data", "input", "model", "training", "prevalence"):
         if getattr(done, section) != getattr(config, section):
             raise UserError(

@@ -162,6 +162,7 @@ MISTAKES = {
     "missing model file": ("evaluate {absent}.tflite", "no model file"),
     "a folder for a model": ("evaluate {folder}", "no model file"),
     "a folder named like a model": ("evaluate {folder.tflite}", "no model file"),
+    "a configuration of the zoo's": ("evaluate tiny --zoo {zoo} --config {text.keras}", "--config is for a file"),
     "nothing beside it": ("evaluate {text.tflite}", "has no configuration.json beside it; name its configuration"),
     "damaged beside it": ("evaluate {bad-beside}", "is not a configuration.json of heartzoo"),
     "not a tflite": ("evaluate {text.tflite} --config {tiny}", r"expected a \.tflite model, found 16 bytes"),
@@ -349,14 +350,14 @@ def test_list_and_info_show_the_published_figures(cli, tiny_zoo):
 def test_a_model_is_selected_downloaded_verified_published_and_withdrawn(cli, tiny_zoo, tmp_path, monkeypatch):
     monkeypatch.setenv("HEARTZOO_CACHE", str(tmp_path / "cache"))
     code, text, errors = cli("select", "--task", "beat-3", "--track", "synthetic", "--flash", "32k", "--zoo", tiny_zoo)
-    assert (code, errors) == (0, "") and text.endswith("next: heartzoo download tiny@1.0.0\n")
+    assert (code, errors) == (0, "") and text.endswith(f"next: heartzoo download tiny@1.0.0 --zoo {tiny_zoo}\n")
     code, text, errors = cli("select", "--arena", "1k", "--track", "synthetic", "--zoo", tiny_zoo)
     assert code == 2 and "does not fit: tiny@1.0.0" in text and "B of arena, 1,024 allowed" in text
     code, text, _ = cli("download", "tiny", "--asset", "model.h", "--zoo", tiny_zoo, "--out", tmp_path / "mine")
     assert code == 0 and text.startswith(str(tmp_path / "mine" / "model.h")) and len(text.splitlines()) == 1
     code, text, _ = cli("publish", tmp_path / "served", "--zoo", tiny_zoo)
     assert code == 0 and "published tiny@1.0.0" in text
-    code, text, _ = cli("zoo", "verify", "--zoo", tmp_path / "served")
+    code, text, _ = cli("zoo", "verify", "tiny", "tiny@1.0.0", "--zoo", tmp_path / "served")
     assert code == 0 and "1 version: files, hashes, schemas and figures agree" in text
     code, text, _ = cli("zoo", "withdraw", "tiny@1.0.0", "--reason", "it is tiny", "--zoo", tmp_path / "served")
     assert code == 0 and "tiny@1.0.0 is withdrawn: it is tiny" in text
@@ -718,7 +719,7 @@ def test_a_model_is_adapted_to_a_person_and_used_for_him(cli, cache, tiny_zoo, t
     code, _, errors = cli("personalise", record, "--annotations", labels, "--out", labels, *zoo)
     assert code == 2 and "syn24.hz is there and is no personal map; name another file" in errors
     code, told, errors = cli("personalise", record, "--annotations", labels, "--out", "mine.json", *zoo)
-    assert code == 0 and "wrote mine.json; next: heartzoo classify RECORD --personal mine.json" in told, errors
+    assert code == 0 and "wrote mine.json; next: heartzoo classify RECORD --personal mine.json --zoo" in told, errors
     code, told, _ = cli("personalise", record, "--out", "few.json", "--minutes", 0.5, "--model", "beat-3-rr-sm", *zoo)
     assert code == 0 and re.search(r"\d\d beats are few to learn from", told)
     code, told, errors = cli("classify", record, "--personal", "me.json", "--model", "tiny", "--zoo", tiny_zoo)

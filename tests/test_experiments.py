@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from heartzoo.experiments import run_experiment
 from heartzoo.metrics import macro_f1
 
 ROOT = Path(__file__).parents[1]
+STEP = "compression=[{distill: {teachers: [$alone], epochs: 1}}]"
 TREE = {
     "question": "Is a taught network better?",
     "config": "tiny.yaml",
@@ -29,10 +31,15 @@ TREE = {
             "name": "taught",
             "what": "by its seeds",
             "after": "alone",
-            "changes": ["compression=[{distill: {teachers: [$alone], epochs: 1}}]"],
+            "changes": [STEP],
         },
     ],
 }
+
+
+def after(**changes) -> dict[str, Any]:
+    """The experiment's variants with the second one changed."""
+    return {"variants": [TREE["variants"][0], TREE["variants"][1] | changes]}
 
 
 def written(folder: Path, tiny: Path, **changes) -> Path:
@@ -191,6 +198,8 @@ def test_the_page_says_what_the_best_variant_changes_and_how_the_table_is_to_be_
         ({"folds": [0, 0]}, "would count people twice"),
         ({"folds": [0, "synthetic"]}, "would count people twice"),
         ({"disturbances": [{"fusion": True}]}, "fusion changes what the beats are"),
+        (after(changes=[]), "variant taught adds no compression to alone"),
+        (after(changes=[STEP, "training.learning_rate=0.02"]), "fold-0 was trained with another training"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_trained(changes, told, tiny, tmp_path, cache):

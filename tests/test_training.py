@@ -242,6 +242,13 @@ def test_a_run_of_other_examples_is_neither_gone_on_with_nor_published(part, tol
     assert not (tmp_path / "zoo").exists() and not (tmp_path / "small" / "config.yaml").exists()
 
 
+def test_a_run_whose_examples_are_no_table_is_damaged(cache, tiny, tiny_run, tmp_path):
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    (run / "examples.json").write_text("[]")
+    with pytest.raises(UserError, match=r"examples.json is damaged; restore it, or train anew"):
+        train(load_config(tiny), run, resume=True)
+
+
 def test_a_training_lets_go_of_its_data(cache, tiny, tmp_path, monkeypatch):
     made = []
     batches = TrainingSet.batches

@@ -30,6 +30,11 @@ def import_keras() -> None:
         ) from error
 
 
+def in_zoo(zoo: Path | str | None) -> str:
+    """What a hinted command needs to find its model in the same zoo: nothing, or `` --zoo FOLDER``."""
+    return f" --zoo {quote(str(zoo))}" if zoo else ""
+
+
 def program() -> str:
     """What the user runs heartzoo by, for hints: perhaps a file that enters other data (docs/guides/own-data.md)."""
     called = Path(sys.argv[0])

@@ -58,7 +58,7 @@ def download(
 
 @app.command()
 def verify(name: DatabaseName, record: RecordNames = None) -> None:
-    """Check the hashes of the recordings in the cache."""
+    """Check the hashes of the recordings in the cache; of generated ones only that they are there."""
     from heartzoo.data.databases import get_database
     from heartzoo.data.download import verify as check
 

@@ -146,6 +146,8 @@ def _subject(
         return path.name, subject, None
     from heartzoo.zoo import named
 
+    if config:
+        raise UserError(f"--config is for a file, {target} is a model of the zoo", "leave it out, or name the file")
     entry = named(target, zoo)
     path = entry.path("model.keras" if runtime == "keras" else "model.tflite")
     seed = entry.configuration["training"]["shipped_seed"]

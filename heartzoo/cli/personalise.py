@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from heartzoo.cli.backend import in_zoo, program
 from heartzoo.cli.completion import model_names
 from heartzoo.errors import UserError
 
@@ -65,7 +66,7 @@ def personalise(
     found = learn(signal, recording.fs, peaks[known], symbols[known], chosen, 60 * minutes, name, lead)
     found.save(out)
     _tell(found)
-    print(f"wrote {out}; next: heartzoo classify RECORD --personal {quote(str(out))}")
+    print(f"wrote {out}; next: {program()} classify RECORD --personal {quote(str(out))}{in_zoo(zoo)}")
     print(NOTICE)
 
 

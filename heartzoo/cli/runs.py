@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from heartzoo.cli.backend import import_keras, program
+from heartzoo.cli.backend import import_keras, in_zoo, program
 from heartzoo.errors import UserError
 
 
@@ -92,8 +92,7 @@ def export(
     print("wrote")
     for line in describe(entry):
         print(f"  {line}")
-    where = f" --zoo {quote(str(zoo))}" if zoo else ""
-    print(f"next: {program()} evaluate {entry.name}@{entry.version}{where}")
+    print(f"next: {program()} evaluate {entry.name}@{entry.version}{in_zoo(zoo)}")
 
 
 def quantization(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from heartzoo.cli.backend import import_keras
+from heartzoo.cli.backend import import_keras, in_zoo, program
 from heartzoo.cli.completion import model_names
 from heartzoo.cli.zoo import AsJson, ModelName, ZooPlace, print_entries, served_or_here, show_models
 from heartzoo.errors import UserError
@@ -95,7 +95,7 @@ def select(
     if not fits:
         raise UserError("no model fits", "allow more, or see heartzoo list")
     if not several:
-        print(f"next: heartzoo download {fits[0].label}")
+        print(f"next: {program()} download {fits[0].label}{in_zoo(zoo)}")
 
 
 def publish(
@@ -147,7 +147,8 @@ def verify(
     entries(zoo)  # says what is wrong with the folder
     if names:
         places = [_place(name, zoo) for name in dict.fromkeys(names)]
-        checked = [(place, found) for place, label in places for found in verification.verify(place, [label])]
+        found_at = ((place, found) for place, label in places for found in verification.verify(place, [label]))
+        checked = list({(place, found.label): (place, found) for place, found in found_at}.values())
     else:
         source = zoo or zoo_folder()
         checked = [(source, found) for found in verification.verify(source)]

@@ -157,7 +157,8 @@ def publish_to(
     source = zoo or zoo_folder()
     listed = read_index(source)
     here = [entry for entry in listed if (source / entry.name / entry.version).is_dir()]
-    chosen = [entry for name in dict.fromkeys(names) for entry in _versions(name, listed)] if names else here
+    named = {entry.label: entry for name in names for entry in _versions(name, listed)}
+    chosen = list(named.values()) if names else here
     if not chosen:
         raise UserError(f"{source} holds no model", "name a zoo with --zoo")
     if problems := [
