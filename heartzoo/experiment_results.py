@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import ValidationError
 
+from heartzoo.cards.tables import cell
 from heartzoo.config.disturbance import Disturbance
 from heartzoo.config.experiment import load_experiment
 from heartzoo.errors import UserError
@@ -122,7 +123,7 @@ def table(result: ExperimentResult) -> str:
     told below it.
     """
     seeds = {variant.name: _by_seed(result, variant) for variant in result.variants}
-    columns = [result.headline, *(f"F1 {name}" for name in result.classes), "mean over patients"]
+    columns = [result.headline, *(f"F1 {cell(name)}" for name in result.classes), "mean over patients"]
     columns += [_heading(each, result.classes[0]) for each in result.disturbances]
     plain = 2 + len(result.classes)
     lines = [
@@ -141,7 +142,7 @@ def table(result: ExperimentResult) -> str:
         arena = "-" if cost.arena_bytes is None else f"{cost.arena_bytes:,}"
         cells = [
             variant.name,
-            variant.what.replace("|", "\\|"),
+            cell(variant.what),
             f"{means[0]:.4f}{spread}",
             change,
             "-" if variant.name == result.reference else _less_any_one(result, variant),
@@ -238,7 +239,7 @@ def overview(results: Sequence[ExperimentResult]) -> str:
         against = np.subtract(means[best], means[result.reference])
         cells = [
             f"[{result.name}](#{result.name})",
-            result.question.replace("|", "\\|"),
+            cell(result.question),
             f"{best}, of {len(others)}" if others else "-",
             f"{against[0]:+.4f}",
             *(f"{against[1 + number]:+.3f}" if number < len(result.classes) else "-" for number in (1, 2)),

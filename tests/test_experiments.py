@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import yaml
 from heartzoo.config.disturbance import Disturbance
 from heartzoo.config.experiment import load_experiment
 from heartzoo.errors import UserError
-from heartzoo.experiment_results import _by_seed, _heading, every_table, read, table
+from heartzoo.experiment_results import _by_seed, _heading, every_table, overview, read, table
 from heartzoo.experiments import run_experiment
 from heartzoo.metrics import macro_f1
 
@@ -140,6 +141,16 @@ def test_a_table_of_trials_on_different_examples_says_so(finished):
     other = result.model_copy(deep=True)
     other.variants[0].folds[0] = other.variants[0].folds[0].model_copy(update={"code": "another"})
     assert told in table(other)
+
+
+def test_bars_in_a_text_or_a_class_s_name_end_no_cell():
+    result = read(ROOT / "configs" / "experiments" / "beat-3-features.json")
+    variants = [result.variants[0].model_copy(update={"what": "one | other"}), *result.variants[1:]]
+    changes = {"question": "One | other?", "classes": ["NSR", "PAC|PVC", "PVC"], "variants": variants}
+    result = result.model_copy(update=changes)
+    for text in (table(result), overview([result])):
+        bars = {len(re.findall(r"(?<!\\)\|", line)) for line in text.splitlines() if line.startswith("|")}
+        assert len(bars) == 1 and "\\|" in text
 
 
 def test_the_table_pools_the_patients_of_all_folds(finished):

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from heartzoo.cards.tables import cell
 from heartzoo.files import fill_page
 from heartzoo.interpreters import RUNTIMES
 from heartzoo.metrics import FIVE_CLASS_ROWS, METRIC_NAMES
@@ -18,7 +19,6 @@ from heartzoo.zoo import Entry, find, read_index, zoo_folder
 from heartzoo.zoo.index import Headline, IndexEntry, headline, newest, version_key, withdrawn_others
 
 SECTION = "models"
-BAR = "\\|"  # in a cell of a table
 PRECISIONS = {"int8": "int8", "int16x8": "16x8", "float32": "float"}
 
 
@@ -88,7 +88,7 @@ def _row(task: str, entry: Entry, link: str, listed: Sequence[IndexEntry]) -> di
         "less one patient, at worst": least_without_one(first, task),
         "seeds": f"{seeds.mean:.3f} ± {seeds.spread:.3f} ({len(seeds.each)})" if seeds else "-",
         "mean over patients": "" if first.track == "random" else f"{getattr(first, f'patient_{name}'):.3f}",
-        **{f"F1 {each.replace('|', BAR)}": f"{figures.f1:.3f}" for each, figures in classes},
+        **{f"F1 {cell(each)}": f"{figures.f1:.3f}" for each, figures in classes},
         "N/S/V/F": f"{first.macro_f1_nsvf:.3f}" if name == "macro_f1_nsv" else "",
         **{e.split: f"{headline(e, task)[0]:.3f}" for e in elsewhere},
         "MACs": f"{cost.macs:,}",
