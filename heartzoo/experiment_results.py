@@ -14,7 +14,6 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import ValidationError
 
-from heartzoo.cards.tables import cell
 from heartzoo.config.disturbance import Disturbance
 from heartzoo.config.experiment import load_experiment
 from heartzoo.errors import UserError
@@ -22,6 +21,7 @@ from heartzoo.files import fill_page
 from heartzoo.metrics import MACRO_F1S, pooled_figures, without_each
 from heartzoo.metrics_file.costs import Cost
 from heartzoo.schema import StrictModel
+from heartzoo.tables.markdown import cell
 
 SECTION = "experiments"
 FOLDER = Path("configs/experiments")

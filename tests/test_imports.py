@@ -126,6 +126,26 @@ def test_imports_go_one_way(module: str) -> None:
     assert not upward, f"{module} imports from a higher layer (LAYERS in tests/test_imports.py): {upward}"
 
 
+def loads(module: str) -> set[str]:
+    """The modules that are loaded before a module is: its packages are under way already."""
+    found = set()
+    for name in (found.name for found in MODULES[module] if found.eager and inside(found.name, ["heartzoo"])):
+        parts = name.split(".")
+        outer = {".".join(parts[:length]) for length in range(1, len(parts) + 1)}
+        found |= {each for each in outer if each in MODULES and not inside(module, [each])}
+    return found
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_module_waits_for_itself(module: str) -> None:
+    seen: set[str] = set()
+    waiting = loads(module)
+    while waiting - seen:
+        seen |= waiting
+        waiting = {name for each in waiting for name in loads(each)}
+    assert module not in seen, f"{module} is loaded by what it imports"
+
+
 @pytest.mark.parametrize("module", [module for module in MODULES if inside(module, NEVER)])
 def test_never_imported(module: str) -> None:
     forbidden = next(names for outer, names in NEVER.items() if inside(module, [outer]))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from heartzoo.cards.front_matter import training_databases, weights_licence
-from heartzoo.cards.tables import cell, folded, yaml_block
+from heartzoo.cards.tables import folded, yaml_block
 from heartzoo.config.file import parse_config
 from heartzoo.data.databases import DATABASES, get_database
 from heartzoo.data.splits import get_split
 from heartzoo.metrics_file import Metrics
+from heartzoo.tables.markdown import cell
 from heartzoo.tasks import TASKS
 
 TEXTS = {"name", "summary", "origin", "limits"}  # of a configuration; the card has them elsewhere

@@ -14,7 +14,6 @@ from heartzoo.cards.front_matter import front_matter
 from heartzoo.cards.risks import risks
 from heartzoo.cards.tables import (
     alarm_table,
-    cell,
     class_table,
     confidence_tables,
     end_to_end_table,
@@ -34,6 +33,7 @@ from heartzoo.metrics_file import Metrics
 from heartzoo.metrics_file.costs import Preprocessing
 from heartzoo.metrics_file.results import Evaluation
 from heartzoo.tables.ablation import ablation_table
+from heartzoo.tables.markdown import cell
 from heartzoo.tables.models import PRECISIONS, least_without_one, manner, size
 from heartzoo.tasks import TASKS
 from heartzoo.zoo.index import IndexEntry, headline

@@ -30,6 +30,7 @@ from heartzoo.metrics_file.results import (
     PooledResult,
     RecordFigures,
 )
+from heartzoo.tables.markdown import cell
 from heartzoo.tasks import TASKS
 
 GROUPS: dict[str, Callable[[RecordFigures], bool]] = {
@@ -329,8 +330,3 @@ def yaml_block(tree: dict[str, Any]) -> str:
 
 def _escaped(e: Evaluation | PersonalisedResult) -> list[str]:
     return [cell(name) for name in e.per_class]
-
-
-def cell(text: str) -> str:
-    """The text in a Markdown table, where a bar would end the cell."""
-    return text.replace("|", "\\|")

@@ -9,11 +9,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from heartzoo.cards.tables import cell
 from heartzoo.files import fill_page
 from heartzoo.interpreters import RUNTIMES
 from heartzoo.metrics import FIVE_CLASS_ROWS, METRIC_NAMES
 from heartzoo.metrics_file.results import Evaluation
+from heartzoo.tables.markdown import cell
 from heartzoo.tasks import TASKS
 from heartzoo.zoo import Entry, find, read_index, zoo_folder
 from heartzoo.zoo.index import Headline, IndexEntry, headline, newest, version_key, withdrawn_others

@@ -6,7 +6,7 @@ import json
 from html import escape
 from typing import Any
 
-from heartzoo.cards.tables import cell
+from heartzoo.tables.markdown import cell
 from heartzoo.zoo import Entry
 
 ZOO = "../zoo"  # where the site serves the zoo, from a page in a folder
