@@ -198,6 +198,8 @@ def load_model(path: Path) -> keras.Model:
     """
     if not path.is_file():
         raise UserError(f"no model file {path}", "train first, or name another")
+    if not zipfile.is_zipfile(path):  # Keras would say that it is not there
+        raise UserError(f"{path} is cut short, or no .keras file", "restore it, or make it anew")
     try:
         return keras.saving.load_model(path, custom_objects=_CUSTOM, safe_mode=True, compile=False)
     except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile, zlib.error, RecursionError) as error:

@@ -18,7 +18,7 @@ from heartzoo.data.store import code
 from heartzoo.data.training_set import TrainingSet, disturbed_validation, load_training_set
 from heartzoo.errors import UserError
 from heartzoo.experiment_results import ExperimentResult, SeedResult, TrialResult, VariantResult
-from heartzoo.files import write_json
+from heartzoo.files import writable, write_json
 from heartzoo.metrics import confusion_matrices
 from heartzoo.prevalence import shifted
 from heartzoo.progress import console
@@ -43,6 +43,8 @@ def run_experiment(path: Path, runs: Path = Path("runs")) -> tuple[ExperimentRes
             :func:`heartzoo.runs.train`.
     """
     experiment = load_experiment(path)
+    if not writable(path.parent):
+        raise UserError(f"{path.parent} cannot be written, where the result goes", "copy the experiment elsewhere")
     configs = {
         (variant.name, fold): trial_config(path, experiment, variant, fold, runs)
         for variant in experiment.variants

@@ -35,7 +35,7 @@ from heartzoo.data.training_set import TrainingSet, load_training_set
 from heartzoo.errors import UserError
 from heartzoo.evaluation import refuse_without_recordings
 from heartzoo.evaluation.end_to_end import refuse_without_beats
-from heartzoo.files import refuse_file
+from heartzoo.files import refuse_unwritable
 from heartzoo.firmware import preprocessing_cost, require_emulator
 from heartzoo.firmware.settings import check as firmware_rate
 from heartzoo.flatbuffer import inspect
@@ -81,7 +81,7 @@ def export(
             cannot be measured, data are missing, the newest version is of this very run, or the disk is full.
     """
     root = root or zoo.zoo_folder()
-    refuse_file(root, "--zoo")  # before hours of evaluation, not after
+    refuse_unwritable(root, "--zoo")  # before hours of evaluation, not after
     config = _changed(read_run(run), run, changes)
     publishing.list_unlisted(root)
     before = None if version else _newest(root, config.name)

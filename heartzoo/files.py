@@ -69,21 +69,31 @@ def writing(path: Path) -> Iterator[None]:
         raise
 
 
-def refuse_file(folder: Path, option: str) -> None:
-    """Refuse a file where a folder is to be written.
+def refuse_unwritable(folder: Path, option: str) -> None:
+    """Refuse what cannot be a folder to write into, before work whose result would be lost.
 
     Args:
-        folder: the place.
+        folder: the place; it need not be there yet.
         option: what names it on the command line.
 
     Raises:
-        UserError: it is a file, or lies in one.
+        UserError: it is a file, or lies in one, or nothing may be written there.
     """
-    for place in (folder, *folder.parents):
-        if place.exists():
-            if not place.is_dir():
-                raise UserError(f"{place} is a file", f"name a folder with {option}")
-            return
+    place = _existing(folder)
+    if not place.is_dir():
+        raise UserError(f"{place} is a file", f"name a folder with {option}")
+    if not os.access(place, os.W_OK):
+        raise UserError(f"{place} cannot be written", f"name another folder with {option}")
+
+
+def writable(folder: Path) -> bool:
+    """Whether files can be made in a folder, or in the one in which it would have to be made."""
+    place = _existing(folder)
+    return place.is_dir() and os.access(place, os.W_OK)
+
+
+def _existing(path: Path) -> Path:
+    return next(place for place in (path, *path.absolute().parents) if place.exists())
 
 
 def write_bytes(path: Path, content: bytes) -> None:

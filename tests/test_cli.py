@@ -169,7 +169,7 @@ MISTAKES = {
     "empty tflite": ("evaluate {empty.tflite} --config {tiny}", r"expected a \.tflite model, found 0 bytes"),
     "cut tflite": ("evaluate {cut.tflite} --config {tiny}", "tflite"),
     "float tflite": ("evaluate {float.tflite} --config {tiny}", "int8.*float32"),
-    "not a keras file": ("evaluate {text.keras} --config {tiny}", "cannot be loaded as a Keras model"),
+    "not a keras file": ("evaluate {text.keras} --config {tiny}", "is cut short, or no .keras file"),
     "wrong frame": ("evaluate {int8} --config {wide}", "128.*64|64.*128"),
     "wrong frame in Keras": ("evaluate {keras} --config {wide}", "128.*64|64.*128"),
     "no rr wanted": ("evaluate {int8} --config {without-rr}", "expected.*found"),

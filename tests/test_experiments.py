@@ -219,6 +219,14 @@ def test_mistakes_are_told_before_anything_is_trained(changes, told, tiny, tmp_p
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_trained(tiny, tmp_path, cache, monkeypatch):
+    path = written(tmp_path, tiny)
+    monkeypatch.setattr("os.access", lambda place, mode: Path(place) != tmp_path)
+    with pytest.raises(UserError, match="cannot be written, where the result goes"):
+        run_experiment(path, tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_folder_that_yaml_would_read_otherwise_is_told(tiny, tmp_path, cache):
     with pytest.raises(UserError, match=r"expected their folder of letters, digits, blanks and ._-/.*my runs, 2"):
         run_experiment(written(tmp_path, tiny), tmp_path / "my runs, 2")

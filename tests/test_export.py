@@ -374,7 +374,7 @@ def test_an_unfinished_run_is_refused(run, tmp_path):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"PK\x03\x04 half a file", r"best\.keras cannot be loaded as a Keras model"),
+        (b"PK\x03\x04 half a file", r"best\.keras is cut short, or no \.keras file"),
         ("another byte", r"best\.keras cannot be loaded as a Keras model"),
         (None, r"no model file .*seed-0.best\.keras"),
     ],

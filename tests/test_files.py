@@ -20,7 +20,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heartzoo.errors import UserError
-from heartzoo.files import atomic_path, cache_dir, fill_page, json_bytes, lock, sha256, write_bytes, write_json, writing
+from heartzoo.files import (
+    atomic_path,
+    cache_dir,
+    fill_page,
+    json_bytes,
+    lock,
+    refuse_unwritable,
+    sha256,
+    write_bytes,
+    write_json,
+    writing,
+)
 
 HOLD = """\
 import sys, time
@@ -48,6 +59,17 @@ def test_atomic_path_writes_at_once_and_makes_the_folder(tmp_path):
         temporary.write_text("new")
         assert not path.exists() and temporary.suffix == path.suffix and temporary.parent == path.parent
     assert path.read_text() == "new" and list(path.parent.iterdir()) == [path]
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    refuse_unwritable(tmp_path / "to" / "be" / "made", "--out")
+    assert not (tmp_path / "to").exists()
+    with pytest.raises(UserError, match="file is a file; name a folder with --out"):
+        refuse_unwritable(tmp_path / "file" / "in it", "--out")
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != tmp_path)  # root may write everywhere
+    with pytest.raises(UserError, match=f"{tmp_path} cannot be written; name another folder with --out"):
+        refuse_unwritable(tmp_path / "to" / "be" / "made", "--out")
 
 
 def test_threads_of_one_process_do_not_write_over_each_other(tmp_path):

@@ -13,7 +13,7 @@ import typer
 
 from heartzoo.cli.completion import model_names
 from heartzoo.errors import UserError
-from heartzoo.files import refuse_file
+from heartzoo.files import refuse_unwritable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,7 +77,7 @@ def classify(
             raise UserError("--live reads one signal and prints its beats", "leave out --detect, --lead and --out")
         return _live(chosen, fs, unit or "mV", adapted)
     out = out or Path("classified")
-    refuse_file(out, "--out")
+    refuse_unwritable(out, "--out")
     paths, failed = records or [], 0
     opened: list[tuple[Path, Recording]] = []
     for path in paths:

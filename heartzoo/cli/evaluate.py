@@ -15,7 +15,7 @@ from heartzoo.cli.backend import import_keras
 from heartzoo.cli.completion import model_names
 from heartzoo.cli.evaluate_apart import Apart, how_to_adapt
 from heartzoo.errors import UserError
-from heartzoo.files import refuse_file
+from heartzoo.files import refuse_unwritable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -83,7 +83,7 @@ def evaluate(
     from heartzoo.zoo import zoo_folder
     from heartzoo.zoo.openings import log_openings
 
-    refuse_file(out, "--out")
+    refuse_unwritable(out, "--out")
     label, subject, entry = _subject(target, runtime, config, zoo, jobs)
     chosen = _split(subject.config, dataset, split)
     if end_to_end:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from heartzoo.cli.zoo import ModelName
-from heartzoo.files import refuse_file
+from heartzoo.files import refuse_unwritable
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -27,6 +27,6 @@ def firmware(
     """Write a model as a folder of C99 for a microcontroller: from samples to labels, with golden vectors."""
     from heartzoo.firmware import write_firmware
 
-    refuse_file(out, "--out")
+    refuse_unwritable(out, "--out")
     for path in write_firmware(name, out, fs, zoo):
         print(f"{path}  {path.stat().st_size:,} B")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from heartzoo.data.splits import get_split
-from heartzoo.files import cache_dir, lock, writing
+from heartzoo.files import cache_dir, lock, writable, writing
 from heartzoo.metrics_file.results import DisturbedResult, EndToEndResult, Evaluation, PersonalisedResult, PooledResult
 
 FILE = "openings.jsonl"
@@ -33,17 +32,11 @@ def log_openings(
     opened = [e for e in evaluations if get_split(e.split).test and e.dataset not in OF_NOBODY]
     if not opened:
         return None
-    path = (zoo if _writable(zoo) else cache_dir()) / FILE
+    path = (zoo if writable(zoo) else cache_dir()) / FILE
     lines = "".join(json.dumps(_line(model, evaluation)) + "\n" for evaluation in opened)
     with lock(path), writing(path), path.open("a") as log:
         log.write(lines)
     return path
-
-
-def _writable(folder: Path) -> bool:
-    """Whether files can be made in a folder, or in the one in which it would have to be made."""
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    return existing.is_dir() and os.access(existing, os.W_OK)
 
 
 def _line(model: str, evaluation: Evaluation | PooledResult | EndToEndResult) -> dict[str, object]:
