@@ -189,6 +189,20 @@ def test_lost_signal_is_taken_as_in_python(build, build_contract, gaps, built):
             agrees(of_c, built.model.quantize(name, inputs[name]).reshape(len(where), -1), 0.99)
 
 
+@pytest.mark.parametrize("known", ["all", "one"])
+@pytest.mark.parametrize("tail_s", [1.0, 2.996, 3.0, 3.3, 5.0])
+def test_what_follows_the_last_given_beat_is_as_in_python(build, known, tail_s):
+    built, record = build(RR_MODEL, 250, False), in_float32(generate("syn24", 40.0, 250))
+    peaks = record.samples[record.samples < 30 * 250][: None if known == "all" else 1]
+    signal = record.signal[: peaks[-1] + round(tail_s * 250)]
+    intake = Intake(built.settings.contract, 250, peaks)
+    examples = Examples.joined([*intake.push(signal), *intake.finish()])
+    inputs = model_inputs(examples.frames, examples.rr, built.settings.contract)
+    where, found, _ = built.run(signal, peaks)
+    assert where.tolist() == examples.samples.tolist() == peaks.tolist()
+    agrees(found, built.model.quantize("signal", inputs["signal"]).reshape(len(where), -1), 0.99)
+
+
 def test_after_a_night_without_a_lead_one_sample_costs_no_more(build):
     """Nothing piles up that the first known sample would have to work off."""
     record = in_float32(generate("syn11", 30.0, 250))
