@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import re
 import tempfile
@@ -18,7 +19,7 @@ from heartzoo.classification.stream import Beat
 from heartzoo.classification.summary import across_lost_signal, beside_lost_signal, symbol_of
 from heartzoo.contract import NOTICE
 from heartzoo.errors import UserError
-from heartzoo.files import write_bytes, write_json, writing
+from heartzoo.files import json_bytes, write_bytes, writing
 
 ANNOTATOR = "hz"
 BESIDE = "beside lost signal"
@@ -41,19 +42,29 @@ def write(classification: Classification, folder: Path) -> list[Path]:
     """
     if not classification.summary["seconds"]:
         raise UserError("the signal holds no samples", "check the recording")
-    paths = paths_of(classification.name, folder)
-    write_bytes(paths[0], annotation_file(classification))
-    write_bytes(paths[1], table(classification).encode())
-    write_bytes(paths[2], report(classification).encode())
     told = ("name", "lead", "model", "personalised_by", "fs", "missing", "annotated")
     facts = {key: getattr(classification, key) for key in told}
-    write_json(paths[3], {**facts, **classification.summary})
+    paths = paths_of(classification.name, folder)
+    contents = (
+        annotation_file(classification),
+        table(classification).encode(),
+        report(classification).encode(),
+        json_bytes({**facts, **classification.summary}),
+    )
+    for path, content in zip(paths, contents, strict=True):
+        write_bytes(path, content)
     return paths
 
 
 def paths_of(recording: str, folder: Path) -> list[Path]:
-    """The files that :func:`write` makes of a recording of that name."""
-    name = re.sub(r"[^\w-]", "_", recording, flags=re.ASCII) or "recording"
+    """The files that :func:`write` makes of a recording of that name.
+
+    What is no letter, digit, ``-`` or ``_`` becomes ``_``, and a hash of the name comes behind it: names that differ in
+    nothing else stay apart.
+    """
+    name = re.sub(r"[^\w-]", "_", recording)
+    if name != recording or not name:
+        name = f"{name or 'recording'}-{hashlib.sha256(recording.encode()).hexdigest()[:8]}"
     return [folder / f"{name}.{ending}" for ending in (ANNOTATOR, "csv", "html", "json")]
 
 

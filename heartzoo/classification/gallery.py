@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from heartzoo.classification.stream import Beat
+from heartzoo.data.quality import is_missing
 from heartzoo.data.signal import frames
 
 MEAN_BEFORE_S, MEAN_AFTER_S = 0.3, 0.5
@@ -65,7 +66,7 @@ class Gallery:
 
     def push(self, x: np.ndarray, beats: Sequence[Beat]) -> None:
         """Take the next samples, in mV, and the beats decided with them."""
-        self._x = np.concatenate([self._x, x])
+        self._x = np.concatenate([self._x, np.where(is_missing(x), np.nan, x)])
         self._beats += beats
         end = self._start + len(self._x) - self._wait - self._reach
         self._look(sum(beat.sample <= end for beat in self._beats[self._done :]))

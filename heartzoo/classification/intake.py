@@ -54,7 +54,8 @@ class Intake:
             piece = x[start : start + step]
             self._quality.push(piece)
             self._lost.push(piece)
-            yield self._front_end.push(self._less_level(self._gaps.push(piece)))
+            for block in self._gaps.blocks(piece, step):
+                yield self._front_end.push(self._less_level(block))
 
     def _less_level(self, x: np.ndarray) -> np.ndarray:
         """Less the signal's first value, where that is an electrode's offset."""
@@ -69,4 +70,6 @@ class Intake:
             UserError: R peaks beyond it.
         """
         self._quality.finish()
-        return [self._front_end.push(self._gaps.finish()), self._front_end.finish()]
+        left, step = self._gaps.finish(), round(BLOCK_S * self._fs)
+        blocks = (left[start : start + step] for start in range(0, len(left), step))
+        return [*map(self._front_end.push, blocks), self._front_end.finish()]

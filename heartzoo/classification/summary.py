@@ -18,6 +18,7 @@ import numpy as np
 
 from heartzoo.classification.stream import Beat
 from heartzoo.data.quality import Stretch
+from heartzoo.data.rr import SHORTEST_S
 from heartzoo.tasks import Task
 
 RATE_INTERVALS = 8
@@ -111,9 +112,12 @@ def _touching(beats: Sequence[Beat], quality: Sequence[Stretch]) -> np.ndarray:
 
 
 def intervals(beats: Sequence[Beat], quality: Sequence[Stretch]) -> tuple[np.ndarray, np.ndarray]:
-    """Where each R-R interval ends and how long it is, in s; without those across lost signal or a beat not found."""
+    """Where each R-R interval ends and how long it is, in s; without those across lost signal or a beat not found.
+
+    Shorter ones than 0.2 s, as of beats at one sample, count as 0.2 s, as in the features.
+    """
     times = np.array([beat.time_s for beat in beats])
-    ends, lengths = times[1:], np.diff(times)
+    ends, lengths = times[1:], np.maximum(np.diff(times), SHORTEST_S)
     whole = ~across_lost_signal(beats, quality)
     if whole.any():
         whole &= ~(_touching(beats, quality) & (lengths > 2 * np.median(lengths[whole])))

@@ -13,6 +13,7 @@ Each whole second of the recording gets the first of these marks that holds, or 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,15 +67,20 @@ class Gaps:
 
     def push(self, x: np.ndarray) -> np.ndarray:
         """Fill the next samples. Nothing comes while none of the signal's values is known."""
-        bad = _missing(x)
+        return np.concatenate([np.zeros(0), *self.blocks(x, max(self._ahead, 1))])
+
+    def blocks(self, x: np.ndarray, size: int) -> Iterator[np.ndarray]:
+        """As :meth:`push`; what was missing before the first known value comes in blocks of so many samples."""
+        bad = is_missing(x)
         self.missing += int(bad.sum())
         if self._last is None:
             if bad.all():
                 self._ahead += len(x)
-                return np.zeros(0)
+                return
             self._last = first = float(x[np.argmin(bad)])
             self._rest = first if self._ahead or bad[0] or abs(first) > OFFSET_MV else 0.0
-            x, bad = np.append(np.full(self._ahead, first), x), np.append(np.zeros(self._ahead, bool), bad)
+            for start in range(0, self._ahead, size):
+                yield np.full(min(size, self._ahead - start), first)
         known = np.flatnonzero(np.append(True, ~bad))
         values = np.append(self._last, x)[known]
         missing = np.diff(known) - 1  # before each known one but the first
@@ -88,10 +94,10 @@ class Gaps:
         places = np.searchsorted(known, np.arange(1, len(x) + 1), side="right") - 1
         self._last, self._moved = float(values[-1]), float(moved[-1])
         self._run = len(x) - int(known[-1]) + (self._run if len(known) == 1 else 0)
-        return np.asarray((values - moved)[places])
+        yield (values - moved)[places]
 
     def finish(self) -> np.ndarray:
-        """Zeros for a signal without any value."""
+        """Zeros for a signal without any value; they take no memory before they are written to."""
         return np.zeros(self._ahead if self._last is None else 0)
 
 
@@ -116,7 +122,7 @@ class LostSignal:
 
     def push(self, x: np.ndarray) -> None:
         """Take the next samples in mV."""
-        bad = np.concatenate([np.ones(self._missing, bool), _missing(x)])
+        bad = np.concatenate([np.ones(self._missing, bool), is_missing(x)])
         edges = np.diff(np.concatenate([[0], bad.astype(np.int8), [0]]))
         start, end = np.flatnonzero(edges > 0), np.flatnonzero(edges < 0)
         first, long = self.samples - self._missing, end - start >= self._least
@@ -169,7 +175,7 @@ class Quality:
         """Take the next samples in mV, NaN where missing."""
         self._lost.push(x)
         if self._silent is not None:
-            if _missing(x).all():
+            if is_missing(x).all():
                 over, self._silent = divmod(self._silent + len(x), self._width)
                 for _ in range(over):
                     self._add("lead off")
@@ -207,14 +213,14 @@ class Quality:
             self.stretches.append(Stretch(start, end, mark))
 
 
-def _missing(x: np.ndarray) -> np.ndarray:
+def is_missing(x: np.ndarray) -> np.ndarray:
     """Which samples were not measured: NaN, infinite or larger than :data:`MOST_MV`."""
     return ~(np.abs(x) <= MOST_MV)
 
 
 def _marks(x: np.ndarray, high: np.ndarray, lost: np.ndarray, fs: float) -> np.ndarray:
     """Index into :data:`MARKS` of each second; both signals of shape (seconds, samples)."""
-    missing = _missing(x)
+    missing = is_missing(x)
     off = lost | (missing.mean(axis=1) >= MISSING_SHARE)
     x = np.where(missing, np.where(missing.all(axis=1, keepdims=True), 0.0, np.nan), x)
     middle = np.nanmedian(x, axis=1, keepdims=True)

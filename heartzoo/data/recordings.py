@@ -16,6 +16,7 @@ import numpy as np
 
 from heartzoo.config.export import HIGHEST_HZ, LOWEST_HZ
 from heartzoo.data.records import (
+    DIFFERENCES,
     PER_MV,
     NoBeat,
     check_size,
@@ -34,7 +35,7 @@ PIECE_S = 300.0
 TIME_UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 LONGEST_GAP_S = 1.0
 MOST_OFF = 0.02  # times may be rounded to a millisecond
-_UNIT = re.compile(r"[ _(\[]([munµμ]v)[)\]]?$", re.IGNORECASE)
+_UNIT = re.compile(r"[ _(\[]([munµμ]v)[)\]]?$|[(\[](v)[)\]]$", re.IGNORECASE)  # a bare V is a lead's
 _NO_UNIT = "no unit"  # of an EDF signal; a WFDB signal without one is in mV
 NO_VOLTAGE = "take another recording, or write its signal as CSV or NumPy, where --unit says what it is in"
 
@@ -179,11 +180,15 @@ def _open_wfdb(path: Path, leads: Sequence[str], lead: str | None, fs: float | N
     length = int(header.sig_len or 0) * width
 
     def read(step: int) -> Iterator[np.ndarray]:
+        whole = read_frames(path, number) if header.fmt[number] == DIFFERENCES else None
         for start in range(0, length, step):
             stop = min(start + step, length)
             first, last = start // width, -(-stop // width)  # frames
-            found = read_frames(path, number, first, last) * scale
-            yield found[start - first * width : stop - first * width]
+            if whole is None:
+                piece = read_frames(path, number, first, last)[start - first * width : stop - first * width]
+            else:
+                piece = whole[start:stop]
+            yield piece * scale
 
     beats = _beats(path, length, rate) if annotated and length else None
     return Recording(path.name, names[number], tuple(names), rate, length, read, beats)
@@ -251,7 +256,7 @@ def _check_edf_size(path: Path) -> None:
 def _unit_in(name: str) -> str | None:
     """The unit that a column's name ends in, as in ``ECG (mV)`` or ``ecg_uV``."""
     found = _UNIT.search(name)
-    return found[1] if found else None
+    return (found[1] or found[2]) if found else None
 
 
 def _bare(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -223,9 +223,10 @@ def other_lead(path: Path, leads: tuple[str, ...]) -> str:
     raise MissingLead(f"record {path.name}: it has no lead beside {first}", "leave {other_lead: true} out")
 
 
+DIFFERENCES = "8"  # a WFDB format: of each sample less the one before, which wfdb adds up from where it begins to read
 _REFETCH = "copy or fetch it again; `heartzoo data verify DATABASE` checks those of a database"
 # Bytes a frame of one sample of every signal takes, by WFDB format.
-_BYTES_PER_SAMPLE = {"16": 2.0, "61": 2.0, "80": 1.0, "212": 1.5, "24": 3.0, "32": 4.0}
+_BYTES_PER_SAMPLE = {DIFFERENCES: 1.0, "16": 2.0, "61": 2.0, "80": 1.0, "212": 1.5, "24": 3.0, "32": 4.0}
 
 
 def read_header(path: Path) -> Any:
@@ -375,6 +376,7 @@ def read_marks(
     # wfdb would return what there is of a cut file, without its last annotation.
     if not (content := file.read_bytes()).endswith(b"\0\0"):
         raise UserError(f"record {path.name}: {file.name} is {'truncated' if content else 'empty'}", _REFETCH)
+    _refuse_endless(file, content)
     try:
         annotation = wfdb.rdann(str(path), ending)
     except (ValueError, IndexError, KeyError, TypeError) as error:
@@ -395,6 +397,38 @@ def read_marks(
         if note.startswith(("(", ")"))
     )
     return samples[beats], symbols[beats], rhythms
+
+
+def _refuse_endless(file: Path, content: bytes) -> None:
+    """Refuse a note before all beats that looks like a definition and is none: wfdb 4.3 would read it for ever."""
+    known, defining = False, False
+    for note in _first_notes(content):
+        if defining:
+            defining = note != b"## end of definitions"
+        elif note == b"## annotation type definitions":
+            defining = True
+        elif note.startswith(b"## ") and not known and re.search(rb"## time resolution: \d", note):
+            known = True
+        elif note.startswith(b"## "):
+            told = note.decode(errors="replace")[:60]
+            raise UserError(
+                f"record {file.stem}: {file.name} begins with the note {told!r}, which defines nothing",
+                "leave the ## out of it",
+            )
+
+
+def _first_notes(content: bytes) -> Iterator[bytes]:
+    """The notes of an annotation file (format MIT) at sample 0."""
+    place = 0
+    while place + 2 <= len(content):
+        word = int.from_bytes(content[place : place + 2], "little")
+        kind, value = word >> 10, word & 1023
+        place += 2
+        if kind == 63:
+            yield content[place : place + value]
+            place += value + value % 2
+        elif kind == 59 or (kind < 59 and (word == 0 or value)):  # later ones, or the end
+            return
 
 
 def _require_order(file: Path, samples: np.ndarray) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,6 +16,7 @@ import wfdb
 import heartzoo as hz
 from heartzoo.classification import files
 from heartzoo.classification.drawing import ticks
+from heartzoo.classification.files import paths_of
 from heartzoo.classification.recordings import Classification, classify_recording, trained_leads
 from heartzoo.classification.report import report
 from heartzoo.classification.stream import DEFAULT_MODEL, Beat
@@ -134,9 +136,27 @@ def test_a_recording_without_beats(model: PublishedModel, tmp_path: Path) -> Non
     silent = hz.classify(np.zeros(500), 250.0, model)
     assert silent.beats == []
     paths = files.write(replace(silent, quality=[], name="a b/ü"), tmp_path)
-    assert paths[0].name == "a_b__.hz"
+    assert re.fullmatch(r"a_b_ü-[0-9a-f]{8}\.hz", paths[0].name)
     assert wfdb.rdann(str(paths[0].with_suffix("")), "hz").sample.tolist() == []
     assert json.loads(paths[3].read_text())["ectopic_burden"] is None
+
+
+def test_recordings_of_nearly_the_same_name_keep_files_of_their_own(tmp_path: Path) -> None:
+    names = ["night_1", "night.1", "night 1", "患者一", "患者二", "Jürgen", "Jörgen", "", "recording", "a/b"]
+    assert len({paths_of(name, tmp_path)[0] for name in names}) == len(names)
+    assert [path.name for path in paths_of("100", tmp_path)] == ["100.hz", "100.csv", "100.html", "100.json"]
+    assert all(path.parent == tmp_path for name in names for path in paths_of(name, tmp_path))
+
+
+def test_beats_at_one_sample_are_written_and_count_as_a_fifth_of_a_second(
+    model: PublishedModel, tmp_path: Path
+) -> None:
+    record = synthetic.generate("syn24", 20.0)
+    for peaks in ([500, 500], [500, 500, 700, 900]):
+        found = hz.classify(record.signal, record.fs, model, np.array(peaks))
+        assert len(files.write(found, tmp_path)) == 4 and "heart rate" in report(found)
+    assert found.summary["longest_rr_s"] == pytest.approx(200 / record.fs)
+    assert found.summary["heart_rate"]["mean"] == pytest.approx(60 / np.mean([0.2, 0.8, 0.8]))
 
 
 # Summary
@@ -319,6 +339,17 @@ def test_reports_of_few_beats(model: PublishedModel, samples: list[int]) -> None
     found = hz.classify(record.signal, record.fs, model, np.array(samples, np.int64))
     assert len(found.beats) == len(samples)
     assert "not a medical device" in report(found)
+
+
+@pytest.mark.parametrize("spoilt", [np.inf, -np.inf, 1e9, -3.4e38])
+def test_what_was_not_measured_is_in_no_mean_beat_and_no_strip(model: PublishedModel, spoilt: float) -> None:
+    record = synthetic.generate("syn03", 60.0)
+    signal = record.signal.copy()
+    signal[record.samples[::7] + 20] = spoilt
+    found = hz.classify(signal, record.fs, model, record.samples)
+    drawn = [*found.gallery.means.values(), *(strip.signal for strip in found.gallery.strips)]
+    assert len(drawn) > 2 and all(np.nanmax(np.abs(values)) < 10 for values in drawn)
+    assert "inf" not in "".join(re.findall(r' d="([^"]*)"', report(found)))
 
 
 def test_ticks_are_round() -> None:

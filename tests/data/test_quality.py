@@ -149,6 +149,15 @@ def test_gaps_keep_the_last_value() -> None:
     assert (gaps.missing, gaps.push(np.zeros(0)).tolist()) == (7, [])
 
 
+@pytest.mark.parametrize("size", [1, 3, 7, 100])
+def test_what_was_missing_at_the_start_comes_in_blocks(size: int) -> None:
+    gaps, nan = Gaps(FS), np.nan
+    assert [*gaps.blocks(np.full(7, nan), size)] == []
+    blocks = [*gaps.blocks(np.array([nan, 2.0, 3.0]), size)]
+    assert max(map(len, blocks[:-1])) <= size and np.concatenate(blocks).tolist() == [2.0] * 9 + [3.0]
+    assert [block.tolist() for block in gaps.blocks(np.array([4.0]), size)] == [[4.0]]
+
+
 def test_a_lead_that_comes_back_goes_on_where_it_was() -> None:
     gaps, nan = Gaps(50.0), np.nan
     assert gaps.push(np.array([1.0, nan, nan, nan, nan, 9.0])).tolist() == [1.0, 1.0, 1.0, 1.0, 1.0, 9.0]

@@ -54,6 +54,15 @@ def wfdb_record(folder: Path, name: str, **changes: Any) -> Path:
     return folder / name
 
 
+def differences(folder: Path, name: str) -> Path:
+    """A record in format 8, which wfdb does not write."""
+    values = np.round(1000 * SIGNAL).astype(int)
+    np.diff(values, prepend=values[0]).astype(np.int8).tofile(folder / f"{name}.dat")
+    line = f"{name}.dat 8 1000(0)/mV 12 0 {values[0]} 0 0 MLII"
+    (folder / f"{name}.hea").write_text(f"{name} 1 {FS} {len(values)}\n{line}\n")
+    return folder / name
+
+
 def twins(folder: Path, name: str) -> Path:
     """A record of two signals of one name, the first in no volts."""
     path = wfdb_record(folder, name, sig_name=["ECG", "V1"], units=["NU", "mV"])
@@ -118,6 +127,12 @@ MAKERS: dict[str, Callable[[Path], tuple[Path, dict[str, Any]]]] = {
     ),
     "csv with a unit in the column's name": lambda f: (
         write_csv(f / "a.csv", "t_ms,ecg_uV\n" + "".join(f"{k},{1000 * v}\n" for k, v in enumerate(SIGNAL.tolist()))),
+        {"fs": FS},
+    ),
+    "csv in V": lambda f: (
+        write_csv(
+            f / "a.csv", "Time,ECG (V)\n" + "".join(f"{k},{v / 1000:.6f}\n" for k, v in enumerate(SIGNAL.tolist()))
+        ),
         {"fs": FS},
     ),
     "csv of times without names": lambda f: (
@@ -215,6 +230,7 @@ MAKERS: dict[str, Callable[[Path], tuple[Path, dict[str, Any]]]] = {
     "npy": lambda f: (save(f / "a.npy", SIGNAL), {"fs": FS}),
     "npy of leads": lambda f: (save(f / "a.npy", np.stack([0 * SIGNAL, SIGNAL], 1)), {"fs": FS, "lead": "2"}),
     "wfdb": lambda f: (wfdb_record(f, "a"), {}),
+    "wfdb of differences": lambda f: (differences(f, "a"), {}),
     "wfdb by its header": lambda f: (wfdb_record(f, "a").with_suffix(".hea"), {"lead": "V1"}),
 }
 

@@ -262,6 +262,32 @@ def test_two_beats_at_one_sample_are_taken_and_found(source: Path) -> None:
     assert of_doubled_beats(record.samples[:2]) == ""
 
 
+@pytest.mark.parametrize(
+    ("notes", "told"),
+    [
+        (
+            ["## annotated by J. Doe"],
+            "begins with the note '## annotated by J. Doe', which defines nothing; leave the ##",
+        ),
+        (["## time resolution: 250", "## time resolution: 250"], "begins with the note '## time resolution: 250'"),
+        (["## end of definitions"], "which defines nothing"),
+        (["annotated by J. Doe"], None),
+        (["## time resolution: 250"], None),
+        (["## annotation type definitions", "42 x some beat", "## end of definitions"], None),
+    ],
+)
+def test_a_note_that_wfdb_would_read_for_ever_is_told(source: Path, notes: list[str], told: str | None) -> None:
+    samples, symbols = [*[0] * len(notes), 0, 400, 700], [*['"'] * len(notes), "N", "V", "N"]
+    wfdb.wrann(
+        "syn00", "atr", np.array(samples), symbol=symbols, aux_note=[*notes, "", "", ""], write_dir=str(source)
+    )  # fmt: skip
+    if told is None:
+        assert read(source).samples.tolist() == [0, 400, 700]
+    else:
+        with pytest.raises(UserError, match=told):
+            read(source)
+
+
 def test_annotations_may_have_another_ending(source: Path) -> None:
     expected = read(source)
     (source / "syn00.atr").rename(source / "syn00.qrs")
