@@ -107,7 +107,7 @@ def files(tiny, tiny_zoo, tmp_path_factory) -> dict[str, Path]:
         "empty-run": wrote("empty-run/x", "").parent,
         "damaged-run": wrote("damaged-run/config.yaml", "name: [").parent,
         "signal.csv": wrote("signal.csv", "0.1\n0.2\n" * 500),
-        "other/signal.csv": wrote("other/signal.csv", "0.1\n0.2\n" * 500),
+        "namesake.csv": wrote("other/signal.csv", "0.1\n0.2\n" * 500),
         "words.csv": wrote("words.csv", "0.1\n" * 500 + "loose\n"),
         "two.csv": wrote("two.csv", "0.1,0.2\n" * 500),
         "text.edf": wrote("text.edf", "this is no recording"),
@@ -233,7 +233,7 @@ MISTAKES = {
     "two columns": ("classify {two.csv} --fs 250 --model tiny --zoo {zoo}", "name one with --lead: 1, 2"),
     "words": ("classify {words.csv} --fs 250 --lead 1 --model tiny --zoo {zoo}", "expected a number in every line"),
     "two of one name": (
-        "classify {signal.csv} {other/signal.csv} --fs 250 --model tiny --zoo {zoo}", "two recordings are named",
+        "classify {signal.csv} {namesake.csv} --fs 250 --model tiny --zoo {zoo}", "two recordings are named",
     ),
     "twice": ("classify {signal.csv} {signal.csv} --fs 250 --model tiny --zoo {zoo}", "two recordings are named"),
     "no personal map": ("classify {signal.csv} --fs 250 --personal {absent}", "no personal map .*absent; make one"),
