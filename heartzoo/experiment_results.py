@@ -54,10 +54,12 @@ class TrialResult(StrictModel):
         disturbances: changes of the validation patients' recordings.
         seeds: each seed.
         code: hash of the code that made the examples; None in results of before it was noted.
+        teachers: SHA-256 of the networks that taught it; None in results of before they were noted.
     """
 
     cost: Cost
     code: str | None = None
+    teachers: list[str] | None = None
     disturbances: list[Disturbance] = []
     seeds: list[SeedResult]
 

@@ -18,11 +18,11 @@ from heartzoo.data.store import code
 from heartzoo.data.training_set import TrainingSet, disturbed_validation, load_training_set
 from heartzoo.errors import UserError
 from heartzoo.experiment_results import ExperimentResult, SeedResult, TrialResult, VariantResult
-from heartzoo.files import writable, write_json
+from heartzoo.files import sha256, writable, write_json
 from heartzoo.metrics import confusion_matrices
 from heartzoo.prevalence import shifted
 from heartzoo.progress import console
-from heartzoo.runs import check_examples, check_same_training, compress, train
+from heartzoo.runs import check_examples, check_same_training, compress, find_teachers, teachers_of, train
 from heartzoo.tasks import get_task
 
 _KEPT = "validation.json"
@@ -101,6 +101,8 @@ def _trial(
             raise UserError(f"{kept} is damaged", "remove it and run the experiment again") from error
         if known.code not in (None, code()):
             console.print(f"{out} is of examples that other code made; remove it, and it is trained anew")
+        if None not in (known.teachers, taught := _teachers(config)) and known.teachers != taught:
+            raise UserError(f"{out} was taught by other networks than its teachers are now", "remove it")
         if known.disturbances == disturbances:
             return known
     elif variant.after is None:
@@ -139,7 +141,15 @@ def _validate(config: Config, run: Path, fold: int | str, disturbances: list[Dis
         SeedResult(fold=fold, seed=seed, patients=plain, disturbed=others) for seed, (plain, *others) in found.items()
     ]
     cost = measure_cost(convert_seed(config, run, config.seeds[0], data.inputs(data.calibration())))
-    return TrialResult(cost=cost, disturbances=disturbances, seeds=seeds, code=code())
+    return TrialResult(cost=cost, disturbances=disturbances, seeds=seeds, code=code(), teachers=_teachers(config))
+
+
+def _teachers(config: Config) -> list[str] | None:
+    """Hashes of the networks that teach; None where they are not at hand any more."""
+    try:
+        return [sha256(path) for name in teachers_of(config) for path in find_teachers(name, config)]
+    except UserError:
+        return None
 
 
 def _by_patient(data: TrainingSet, found: np.ndarray) -> dict[str, list[list[int]]]:

@@ -19,6 +19,7 @@ import keras
 import yaml
 
 from heartzoo.checkpoints import BEST, Plan, float_network, is_finished, plans
+from heartzoo.compression.prune_channels import ends_aware
 from heartzoo.compression.steps import check_steps, compress_seed
 from heartzoo.config import Config
 from heartzoo.config.compression import SELF, DistillConfig
@@ -196,8 +197,9 @@ def check_same_training(done: Config, config: Config, source: Path) -> None:
 def _same_steps(done: Config, config: Config) -> int:
     """How many steps both configurations begin with, and would take alike."""
     same, otherwise = 0, quantizes_otherwise(config.export, done.export)
+    budgets = otherwise or ends_aware(config) != ends_aware(done)  # of what a pruning measures
     for mine, theirs in zip(config.compression, done.compression, strict=False):
-        if mine != theirs or (otherwise and (mine.quantize_aware or mine.prune_channels)):
+        if mine != theirs or (otherwise and mine.quantize_aware) or (budgets and mine.prune_channels):
             break
         same += 1
     return same
@@ -269,6 +271,12 @@ def _require_same(pairs: Mapping[str, tuple[object, object]], whose: str, name: 
     for section, (theirs, ours) in pairs.items():
         if theirs != ours:
             raise UserError(f"{whose} has another {section} than {name}", f"both need the same {section}")
+
+
+def teachers_of(config: Config) -> list[str]:
+    """The names of all that teach in distillations, but for the network itself."""
+    distillations = [step.settings for step in config.compression if isinstance(step.settings, DistillConfig)]
+    return [name for settings in distillations for name in settings.teachers if name != SELF]
 
 
 def _teachers_to_ask(config: Config, out: Path) -> set[str]:

@@ -116,6 +116,15 @@ def test_a_model_without_a_header_says_so():
     assert "```c\n" not in text("dualpath-resnet") and "too large for a C header" in text("dualpath-resnet")
 
 
+def test_a_user_s_words_are_text_in_one_paragraph_and_none_are_no_sentence():
+    entry = zoo.find("beat-3-res-xs")
+    words = {"summary": "", "limits": "worse\n\non <b>these</b> & those", "origin": "<img src=x onerror=y>"}
+    found = card(entry.configuration | words, entry.metrics, entry.files, "no | good\n# <i>at</i> all")
+    assert "\n\n.\n" not in found and "<b>" not in found and "<img" not in found and "<i>" not in found
+    assert "- worse on &lt;b&gt;these&lt;/b&gt; &amp; those" in found
+    assert "**Withdrawn**: no | good # &lt;i&gt;at&lt;/i&gt; all\n" in found
+
+
 def test_it_says_what_the_model_does_badly():
     part = text("arr-5-rr-sm").partition("## Bias, risks and limitations")[2].partition("## Results")[0]
     metrics = zoo.find("arr-5-rr-sm").metrics

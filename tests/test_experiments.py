@@ -122,6 +122,21 @@ def test_disturbances_are_scored_on_the_same_patients_without_training_again(fin
     assert not any(heading in table_before for heading in headings)
 
 
+def test_students_of_another_teacher_are_not_taken_for_this_one_s(finished, cache):
+    path, runs = finished
+    before = path.with_suffix(".json").read_bytes()
+    teacher = runs / "teachers" / "alone" / "fold-0" / "seed-0" / "best.keras"
+    content = teacher.read_bytes()
+    try:
+        teacher.write_bytes(content + b" ")
+        with pytest.raises(UserError, match="fold-0 was taught by other networks than its teachers are now; remove it"):
+            run_experiment(path, runs)
+    finally:
+        teacher.write_bytes(content)
+    run_experiment(path, runs)
+    assert path.with_suffix(".json").read_bytes() == before
+
+
 def test_trials_of_examples_that_other_code_made_are_told(finished, cache, monkeypatch, capfd):
     path, runs = finished
     before = path.with_suffix(".json").read_bytes()

@@ -10,7 +10,7 @@ from heartzoo.config.file import parse_config
 from heartzoo.data.databases import DATABASES, get_database
 from heartzoo.data.splits import get_split
 from heartzoo.metrics_file import Metrics
-from heartzoo.tables.markdown import cell
+from heartzoo.tables.markdown import cell, prose
 from heartzoo.tasks import TASKS
 
 TEXTS = {"name", "summary", "origin", "limits"}  # of a configuration; the card has them elsewhere
@@ -67,7 +67,7 @@ def data_and_splits(configuration: dict[str, Any], metrics: Metrics) -> str:
     splits = configuration["splits"]
     opened = {e.split: len(e.records) for e in metrics.evaluations}
     rows = [
-        f"| {use} | {DATABASES[get_split(name).database].title} | {name} | {len(records)} | "
+        f"| {use} | {cell(prose(DATABASES[get_split(name).database].title))} | {name} | {len(records)} | "
         f"{opened.get(name, 0) if use == 'test' else len(records)} |"
         for use in ("pretrained", "train", "test")
         for name, records in splits.get(use, {}).items()
@@ -144,7 +144,7 @@ def training(configuration: dict[str, Any]) -> str:
 
 def history(configuration: dict[str, Any]) -> str:
     """Where network and recipe come from, and by what figures this version was chosen."""
-    said = [origin] if (origin := configuration["origin"].strip()) else []
+    said = [origin] if (origin := prose(configuration["origin"])) else []
     if before := configuration.get("remeasured"):  # older versions lack it, too
         said.append(
             f"The model's files are those of version {before['version']}, byte for byte; this version only adds "

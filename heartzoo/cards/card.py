@@ -33,7 +33,7 @@ from heartzoo.metrics_file import Metrics
 from heartzoo.metrics_file.costs import Preprocessing
 from heartzoo.metrics_file.results import Evaluation
 from heartzoo.tables.ablation import ablation_table
-from heartzoo.tables.markdown import cell
+from heartzoo.tables.markdown import cell, prose
 from heartzoo.tables.models import PRECISIONS, least_without_one, manner, size
 from heartzoo.tasks import TASKS
 from heartzoo.zoo.index import IndexEntry, headline
@@ -87,11 +87,16 @@ def card(
         "Licence, data and citation": licence(configuration),
     }
     parts = [front_matter(configuration, metrics), f"# {name} {version}"]
-    parts += [f"**Withdrawn**: {withdrawn}"] if withdrawn else []
-    summary = configuration["summary"].strip(". ")
-    parts += [f"{summary[:1].upper()}{summary[1:]}.", DISCLAIMER]
+    parts += [f"**Withdrawn**: {prose(withdrawn)}"] if withdrawn else []
+    parts += [*summary_of(configuration), DISCLAIMER]
     parts += [f"## {title}\n\n{text}" for title, text in sections.items() if text]
     return "\n\n".join(parts) + "\n"
+
+
+def summary_of(configuration: dict[str, Any]) -> list[str]:
+    """The model's summary as a sentence; nothing where it has none."""
+    summary = prose(configuration["summary"]).strip(". ")
+    return [f"{summary[:1].upper()}{summary[1:]}."] if summary else []
 
 
 def _overview(configuration: dict[str, Any], metrics: Metrics) -> str:

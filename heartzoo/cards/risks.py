@@ -13,6 +13,7 @@ from heartzoo.data.databases import HEARTBEAT_CSV
 from heartzoo.metrics import METRIC_NAMES
 from heartzoo.metrics_file import Metrics
 from heartzoo.metrics_file.results import Evaluation
+from heartzoo.tables.markdown import prose
 from heartzoo.tasks import TASKS
 from heartzoo.zoo.index import IndexEntry
 
@@ -39,7 +40,7 @@ def risks(configuration: dict[str, Any], metrics: Metrics, withdrawn_others: Seq
     tested = [e for e in metrics.evaluations if e.of_file and e.split in configuration["splits"]["test"]]
     failing = [line for e in tested for line in _failing_classes(e)]
     lines = [
-        configuration["limits"],
+        prose(configuration["limits"]),
         *(_decisive_patient(e, metrics.task) for e in tested),
         *_withdrawn(withdrawn_others),
         *failing,
@@ -118,8 +119,8 @@ def _withdrawn(others: Sequence[IndexEntry]) -> list[str]:
     """Versions that were withdrawn when their figures on the test split were known: these helped to choose."""
     return [
         f"Version {other.version} scored {METRIC_NAMES[other.headline.metric]} {other.headline.value:.3f} on "
-        f"{other.headline.split} and was withdrawn: {other.withdrawn}. Which versions stand was decided with such "
-        f"figures known, so that those on {other.headline.split} may flatter."
+        f"{other.headline.split} and was withdrawn: {prose(other.withdrawn or '')}. Which versions stand was decided "
+        f"with such figures known, so that those on {other.headline.split} may flatter."
         for other in others
     ]
 

@@ -75,8 +75,12 @@ def check_budgets(settings: PruneChannelsConfig, config: Config, model: keras.Mo
 
 def _budgets(settings: PruneChannelsConfig, config: Config, whole: keras.Model) -> list[Bound]:
     exact_ranges = config.export.calibration_method == "minmax"
-    aware = not exact_ranges or any(step.quantize_aware for step in config.compression)
-    return bounds(settings, whole, aware, config.export.activations)
+    return bounds(settings, whole, not exact_ranges or ends_aware(config), config.export.activations)
+
+
+def ends_aware(config: Config) -> bool:
+    """Whether a step trains for int8, whose file is some bytes larger or smaller than a converted one."""
+    return any(step.quantize_aware for step in config.compression)
 
 
 def bounds(

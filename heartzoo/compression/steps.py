@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -80,9 +81,11 @@ def compress_seed(
         seed: the seed.
         find_teachers: name of a teacher -> files of its networks; asked for unfinished steps only.
     """
-    pruned = False
-    for step, before, plan in zip(config.compression, plans(out, config), plans(out, config)[1:], strict=False):
+    pruned, trainings = False, plans(out, config)
+    for number, (step, before, plan) in enumerate(zip(config.compression, trainings, trainings[1:], strict=False)):
         if not is_finished(plan):
+            for later in trainings[number + 2 :]:  # where this one alone was removed: they began from it
+                shutil.rmtree(later.folder, ignore_errors=True)
             teachers: list[Path] = []
             if isinstance(step.settings, DistillConfig):
                 for name in step.settings.teachers:

@@ -58,7 +58,10 @@ def own_data(learnt_from: Sequence[str], test: Sequence[str]) -> dict[str, Any] 
 
 
 def adopt(stated: Any, source: str) -> None:
-    """Enter what :func:`own_data` told into the tables, as far as they lack it. What they have stays as it is.
+    """Enter what :func:`own_data` told into the tables, as far as they lack it.
+
+    What a user has entered there stays as it is. What another version of the model has told grows by what this one has
+    more.
 
     Args:
         stated: the part of a ``configuration.json``.
@@ -79,16 +82,36 @@ def adopt(stated: Any, source: str) -> None:
     for split in told.splits:
         _refuse_other_split(split, source)
     for database in told.databases:
-        DATABASES.setdefault(database.name, replace(database, source="user"))
+        _enter(DATABASES, replace(database, source="user"))
     for split in told.splits:
-        SPLITS.setdefault(split.name, split)
+        _enter(SPLITS, split)
     TRACKS.setdefault(told.track, told.means)  # of one name or another, as the model's version had it
     TRAINED_ON.setdefault(frozenset(told.learnt_from), told.track)
 
 
+_ADOPTED: dict[tuple[type, str], Database | Split] = {}  # what is in the tables because a model told of it
+
+
+def _is_adopted(known: Database | Split) -> bool:
+    """Whether nobody has put another of that name into the tables since."""
+    return known is _ADOPTED.get((type(known), known.name))
+
+
+def _enter(table: dict[str, Any], told: Database | Split) -> None:
+    known = table.get(told.name)
+    if known is None or (_is_adopted(known) and _holds(told, known)):
+        table[told.name] = _ADOPTED[type(told), told.name] = told
+
+
+def _holds(one: Database | Split, other: Database | Split) -> bool:
+    patients = (one.patients, other.patients) if isinstance(one, Split) and isinstance(other, Split) else ((), ())
+    return set(one.records) >= set(other.records) and set(patients[0]) >= set(patients[1])
+
+
 def _refuse_other_database(told: Database, source: str) -> None:
     known = DATABASES.get(told.name)
-    if known and (known.license, known.share_alike) != (told.license, told.share_alike):
+    kept = ("title", "fs", "license", "share_alike")  # of a database that has grown since
+    if known and any(getattr(known, each) != getattr(told, each) for each in kept):
         raise _another("database", told.name, source)
 
 
@@ -97,8 +120,7 @@ def _refuse_other_split(told: Split, source: str) -> None:
     known = SPLITS.get(told.name)
     same = known is None or (
         (known.database, known.test, known.part, known.skip_s) == (told.database, told.test, told.part, told.skip_s)
-        and set(told.records) <= set(known.records)
-        and set(told.patients) <= set(known.patients)
+        and (_holds(known, told) or (_is_adopted(known) and _holds(told, known)))
     )
     if not same:
         raise _another("split", told.name, source)

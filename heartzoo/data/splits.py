@@ -167,6 +167,12 @@ RANDOM_TESTS = {"random-train": "random-test", "csv-train": "csv-test"}
 PARTS: dict[str, tuple[str, ...]] = {"ds2": ("ds2-no202", "ds2-skip5")}
 
 
+def caveat(track: str, split: str) -> str | None:
+    """What a model's figures on a split are worth, where they are not of people that it has not seen; else None."""
+    seen = track == "random" and split in RANDOM_TESTS.values()
+    return TRACKS[track] if seen or track == "synthetic" else None
+
+
 def is_part(name: str) -> bool:
     """Whether the split is part of another one, in :data:`PARTS`."""
     return any(name in parts for parts in PARTS.values())
@@ -196,6 +202,8 @@ def _check_own(split: Split) -> None:
             f"split {split.name}: expected a tuple of records, found the text {split.records!r}",
             f"write ({split.records!r},) with a comma",
         )
+    if not split.records and not split.patients:
+        raise UserError(f"split {split.name} names no records", "name those that belong to it")
     if database.records and (unknown := [record for record in split.records if record not in database.records]):
         raise UserError(
             f"split {split.name} names record {unknown[0]!r}, which {database.name} does not have",

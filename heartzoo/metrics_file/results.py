@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import AfterValidator, Field, StrictFloat, StrictInt, model_validator
 
 from heartzoo.config.disturbance import Disturbance
-from heartzoo.data.splits import TRACKS
+from heartzoo.data.splits import TRACKS, caveat
 from heartzoo.metrics import (
     MACRO_F1S,
     class_scores,
@@ -142,7 +142,7 @@ class Evaluation(Condition):
         None of a single patient, and where the patients are not what was drawn: on a random split, or synthetic ones.
         """
         without = self.without_each(metric)
-        if len(without) < 2 or self.track in ("random", "synthetic"):
+        if len(without) < 2 or caveat(self.track, self.split):
             return None
         record = min(without, key=without.__getitem__)
         return without[record], record

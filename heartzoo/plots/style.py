@@ -12,7 +12,7 @@ import matplotlib.style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from heartzoo.data.splits import TRACKS
+from heartzoo.data.splits import caveat
 from heartzoo.files import atomic_path
 from heartzoo.metrics_file.results import Evaluation
 
@@ -83,7 +83,8 @@ def condition(model: str, evaluation: Evaluation) -> tuple[str, ...]:
     """The lines of a title that say what was evaluated on what, and what that is worth where it is not much."""
     e = evaluation
     line = f"{model}, {e.precision} by {e.runtime}, {e.dataset} {e.split} ({e.track})"
-    return (line, TRACKS[e.track]) if e.track in ("random", "synthetic") else (line,)
+    said = caveat(e.track, e.split)
+    return (line, said) if said else (line,)
 
 
 def save(figure: Figure, path_stem: Path, formats: Sequence[Format] = FORMATS) -> list[Path]:

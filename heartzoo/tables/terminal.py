@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from heartzoo.cards.tables import absent_classes
-from heartzoo.data.splits import TRACKS
+from heartzoo.data.splits import caveat
 from heartzoo.metrics import METRIC_NAMES
 from heartzoo.metrics_file.figures import ClassFigures
 from heartzoo.metrics_file.results import EndToEndResult, Evaluation
@@ -27,8 +27,8 @@ def report_table(model: str, evaluation: Evaluation, unit: str) -> Group:
         A header line, the figures of each class, the macro-F1s, and the confusion matrix.
     """
     lines = [Text(_header(model, evaluation), style="bold")]
-    if evaluation.track in ("random", "synthetic"):  # so that nobody takes it for an inter-patient result
-        lines.append(Text(TRACKS[evaluation.track], style="yellow"))
+    if said := caveat(evaluation.track, evaluation.split):  # so that nobody takes it for an inter-patient result
+        lines.append(Text(said, style="yellow"))
     tables: list[RenderableType] = [_class_table(evaluation, unit), _summary_table(evaluation)]
     if absent := absent_classes(evaluation, unit):
         tables.append(Text(absent))

@@ -6,9 +6,11 @@ from pathlib import PurePosixPath
 from textwrap import indent
 from typing import Any
 
+from heartzoo.cards.card import summary_of
 from heartzoo.data.databases import get_database
 from heartzoo.data.splits import TRACKS, get_split, is_part
 from heartzoo.metrics_file.results import Evaluation
+from heartzoo.tables.markdown import prose
 from heartzoo.tables.models import PRECISIONS, manner, size, task_table
 from heartzoo.tasks import TASKS
 from heartzoo.website.markup import data_block, file_link, placeholder, table
@@ -54,9 +56,8 @@ def _tab(entry: Entry) -> str:
     track = configuration["training"]["track"]
     first = entry.metrics.first
     databases = {split: get_database(get_split(split).database).title for split in entry.config.learnt_from}
-    summary = configuration["summary"]
     parts = [
-        f"{summary[:1].upper()}{summary[1:]}. Version {entry.version}; [its card](../cards/{entry.name}.md).",
+        " ".join([*summary_of(configuration), f"Version {entry.version}; [its card](../cards/{entry.name}.md)."]),
         f"**Input.** {configuration['preprocessing']['fs']:g} Hz, one lead, {configuration['preprocessing']['frame']} "
         f"values a decision. **Trained on** {', '.join(f'{title} ({split})' for split, title in databases.items())}. "
         f"**Track:** {track} ({TRACKS[track]}).",
@@ -124,7 +125,7 @@ def card_page(entry: Entry, versions: list[IndexEntry], pictures: list[str]) -> 
         [
             v.version,
             f"{v.headline.value:.3f} on {v.headline.split}",
-            v.withdrawn or ("newest" if v.version == entry.version else ""),
+            prose(v.withdrawn or "") or ("newest" if v.version == entry.version else ""),
         ]
         for v in reversed(versions)
     ]

@@ -118,6 +118,21 @@ def test_a_step_that_was_interrupted_between_epochs_ends_the_same(
             np.testing.assert_array_equal(one, other)
 
 
+def test_steps_after_one_that_was_removed_are_taken_anew(tiny, tiny_run, compressed, cache, tmp_path, monkeypatch):
+    """They began from what it had been."""
+    broken = shutil.copytree(compressed, tmp_path / "run")
+    shutil.rmtree(broken / "seed-0" / "step-2-prune_channels")
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("heartzoo.compression.steps.run_stage", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        runs.compress(tiny_run, load_config(tiny, [*SHORT, STEPS]), broken, resume=True)
+    left = sorted(path.parent.name for path in (broken / "seed-0").glob("step-*/best.keras"))
+    assert left == ["step-1-distill"] and not list((broken / "seed-0").glob("step-[34]-*"))
+
+
 def test_a_compressed_run_is_exported_with_its_float_network_and_widths(compressed, cache, tmp_path):
     entry = export(shutil.copytree(compressed, tmp_path / "run"), root=tmp_path / "zoo")
     published = load_model(entry.path("model.keras"))
@@ -150,6 +165,8 @@ def test_ranges_that_a_network_was_tuned_for_are_not_stated_otherwise(compressed
     assert runs._same_steps(before, before) == len(kinds)
     other = load_config(tiny, [*SHORT, STEPS, "export.calibration_seed=7"])
     assert runs._same_steps(before, other) == kinds.index("prune_channels")
+    unaware = before.model_copy(update={"compression": before.compression[:-1]})
+    assert runs._same_steps(before, unaware) == kinds.index("prune_channels")  # whose budgets are measured otherwise
 
 
 def test_what_a_teacher_says_belongs_to_the_training_examples_in_order(tiny, compressed, cache):

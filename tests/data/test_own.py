@@ -90,6 +90,30 @@ def test_what_has_grown_since_stays(tables: None, tmp_path: Path) -> None:
     assert own_data(["ds1", "svdb-train"], ["ds2"]) is None
 
 
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_versions_of_a_model_whose_data_have_grown_are_read_in_any_order(
+    newest_first: bool, tables: None, tmp_path: Path
+) -> None:
+    enter()
+    told = [own_data(["mine-train"], ["mine-test"])]
+    databases.DATABASES["mine"] = replace(MINE, version="2", records=(*MINE.records, "c1"))
+    splits.SPLITS["mine-train"] = Split("mine-train", "mine", ("a1", "a2", "c1"))
+    told.append(own_data(["mine-train"], ["mine-test"]))
+    forget()
+    for own in reversed(told) if newest_first else told:
+        configuration_file.read(written(tmp_path, own))
+    assert get_split("mine-train").people == {"mine/a1", "mine/c1"} and "c1" in get_database("mine").records
+
+
+def test_what_a_user_entered_does_not_grow_by_a_model(tables: None, tmp_path: Path) -> None:
+    enter()
+    splits.SPLITS["mine-train"] = Split("mine-train", "mine", ("a1", "a2", "b1"))
+    path = written(tmp_path, own_data(["mine-train"], ["mine-test"]))
+    enter()
+    with pytest.raises(UserError, match="its split 'mine-train' differs"):
+        configuration_file.read(path)
+
+
 @pytest.mark.parametrize(
     ("table", "name", "other"),
     [
@@ -100,6 +124,8 @@ def test_what_has_grown_since_stays(tables: None, tmp_path: Path) -> None:
         ("SPLITS", "mine-train", Split("mine-train", "mine", ("a1", "a2"), part="train")),
         ("SPLITS", "mine-test", Split("mine-test", "mine", ("b1",), test=True, skip_s=300.0)),
         ("DATABASES", "mine", replace(MINE, license="theirs")),
+        ("DATABASES", "mine", replace(MINE, title="Recordings of another hospital")),
+        ("DATABASES", "mine", replace(MINE, fs=500)),
     ],
 )
 def test_somebody_else_s_data_of_the_same_name_are_refused(
@@ -213,6 +239,7 @@ def test_no_database_leaves_the_cache(name: str, tables: None, tmp_path: Path) -
     ("split", "told"),
     [
         (Split("mine-train", "mime", ("a1",)), "unknown database 'mime'; did you mean 'mine'"),
+        (Split("mine-train", "mine", ()), "split mine-train names no records"),
         (Split("mine-train", "mine", ("a1", "h1")), "split mine-train names record 'h1', which mine does not have; "),
         (Split("mine-train", "mine", "a1"), "expected a tuple of records, found the text 'a1'; write"),  # type: ignore[arg-type]
     ],

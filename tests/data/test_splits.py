@@ -15,7 +15,18 @@ from hypothesis import strategies as st
 
 from heartzoo.data.databases import DATABASES, get_database
 from heartzoo.data.records import MissingLead, Record, read_record
-from heartzoo.data.splits import PARTS, RANDOM_TESTS, SPLITS, Split, folds, get_split, random_folds, track
+from heartzoo.data.splits import (
+    PARTS,
+    RANDOM_TESTS,
+    SPLITS,
+    TRACKS,
+    Split,
+    caveat,
+    folds,
+    get_split,
+    random_folds,
+    track,
+)
 from heartzoo.errors import UserError
 from heartzoo.tasks import AAMI, get_task
 
@@ -329,3 +340,9 @@ def test_noise_recordings(physionet: Path) -> None:
     for name in ("bw", "ma"):
         header = wfdb.rdheader(str(physionet / "nstdb" / entry.version / name))
         assert (header.fs, header.sig_len, header.sig_name[0]) == (360, 650_000, "noise1")
+
+
+def test_a_random_split_s_model_is_told_apart_from_its_score_on_people_that_it_has_not_seen():
+    assert caveat("random", "random-test") == caveat("random", "csv-test") == TRACKS["random"]
+    assert caveat("random", "svdb-test") is None and caveat("extended", "ds2") is None
+    assert caveat("synthetic", "synthetic-test") == TRACKS["synthetic"]
