@@ -43,6 +43,7 @@ def cli(cache, monkeypatch, capsys, tmp_path) -> Cli:
     monkeypatch.setenv("HEARTZOO_ZOO", str(tmp_path / "zoo"))
     monkeypatch.setenv("HEARTZOO_MIRROR", str(tmp_path / "no-mirror"))
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr("gc.collect", int)  # half a second each in a process that goes on
 
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["heartzoo", *map(str, arguments)])

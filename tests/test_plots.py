@@ -38,7 +38,7 @@ def evaluation(classes=AAMI, track="strict", labels=None, predictions=None, **mo
         precision="int8",
         runtime="tflm",
         dataset="mitdb",
-        split="ds2",
+        split="random-test" if track == "random" else "ds2",
         track=track,
         mapping="A",
         records=[str(record) for record in range(100, 105)],
