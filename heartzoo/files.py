@@ -82,7 +82,7 @@ def refuse_unwritable(folder: Path, option: str) -> None:
     place = _existing(folder)
     if not place.is_dir():
         raise UserError(f"{place} is a file", f"name a folder with {option}")
-    if not os.access(place, os.W_OK):
+    if not writable(folder):
         raise UserError(f"{place} cannot be written", f"name another folder with {option}")
 
 

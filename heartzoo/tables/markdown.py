@@ -1,4 +1,4 @@
-"""What every table in Markdown needs."""
+"""Texts in Markdown: in a cell of a table, and in a paragraph."""
 
 from __future__ import annotations
 

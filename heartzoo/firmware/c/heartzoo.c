@@ -218,7 +218,9 @@ static uint16_t interval_after(const heartzoo_state *state) {
 #else
   const int is_open = state->samples - sample < LONGEST_INTERVAL; /* given R peaks are known up to the latest sample */
 #endif
-  if (state->peaks.count == 1 && is_open) return state->given ? state->rr.pre : 4u * HEARTZOO_RECORDING_HZ; /* 0.8 s for a lone beat */
+  if (state->peaks.count == 1 && is_open) {
+    return state->given ? state->rr.pre : 4u * HEARTZOO_RECORDING_HZ; /* 0.8 s for a lone beat */
+  }
   const uint32_t after = state->peaks.count > 1 ? peak(state, 1) - sample : LONGEST_INTERVAL;
   return is_lost(state, sample, sample + after) ? heartzoo_rr_middle(&state->rr) : heartzoo_interval(after);
 }
