@@ -150,6 +150,13 @@ def test_rows_of_features_are_not_turned_upside_down() -> None:
         load_config(published, ["training.augmentation.inverted_share=0.5"])
 
 
+@pytest.mark.parametrize("change", ["shift_s=0.04", "stretch=0.18"])
+def test_only_centred_beats_are_moved(change: str) -> None:
+    with pytest.raises(UserError, match=rf"augmentation.{change.split('=')[0]} with input.cut features.*set it to 0"):
+        load_config(ROOT / "configs" / "arr-5-rr-sm.yaml", [f"training.augmentation.{change}"])
+    load_config(ROOT / "configs" / "arr-5-rr-lg.yaml", [f"training.augmentation.{change}"])
+
+
 def test_noise_on_features_needs_features_beside_a_frame() -> None:
     with pytest.raises(UserError, match=r"augmentation.features, but .*take white_mv"):
         load_config(ROOT / "configs" / "arr-5-rr-sm.yaml", ["training.augmentation.features=0.1"])

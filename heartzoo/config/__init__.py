@@ -284,11 +284,14 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _shifts_centred_frames_only(self) -> Config:
-        if self.input.cut != "centred" and self.training.augmentation.shift_s:
-            raise UserError(
-                f"training.augmentation.shift_s with input.cut {self.input.cut}: its frames cannot move", "set it to 0"
-            )
+    def _moves_centred_frames_only(self) -> Config:
+        augmentation = self.training.augmentation
+        for name, moves in (("shift_s", augmentation.shift_s), ("stretch", augmentation.stretch)):
+            if self.input.cut != "centred" and moves:
+                raise UserError(
+                    f"training.augmentation.{name} with input.cut {self.input.cut}: its frames cannot move",
+                    "set it to 0",
+                )
         return self
 
     @model_validator(mode="after")

@@ -61,6 +61,9 @@ class AugmentationConfig(Section):
     amplitude: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(default=0.0, description="scaled by 1 - a ... 1 + a")
     inverted_share: Fraction = Field(default=0.0, description="fraction of the frames that are turned upside down")
     shift_s: Annotated[float, Field(ge=0.0, le=1.0)] = Field(default=0.0, description="moved by at most this, s")
+    stretch: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
+        default=0.0, description="a centred beat stretched or squeezed in time around its R peak, by 1 + a at most"
+    )
     wander_mv: Millivolts = Field(
         default=0.0, description="baseline wander, a 0.05-0.7 Hz sine of at most this amplitude, mV"
     )

@@ -1,4 +1,4 @@
-"""Random changes of training frames: shift, amplitude, baseline wander, and muscle, white and recorded noise.
+"""Random changes of training frames: shift, stretch, amplitude, baseline wander; muscle, white and recorded noise.
 
 Noise comes in stretches cut from longer recordings, made or real, because making it anew for every batch would cost
 more than a training step of a small network leaves idle.
@@ -72,6 +72,8 @@ def augment(
     margin = (frames.shape[1] - length) // 2
     first = rng.integers(0, 2 * margin + 1, n)
     frames = sliding_window_view(frames, length, axis=1)[np.arange(n), first]  # a copy: the caller's stay
+    if a.stretch:
+        frames = _stretched(frames, a.stretch, rng)
     if a.amplitude:
         frames *= _uniform(1 - a.amplitude, 1 + a.amplitude, n, rng)
     if a.inverted_share:
@@ -106,6 +108,18 @@ def augment_features(
         return features
     n, width = features.shape
     return features + _uniform(0, augmentation.features, n, rng) * stretches(noise.white, n, width, rng)
+
+
+def _stretched(frames: np.ndarray, most: float, rng: np.random.Generator) -> np.ndarray:
+    """Each frame slower or faster around ``frame // 2`` by a factor up to ``1 + most``, its ends as they are."""
+    n, length = frames.shape
+    speed = np.exp(_uniform(-np.log1p(most), np.log1p(most), n, rng))
+    middle = length // 2
+    place = np.clip(middle + speed * (np.arange(length, dtype=np.float32) - middle), 0, length - 1)
+    before = place.astype(np.intp)
+    after = np.minimum(before + 1, length - 1)
+    part = place - before.astype(np.float32)
+    return (1 - part) * np.take_along_axis(frames, before, 1) + part * np.take_along_axis(frames, after, 1)
 
 
 def _uniform(low: float, high: float, n: int, rng: np.random.Generator) -> np.ndarray:

@@ -41,6 +41,17 @@ def test_a_shift_only_moves() -> None:
     assert set(found[:, 0].tolist()) == set(range(21))  # every shift from -10 to 10 samples
 
 
+def test_a_stretch_turns_around_the_beat() -> None:
+    ramps = np.tile(np.arange(128.0, dtype=np.float32) - 64, (2000, 1))
+    found = changed(ramps, stretch=0.25)
+    np.testing.assert_array_equal(found[:, 64], 0)  # the R peak stays where it was
+    speeds = found[:, 65] - found[:, 64]
+    assert 1 / 1.25 <= speeds.min() < 0.82 and 1.23 < speeds.max() <= 1.25
+    assert np.median(speeds) == pytest.approx(1, abs=0.02)
+    # a ramp becomes a ramp as steep as the beat is fast, until the frame that was given ends
+    np.testing.assert_allclose(found, np.clip(speeds[:, None] * ramps, -64, 63), atol=1e-3)
+
+
 def test_amplitude_stays_within_its_bounds() -> None:
     factors = changed(np.ones((2000, 128), np.float32), amplitude=0.3)
     assert (factors == factors[:, :1]).all()
@@ -114,6 +125,7 @@ def test_everything_at_once_stays_finite(seed: int, flat: bool) -> None:
         amplitude=0.9,
         inverted_share=0.5,
         shift_s=0.1,
+        stretch=0.3,
         wander_mv=1,
         muscle_mv=1,
         white_mv=1,
