@@ -33,7 +33,7 @@ from heartzoo.data.splits import get_split
 from heartzoo.data.store import require_disturbable
 from heartzoo.data.training_set import TrainingSet, load_training_set
 from heartzoo.errors import UserError
-from heartzoo.evaluation import refuse_without_recordings
+from heartzoo.evaluation import refuse_short_recordings, refuse_without_recordings
 from heartzoo.evaluation.end_to_end import refuse_without_beats
 from heartzoo.files import refuse_unwritable
 from heartzoo.firmware import preprocessing_cost, require_emulator
@@ -147,6 +147,7 @@ def check_measurable(config: Config) -> None:
             refuse_without_recordings(split)
     if export.personalisation:
         refuse_without_recordings(splits[0])
+        refuse_short_recordings(splits[0])
     if export.robustness:
         require_disturbable(get_database(splits[0].database))
     if export.firmware_hz:

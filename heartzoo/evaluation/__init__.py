@@ -20,8 +20,9 @@ from heartzoo.config import Config
 from heartzoo.config.disturbance import Disturbance
 from heartzoo.data.batches import Inputs, input_chunks
 from heartzoo.data.databases import get_database
-from heartzoo.data.download import present, split_records
+from heartzoo.data.download import folder, present, split_records
 from heartzoo.data.noise import NAMES
+from heartzoo.data.records import read_header
 from heartzoo.data.splits import PARTS, RANDOM_TESTS, Split, get_split
 from heartzoo.data.store import Store, prepare
 from heartzoo.errors import UserError
@@ -172,10 +173,7 @@ def evaluate_personalised(
         first = store.samples[rows] < FIRST_S * store.fs[rows]
         rest = answers.mine & ~first
         if not rest.any():
-            raise UserError(
-                f"no record of {split.name} goes on after the {FIRST_S:g} s that a model is adapted by",
-                "take another split",
-            )
+            raise _too_short(split)
         logits = Logits(answers.logits, answers.labels, store.records[rows], first)
         versions = {
             "no": answers.logits,
@@ -234,8 +232,8 @@ def _answers(
         )
     name = f"{split.name} {present_only} {disturbance and disturbance.model_dump_json()} {config.input}"
     key = f"{subject.file_sha256} {subject.runtime} {config.data} {name} {CHUNK}".encode()
-    folder = cache_dir() / "evaluations" / hashlib.sha256(key).hexdigest()[:32]
-    with lock(folder):
+    place = cache_dir() / "evaluations" / hashlib.sha256(key).hexdigest()[:32]
+    with lock(place):
         store = prepare(
             get_database(split.database),
             split_records(split),
@@ -245,7 +243,7 @@ def _answers(
             present_only=present_only,
             noise_half="second",
             disturbance=disturbance,
-            out=folder / "disturbed.h5" if disturbance else None,  # used once, so not for the cache
+            out=place / "disturbed.h5" if disturbance else None,  # used once, so not for the cache
         )
         labels = store.labels(task, config.data.mapping)
         heard = replace(split, skip_s=0.0).select(store.samples, store.fs, store.symbols)
@@ -256,22 +254,22 @@ def _answers(
         if task.of_rhythm and (labels[rows][mine] == task.classes.index("NOISE")).all():
             others = " or ".join(config.data.test)
             raise UserError(f"{split.name} has no annotations of rhythm", f"score {config.name} on {others}")
-        answers = folder / hashlib.sha256(json.dumps(store.provenance).encode() + rows.tobytes()).hexdigest()[:16]
+        answers = place / hashlib.sha256(json.dumps(store.provenance).encode() + rows.tobytes()).hexdigest()[:16]
         logits = shifted(config, _logits(subject, store, rows, answers), store.records[rows])
         # argmax takes the first of equal logits, as the configuration says.
         yield _Answers(store, rows, labels[rows], logits, mine)
-        shutil.rmtree(folder)
+        shutil.rmtree(place)
 
 
-def _logits(subject: Subject, store: Store, rows: np.ndarray, folder: Path) -> np.ndarray:
-    """Predict chunk after chunk; each goes to ``folder``, and what an interrupted call left there is taken as it is."""
+def _logits(subject: Subject, store: Store, rows: np.ndarray, place: Path) -> np.ndarray:
+    """Predict chunk after chunk; each goes to ``place``, and what an interrupted call left there is taken as it is."""
     kept: list[np.ndarray] = []
-    while (path := folder / f"{len(kept):06d}.npy").is_file():
+    while (path := place / f"{len(kept):06d}.npy").is_file():
         kept.append(np.load(path))
     rest = rows[len(kept) * CHUNK :]
     chunks = input_chunks(store, rest, subject.config.input, CHUNK)
     for logits in subject.predict(chunks, math.ceil(len(rest) / CHUNK)):
-        with atomic_path(folder / f"{len(kept):06d}.npy") as temporary:
+        with atomic_path(place / f"{len(kept):06d}.npy") as temporary:
             np.save(temporary, logits)
         kept.append(logits)
     return np.concatenate(kept)
@@ -285,6 +283,27 @@ def refuse_without_recordings(split: Split) -> None:
     """
     if split.part or get_database(split.database).extensions == ("csv",):
         raise UserError(f"{split.name} holds no whole recordings", "take a split of patients")
+
+
+def refuse_short_recordings(split: Split) -> None:
+    """Refuse a split of recordings that end before anything is left to score a personalised model on.
+
+    Those that are not in the cache yet are not known.
+
+    Raises:
+        UserError: it is one.
+    """
+    database = get_database(split.database)
+    here = set(present(database))
+    headers = [read_header(folder(database) / name) for name in split_records(split) if name in here]
+    if headers and all(header.sig_len is not None and header.sig_len <= FIRST_S * header.fs for header in headers):
+        raise _too_short(split)
+
+
+def _too_short(split: Split) -> UserError:
+    return UserError(
+        f"no record of {split.name} goes on after the {FIRST_S:g} s that a model is adapted by", "take another split"
+    )
 
 
 def refuse_known_people(config: Config, split: Split) -> None:

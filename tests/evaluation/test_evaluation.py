@@ -15,6 +15,7 @@ from heartzoo.data.splits import PARTS, SPLITS, Split, get_split
 from heartzoo.data.store import prepare
 from heartzoo.errors import UserError
 from heartzoo.evaluation import Subject, disturbances, evaluate
+from heartzoo.export import check_measurable
 from heartzoo.personalisation import Personalisation
 
 
@@ -182,6 +183,9 @@ def test_a_short_recording_leaves_nothing_to_score_after_adapting(tiny, cache) -
     )
     with pytest.raises(UserError, match="no record of synthetic-test goes on after the 300 s"):
         evaluation.evaluate_personalised(model, get_split("synthetic-test"), Personalisation((0, 0, 0), 0.5, 1.0))
+    with pytest.raises(UserError, match="no record of synthetic-test goes on after the 300 s"):
+        check_measurable(load_config(tiny, ["export.personalisation=true"]))  # before anything is measured
+    check_measurable(load_config(tiny))
 
 
 @pytest.fixture
