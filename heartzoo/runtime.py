@@ -194,8 +194,7 @@ def predict_chunks(
     _model(content, runtime)  # a bad file fails here, before any process starts
     workers = max(1, min(jobs or joblib.cpu_count(), total))
     tasks = (joblib.delayed(_predict_chunk)(content, runtime, chunk) for chunk in chunks)
-    # max_nbytes=None sends the arrays through the pipe instead of files in /dev/shm.
-    results = in_processes(tasks, workers, batch_size=1, pre_dispatch="2*n_jobs", max_nbytes=None)
+    results = in_processes(tasks, workers)
     yield from track(results, total, progress_description) if progress_description else results
 
 

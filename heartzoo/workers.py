@@ -16,21 +16,38 @@ import joblib
 from joblib.externals import loky
 
 CHECK_S = 2.0
+START_S = 2.0  # about what it takes to start processes
 
 
-def in_processes(tasks: Iterable[Any], jobs: int, **settings: Any) -> Iterator[Any]:
+def in_processes(tasks: Iterable[Any], jobs: int) -> Iterator[Any]:
     """The results of joblib's delayed calls, in order, as they come.
 
+    What is done within two seconds is done in this process: others would not have started yet.
+
     Args:
-        tasks: the calls, taken as they are needed.
+        tasks: the calls, taken as they are needed: at most two for each process ahead of the results.
         jobs: processes; with one it all happens in this.
-        **settings: of :class:`joblib.Parallel`.
     """
+    tasks, until = iter(tasks), time.monotonic() + START_S
+    for function, arguments, options in tasks:
+        yield function(*arguments, **options)
+        if jobs > 1 and time.monotonic() > until:
+            break
+    else:
+        return
     # What joblib has to say of an interruption.
     warnings.filterwarnings("ignore", r"\d+ tasks which were still being processed by the workers have been cancelled")
-    # loky's workers start clean, so they are safe beside TensorFlow's threads.
+    # loky's workers start clean, so they are safe beside TensorFlow's threads. max_nbytes=None sends arrays through the
+    # pipe instead of files in /dev/shm. The settings are always the same, or joblib would start new workers.
     parallel = joblib.Parallel(
-        jobs, backend="loky", return_as="generator", initializer=_end_with, initargs=(os.getpid(),), **settings
+        jobs,
+        backend="loky",
+        return_as="generator",
+        batch_size=1,
+        pre_dispatch="2*n_jobs",
+        max_nbytes=None,
+        initializer=_end_with,
+        initargs=(os.getpid(),),
     )
     with _signals_of_workers():
         results = parallel(tasks)  # starts the workers

@@ -13,24 +13,25 @@ from subprocess import PIPE
 import joblib
 import pytest
 
-from heartzoo import interruption
+from heartzoo import interruption, workers
 from heartzoo.progress import track
 from heartzoo.workers import in_processes
 
 WORK = """
 import os, sys, time
 import joblib
-from heartzoo import interruption
+from heartzoo import interruption, workers
 from heartzoo.workers import end_workers, in_processes
 
 def work(number):
-    if number:
+    if number > 1:
         time.sleep(600)
     return os.getpid()
 
+workers.START_S = 0.0
 interruption.watch()
 try:
-    for pid in in_processes((joblib.delayed(work)(number) for number in range(4)), 2):
+    for pid in in_processes((joblib.delayed(work)(number) for number in range(5)), 2):
         print(pid, flush=True)
 except KeyboardInterrupt:
     end_workers()
@@ -58,6 +59,7 @@ def test_workers_end_with_their_parent_and_in_silence(kill: signal.Signals) -> N
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert process.stdout is not None
+    assert int(process.stdout.readline()) == process.pid  # the first result does not wait for workers
     worker = int(process.stdout.readline())
     assert worker != process.pid and alive(worker)
     if kill == signal.SIGINT:
@@ -73,8 +75,23 @@ def test_workers_end_with_their_parent_and_in_silence(kill: signal.Signals) -> N
     assert not alive(worker)
 
 
-def test_one_process_is_this_one() -> None:
-    assert set(in_processes((joblib.delayed(os.getpid)() for _ in range(3)), 1)) == {os.getpid()}
+@pytest.mark.parametrize(("jobs", "start_s"), [(1, 0.0), (2, 600.0)])
+def test_one_process_and_what_is_soon_done_is_this_one(
+    monkeypatch: pytest.MonkeyPatch, jobs: int, start_s: float
+) -> None:
+    monkeypatch.setattr(workers, "START_S", start_s)
+    assert set(in_processes((joblib.delayed(os.getpid)() for _ in range(3)), jobs)) == {os.getpid()}
+
+
+def test_what_takes_long_goes_on_in_others_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "START_S", 0.0)
+    results = list(in_processes((joblib.delayed(work)(number) for number in range(6)), 2))
+    assert [number for number, _ in results] == list(range(6))
+    assert results[0][1] == os.getpid() not in {pid for _, pid in results[1:]}
+
+
+def work(number: int) -> tuple[int, int]:
+    return number, os.getpid()
 
 
 def test_long_work_ends_at_its_next_step_where_an_interruption_was_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -57,8 +58,8 @@ def to_tflite(
         for row in range(count):
             yield {name: calibration[name][row : row + 1] for name in names}
 
-    with _quiet():
-        converter = _converter(tf, model, representative, activations)
+    with _quiet(), tempfile.TemporaryDirectory() as folder:
+        converter = _converter(tf, model, folder, representative, activations)
         try:
             content: bytes = converter.convert()
         except RuntimeError as error:
@@ -73,10 +74,15 @@ def to_tflite(
 def _converter(
     tf: Any,
     model: keras.Model,
+    folder: str,
     representative: Callable[[], Iterator[dict[str, np.ndarray]]],
     activations: Activations,
 ) -> Any:
-    converter = tf.lite.TFLiteConverter.from_keras_model(_convertible(model))
+    if is_recurrent(model):
+        converter = tf.lite.TFLiteConverter.from_keras_model(twin(model))
+    else:
+        _save(tf, model if is_quantized(model) else _fusable(model), folder)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if not is_quantized(model):  # else it holds the ranges, and the converter takes them from it
         converter.representative_dataset = representative
@@ -87,11 +93,22 @@ def _converter(
     return converter
 
 
-def _convertible(model: keras.Model) -> Any:
-    """The same function with a batch of one, in a form that the converter turns into few operators."""
-    if is_recurrent(model):
-        return twin(model)
-    return _with_batch_of_one(model if is_quantized(model) else _fusable(model))
+def _save(tf: Any, model: keras.Model, folder: str) -> None:
+    """Write a SavedModel of the function with a batch of one, the weights as constants.
+
+    The converter makes the same of Keras' own export, whose tracking of every variable takes most of a conversion.
+    """
+    kinds = (model.trainable_variables, model.non_trainable_variables)
+    weights = [[variable.numpy() for variable in kind] for kind in kinds]
+    shapes = {tensor.name: tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype, tensor.name) for tensor in model.inputs}
+
+    @tf.function(autograph=False)
+    def call(**inputs: Any) -> Any:
+        return model.stateless_call(*weights, inputs, training=False)[0]
+
+    module = tf.Module()
+    module.call = call
+    tf.saved_model.save(module, folder, signatures=call.get_concrete_function(**shapes))
 
 
 @contextmanager
@@ -127,8 +144,3 @@ def _fusable(model: keras.Model) -> keras.Model:
             weights = [scale[None, None, :, None], shift]
         copy.get_layer(layer.name).set_weights(weights)
     return copy
-
-
-def _with_batch_of_one(model: keras.Model) -> keras.Model:
-    inputs = {tensor.name: keras.Input(batch_shape=(1, *tensor.shape[1:]), name=tensor.name) for tensor in model.inputs}
-    return keras.Model(inputs, model(inputs))
