@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import heartzoo
-from heartzoo import metrics_file, zoo
+from heartzoo import zoo
 from heartzoo.config.file import load_config
 from heartzoo.data.beats import cut_beats
 from heartzoo.data.records import open_record
@@ -233,9 +233,16 @@ def test_training_splits_and_synthetic_results_are_no_openings(opened, tmp_path)
 # What is published here
 
 
-@pytest.fixture(params=PUBLISHED)
+@pytest.fixture(scope="module", params=PUBLISHED)  # one after the other, each read once
 def published(request) -> zoo.Entry:
     return zoo.find(request.param, ZOO)
+
+
+@pytest.fixture(scope="module")
+def logged() -> set[tuple[str, str]]:
+    """The files that a test split was opened for, and the split."""
+    lines = [json.loads(line) for line in (ZOO / "openings.jsonl").read_text(encoding="utf-8").splitlines()]
+    return {(line["file_sha256"], line["split"]) for line in lines}
 
 
 def test_published_files_are_those_of_the_index(published):
@@ -247,7 +254,7 @@ def test_published_files_are_those_of_the_index(published):
 
 
 def test_published_metrics_are_valid_and_of_these_files(published):
-    metrics = metrics_file.read(published.folder / "metrics.json")
+    metrics = published.metrics
     assert (metrics.model, metrics.version) == (published.name, published.version)
     assert metrics.task == published.configuration["task"] and metrics.classes == published.configuration["classes"]
     runtime = metrics.agreement.runtime if metrics.agreement else "tflm"
@@ -275,9 +282,7 @@ def test_published_configurations_are_those_of_configs(published):
     assert load_config(ROOT / "configs" / f"{published.name}.yaml") == published.config
 
 
-def test_every_published_opening_of_a_test_split_is_logged(published):
-    lines = [json.loads(line) for line in (ZOO / "openings.jsonl").read_text(encoding="utf-8").splitlines()]
-    logged = {(line["file_sha256"], line["split"]) for line in lines}
+def test_every_published_opening_of_a_test_split_is_logged(published, logged):
     evaluated = {(e.file_sha256, e.split) for e in published.metrics.evaluations if get_split(e.split).test}
     assert evaluated and evaluated <= logged
 
