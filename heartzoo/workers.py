@@ -19,14 +19,15 @@ CHECK_S = 2.0
 START_S = 2.0  # about what it takes to start processes
 
 
-def in_processes(tasks: Iterable[Any], jobs: int) -> Iterator[Any]:
+def in_processes(tasks: Iterable[Any], jobs: int, pre_dispatch: int | None = None) -> Iterator[Any]:
     """The results of joblib's delayed calls, in order, as they come.
 
     What is done within two seconds is done in this process: others would not have started yet.
 
     Args:
-        tasks: the calls, taken as they are needed: at most two for each process ahead of the results.
+        tasks: the calls, taken as they are needed.
         jobs: processes; with one it all happens in this.
+        pre_dispatch: how many calls are taken before the first has ended; default two for each process.
     """
     tasks, until = iter(tasks), time.monotonic() + START_S
     for function, arguments, options in tasks:
@@ -44,7 +45,7 @@ def in_processes(tasks: Iterable[Any], jobs: int) -> Iterator[Any]:
         backend="loky",
         return_as="generator",
         batch_size=1,
-        pre_dispatch="2*n_jobs",
+        pre_dispatch=pre_dispatch or 2 * jobs,
         max_nbytes=None,
         initializer=_end_with,
         initargs=(os.getpid(),),

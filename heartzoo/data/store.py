@@ -307,7 +307,7 @@ def _write(
     arguments = (folder(database), database, leads, contract, margin, missing_lead, drowning, disturbance, added, half)
     names = wanted["requested"]
     tasks = (joblib.delayed(_prepare_record)(name, *arguments) for name in names)
-    work = in_processes(tasks, min(jobs, len(names)))
+    work = in_processes(tasks, min(jobs, len(names)), pre_dispatch=2 * jobs)
     known = known_hashes(database)
     facts: list[dict[str, Any]] = []
     skipped: dict[str, str] = {}
