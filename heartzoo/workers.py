@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import joblib
@@ -30,10 +31,11 @@ def in_processes(tasks: Iterable[Any], jobs: int, pre_dispatch: int | None = Non
         pre_dispatch: how many calls are taken before the first has ended; default two for each process.
     """
     tasks, until = iter(tasks), time.monotonic() + START_S
-    for function, arguments, options in tasks:
-        yield function(*arguments, **options)
+    for task in tasks:
         if jobs > 1 and time.monotonic() > until:
             break
+        function, arguments, options = task
+        yield function(*arguments, **options)
     else:
         return
     # What joblib has to say of an interruption.
@@ -51,7 +53,7 @@ def in_processes(tasks: Iterable[Any], jobs: int, pre_dispatch: int | None = Non
         initargs=(os.getpid(),),
     )
     with _signals_of_workers():
-        results = parallel(tasks)  # starts the workers
+        results = parallel(chain([task], tasks))  # starts the workers
     yield from results
 
 

@@ -24,14 +24,14 @@ from heartzoo import interruption, workers
 from heartzoo.workers import end_workers, in_processes
 
 def work(number):
-    if number > 1:
+    if number:
         time.sleep(600)
     return os.getpid()
 
-workers.START_S = 0.0
+workers.START_S = -1.0
 interruption.watch()
 try:
-    for pid in in_processes((joblib.delayed(work)(number) for number in range(5)), 2):
+    for pid in in_processes((joblib.delayed(work)(number) for number in range(4)), 2):
         print(pid, flush=True)
 except KeyboardInterrupt:
     end_workers()
@@ -59,7 +59,6 @@ def test_workers_end_with_their_parent_and_in_silence(kill: signal.Signals) -> N
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert process.stdout is not None
-    assert int(process.stdout.readline()) == process.pid  # the first result does not wait for workers
     worker = int(process.stdout.readline())
     assert worker != process.pid and alive(worker)
     if kill == signal.SIGINT:
@@ -75,19 +74,32 @@ def test_workers_end_with_their_parent_and_in_silence(kill: signal.Signals) -> N
     assert not alive(worker)
 
 
-@pytest.mark.parametrize(("jobs", "start_s"), [(1, 0.0), (2, 600.0)])
-def test_one_process_and_what_is_soon_done_is_this_one(
-    monkeypatch: pytest.MonkeyPatch, jobs: int, start_s: float
-) -> None:
-    monkeypatch.setattr(workers, "START_S", start_s)
-    assert set(in_processes((joblib.delayed(os.getpid)() for _ in range(3)), jobs)) == {os.getpid()}
+class Clock:
+    """Tells these times, in seconds, one after the other."""
+
+    def __init__(self, *times: float) -> None:
+        self.times = iter(times)
+
+    def monotonic(self) -> float:
+        return next(self.times)
 
 
-def test_what_takes_long_goes_on_in_others_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "START_S", 0.0)
+def test_one_process_is_this_one_however_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "START_S", -1.0)
+    assert set(in_processes((joblib.delayed(os.getpid)() for _ in range(3)), 1)) == {os.getpid()}
+
+
+def test_what_is_not_soon_done_goes_on_in_others_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "time", Clock(0.0, 0.1, 1.9, 2.1))
     results = list(in_processes((joblib.delayed(work)(number) for number in range(6)), 2))
     assert [number for number, _ in results] == list(range(6))
-    assert results[0][1] == os.getpid() not in {pid for _, pid in results[1:]}
+    assert results[0][1] == results[1][1] == os.getpid() not in {pid for _, pid in results[2:]}
+
+
+def test_when_all_is_done_nothing_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "time", Clock(0.0, 0.1))  # nobody asks how long the only task took
+    monkeypatch.setattr(joblib, "Parallel", None)
+    assert list(in_processes([joblib.delayed(work)(0)], 2)) == [(0, os.getpid())]
 
 
 def work(number: int) -> tuple[int, int]:
