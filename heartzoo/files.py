@@ -174,7 +174,9 @@ def lock(path: Path) -> Iterator[None]:
     """Hold the lock ``.<name>.lock`` beside ``path``; a second process waits. A killed owner frees it."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        held = filelock.FileLock(path.with_name(f".{path.name}.lock"))
+        lock_file = path.with_name(f".{path.name}.lock")
+        lock_file.touch()  # where that fails as in /proc, filelock would wait for ever
+        held = filelock.FileLock(lock_file)
         held.acquire()
     try:
         yield

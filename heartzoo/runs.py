@@ -24,7 +24,7 @@ from heartzoo.compression.steps import check_steps, compress_seed
 from heartzoo.config import Config
 from heartzoo.config.compression import SELF, DistillConfig
 from heartzoo.config.export import ExportConfig
-from heartzoo.config.file import load_config
+from heartzoo.config.file import load_config, run_config
 from heartzoo.data.download import split_records
 from heartzoo.data.splits import get_split
 from heartzoo.data.store import code
@@ -142,20 +142,13 @@ def compress(source: Path, config: Config, out: Path, resume: bool = False) -> P
     Raises:
         UserError: ``source`` is no finished run, or one of another training; as :func:`train`.
     """
-    done = _run_config(source)
+    done = run_config(source)
     check_same_training(done, config, source)
     same = _same_steps(done, config)
     for seed in config.seeds:
         for plan in plans(source / f"seed-{seed}", done)[: same + 1]:
             _require_finished(plan, source, seed)
     return _train(config, out, resume, begin=lambda data: _copy_trainings(source, config, out, same, data))
-
-
-def _run_config(run: Path) -> Config:
-    path = run / "config.yaml"
-    if not path.is_file():
-        raise UserError(f"{run} holds no run", "train one with `heartzoo train CONFIG --out DIR`")
-    return load_config(path)
 
 
 def _require_finished(plan: Plan, run: Path, seed: int) -> None:
@@ -171,7 +164,7 @@ def read_run(run: Path) -> Config:
     Raises:
         UserError: there is no run, or it is not finished.
     """
-    config = _run_config(run)
+    config = run_config(run)
     for seed in config.seeds:
         for plan in plans(run / f"seed-{seed}", config):
             _require_finished(plan, run, seed)

@@ -38,8 +38,9 @@ def in_processes(tasks: Iterable[Any], jobs: int, pre_dispatch: int | None = Non
         yield function(*arguments, **options)
     else:
         return
-    # What joblib has to say of an interruption.
-    warnings.filterwarnings("ignore", r"\d+ tasks which were still being processed by the workers have been cancelled")
+    # What joblib has to say where results are no longer wanted, as after an interruption.
+    unused = r"\d+ tasks (which were still being processed by the workers have been cancelled|have been successfully)"
+    warnings.filterwarnings("ignore", unused)
     # loky's workers start clean, so they are safe beside TensorFlow's threads. max_nbytes=None sends arrays through the
     # pipe instead of files in /dev/shm. The settings are always the same, or joblib would start new workers.
     parallel = joblib.Parallel(

@@ -183,6 +183,12 @@ def test_a_second_process_waits_for_the_lock(tmp_path):
     assert got.is_set()
 
 
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="a folder of Linux in which nothing can be made")
+def test_a_lock_that_cannot_be_made_is_told_instead_of_waited_for():
+    with pytest.raises(FileNotFoundError), lock(Path("/proc/thing")):
+        pass
+
+
 def test_a_killed_owner_frees_the_lock(tmp_path):
     with holder(tmp_path / "thing", 600) as process:
         process.send_signal(signal.SIGKILL)

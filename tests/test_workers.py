@@ -38,6 +38,34 @@ except KeyboardInterrupt:
     print("interrupted", file=sys.stderr)
 """
 
+FAILS = """
+import sys, time
+import joblib
+import heartzoo.cli
+from heartzoo import workers
+from heartzoo.errors import UserError
+from heartzoo.workers import in_processes
+
+def work(number):
+    time.sleep(0.2)
+    return number
+
+def app(**options):
+    results = in_processes((joblib.delayed(work)(number) for number in range(20)), 2)
+    held = [results]
+    held.append(held)  # as a traceback may: only the collector lets it go
+    try:
+        for number in results:
+            if number == 3:
+                raise OSError(28, "No space left on device")
+    except OSError as error:
+        raise UserError("the disk is full", "free some space") from error
+
+workers.START_S = -1.0
+heartzoo.cli.app = app
+heartzoo.cli.main()
+"""
+
 
 def alive(pid: int) -> bool:
     try:
@@ -72,6 +100,12 @@ def test_workers_end_with_their_parent_and_in_silence(kill: signal.Signals) -> N
     while alive(worker) and time.monotonic() < until:
         time.sleep(0.1)
     assert not alive(worker)
+
+
+def test_a_command_that_fails_says_one_line_while_workers_are_busy() -> None:
+    ended = subprocess.run([sys.executable, "-c", FAILS], capture_output=True, text=True, timeout=120)
+    assert ended.stderr == "heartzoo: the disk is full; free some space\n"
+    assert ended.returncode == 2
 
 
 class Clock:

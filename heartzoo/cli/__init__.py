@@ -62,9 +62,10 @@ def main() -> None:
     except Exception:  # a defect, of which whoever mends it needs to know everything
         traceback.print_exc()
         code = 1
-    if "tensorflow" in sys.modules:
+    if {"tensorflow", "joblib"} & sys.modules.keys():
         # What feeds an interrupted training goes now: left to Python's own end it waits for good for one of
-        # TensorFlow's threads, which waits for Python.
+        # TensorFlow's threads, which waits for Python. So does what a failed command has given to workers: later these
+        # could take no more of it, and say so.
         gc.collect()
     sys.exit(code)
 

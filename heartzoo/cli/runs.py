@@ -52,10 +52,9 @@ def compress(
     resume: Annotated[bool, typer.Option(help="go on with an interrupted compression")] = False,
 ) -> None:
     """Distil, prune or train for int8 what a run has trained; the run stays as it is."""
-    from heartzoo.config.file import load_config
+    from heartzoo.config.file import load_config, run_config
 
-    if not (run / "config.yaml").is_file():
-        raise UserError(f"{run} holds no run", "train one with `heartzoo train CONFIG --out DIR`")
+    run_config(run)
     checked = load_config(config or run / "config.yaml", set_ or [])
     if not checked.compression:
         raise UserError("no compression steps", "name them in --config, or by --set compression=[{quantize_aware: {}}]")
@@ -80,6 +79,9 @@ def export(
     ] = None,
 ) -> None:
     """Quantize a run to int8, evaluate it on its test splits and publish it in the zoo."""
+    from heartzoo.config.file import run_config
+
+    run_config(run)  # a folder without a run is told at once
     import_keras()
     from heartzoo.export import describe
     from heartzoo.export import export as publish
@@ -100,8 +102,10 @@ def quantization(
     seed: Annotated[int | None, typer.Option(help="its seed; default the first")] = None,
 ) -> None:
     """How much each tensor of a trained network loses by int8, worst first, and which calibration loses least."""
+    from heartzoo.config.file import run_config
     from heartzoo.tables.terminal import show
 
+    run_config(run)
     import_keras()
     from rich.table import Table
 

@@ -49,6 +49,18 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     return parse_config(tree, str(path))
 
 
+def run_config(run: Path) -> Config:
+    """The configuration of a run, from its folder.
+
+    Raises:
+        UserError: no run is there; as :func:`load_config`.
+    """
+    path = run / "config.yaml"
+    if not path.is_file():
+        raise UserError(f"{run} holds no run", "train one with `heartzoo train CONFIG --out DIR`")
+    return load_config(path)
+
+
 def read_tree(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     """The tree of a file, its base's with its own keys over them.
 
