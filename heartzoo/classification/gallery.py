@@ -81,6 +81,8 @@ class Gallery:
         """Look at the next beats, whose surroundings are known."""
         new = self._beats[self._done : self._done + count]
         self._done += count
+        # Of beats that were withheld for longer, before the first known sample, the signal has gone.
+        new = [beat for beat in new if not self._start or beat.sample - self._reach >= self._start]
         for name in {beat.label for beat in new}:
             self._average(name, np.array([beat.sample for beat in new if beat.label == name]))
         for beat in new:

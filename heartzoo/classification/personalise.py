@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from heartzoo.classification.intake import Intake
 from heartzoo.classification.personal_map import PersonalMap
 from heartzoo.classification.stream import DEFAULT_MODEL, numbers, require_beats, require_fs
 from heartzoo.data.beats import Examples
+from heartzoo.data.intake import Intake
 from heartzoo.data.matching import WINDOW_S, match
 from heartzoo.data.records import as_r_peaks, refuse_past_end
 from heartzoo.errors import UserError

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from heartzoo.classification.intake import Intake
 from heartzoo.classification.personal_map import PersonalMap
 from heartzoo.config.export import HIGHEST_HZ, LOWEST_HZ
 from heartzoo.data.beats import Examples
+from heartzoo.data.intake import Intake
 from heartzoo.data.quality import Stretch
 from heartzoo.errors import UserError
 from heartzoo.prevalence import RunningPrevalence

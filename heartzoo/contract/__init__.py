@@ -15,6 +15,7 @@ from heartzoo._version import __version__
 from heartzoo.config import Config, InputConfig
 from heartzoo.contract.example import example
 from heartzoo.contract.steps import steps
+from heartzoo.contract.stream_example import stream_example
 from heartzoo.data.databases import DATABASES, get_database
 from heartzoo.data.download import ensure, record_files, split_records
 from heartzoo.data.own import own_data
@@ -90,17 +91,18 @@ def configuration(
 
 
 def _contract(config: Config, content: bytes) -> dict[str, Any]:
-    """What another implementation of preprocessing, decision and figures goes by, and an example to check it.
+    """What another implementation of preprocessing, decision and figures goes by, and examples to check it.
 
     Args:
         config: the resolved configuration.
         content: the bytes of the .tflite file.
     """
-    facts = inspect(content)
+    facts, shown = inspect(content), example(config, content)
     return {
         "preprocessing": preprocessing(config, facts),
         "tensors": _tensors(facts),
-        "example": example(config, content),
+        "example": shown,
+        "stream_example": stream_example(config, content, shown),
         "delay": delay(config.input),
         "evaluation": _evaluation_rules(),
     }
@@ -166,10 +168,12 @@ def _evaluation_rules() -> list[str]:
         "patient_macro_f1 is the mean over patients of the macro-F1 over the classes that the patient has.",
         f"Intervals: {RESAMPLES} resamples of patients with replacement, 2.5 and 97.5 percentiles, "
         "numpy.random.default_rng(bootstrap_seed).",
-        "Personalisation, a track of its own (where there is one): beats from the 300th second of a record on. With z "
-        "the (shifted) logits: without labels z + strength * (usual - median of the record's z before); with labels "
-        "z W + b, where W and b minimise the summed cross-entropy of the beats before plus stiffness * (|W - 1|^2 + "
-        "|b|^2).",
+        "Personalisation, a track of its own (where there is one): figures are of the beats from the 300th second of a "
+        "record on, adapted by those before. With z the (shifted) logits, a row: without labels z + strength * (usual "
+        "- median of the record's z before); with labels z W + b, where W and b minimise the summed cross-entropy of "
+        "the labelled beats before plus stiffness * (sum of squares of W less the identity + sum of squares of b). "
+        "Both stand in for the logits in preprocessing.steps: the largest is the class, and they are divided by the "
+        "temperature.",
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import numpy as np
@@ -61,58 +62,88 @@ def example(config: Config, content: bytes) -> dict[str, Any] | None:
     }
 
 
-def contradictions(config: Config, content: bytes, given: dict[str, Any]) -> list[str]:
+def contradictions(config: Config, content: bytes, name: str, beats: list[dict[str, Any]]) -> list[str]:
     """Beats of a published example that the file answers otherwise; none are looked for without TFLite Micro.
 
     Args:
         config: of the model.
         content: the bytes of the .tflite file.
-        given: ``example`` of its ``configuration.json``.
+        name: the example's key in ``configuration.json``.
+        beats: its beats, see :meth:`Answers.beat`.
     """
     if (config.export.runtime or "tflm", default_runtime()) != ("tflm", "tflm"):
         return []
     model = TfliteModel(content)
     found = []
-    for beat in given["beats"]:
+    for beat in beats:
         inputs = {role: np.array([values], model.facts.signal.dtype) for role, values in beat["inputs"].items()}
         if model.run_quantized(**inputs)[0].tolist() != beat["outputs"]:
-            found.append(f"configuration.json gives other outputs of its example's beat {beat['number']} than the file")
+            found.append(f"configuration.json gives other outputs of beat {beat['number']} of its {name} than the file")
     return found
 
 
+class Answers:
+    """What a .tflite file makes of the quantized inputs of one recording's beats, in order of time.
+
+    Args:
+        config: of the model.
+        model: the file.
+        chunks: float inputs by role, shape (n, ...).
+
+    Attributes:
+        outputs: the integers that it gives, shape (n, classes).
+        called: index of the class that each beat is called, shape (n,).
+    """
+
+    def __init__(self, config: Config, model: TfliteModel, chunks: Iterable[dict[str, np.ndarray]]) -> None:
+        self._classes = get_task(config.task).classes
+        roles: list[Literal["signal", "rr"]] = ["signal", "rr"] if config.input.beat_features else ["signal"]
+        quantized = [{role: model.quantize(role, chunk[role]) for role in roles} for chunk in chunks]
+        self.outputs = np.concatenate(
+            [model.run_quantized(**chunk) for chunk in track(quantized, len(quantized), "example")]
+        )
+        in_order = roles if model.facts.signal_index == 0 else roles[::-1]
+        self._inputs = {role: np.concatenate([chunk[role] for chunk in quantized]) for role in roles}
+        self._rows = np.concatenate([self._inputs[role].reshape(len(self.outputs), -1) for role in in_order], axis=1)
+        tensor = model.facts.logits
+        logits = (self.outputs.astype(np.float32) - tensor.zero_point) * np.float32(tensor.scale)
+        self._shifted = RunningPrevalence(config).shifted(logits)
+        self._follows_prevalence = bool(config.prevalence)
+        self.called = self._shifted.argmax(axis=1)
+
+    def whole(self) -> dict[str, Any]:
+        """What is told of all beats together."""
+        counts = np.bincount(self.called, minlength=len(self._classes)).tolist()
+        return {
+            "called": dict(zip(self._classes, counts, strict=True)),
+            "inputs_sha256": _sha256(self._rows),
+            "outputs_sha256": _sha256(self.outputs),
+        }
+
+    def beat(self, number: int) -> dict[str, Any]:
+        """What is told of one beat, the number-th."""
+        shifted = {"shifted_logits": self._shifted[number].round(6).tolist()} if self._follows_prevalence else {}
+        return {
+            "inputs": {role: values[number].ravel().tolist() for role, values in self._inputs.items()},
+            "outputs": self.outputs[number].tolist(),
+            **shifted,
+            "class": self._classes[self.called[number]],
+        }
+
+
 def _values(config: Config, content: bytes, store: Store, rows: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    model, classes = TfliteModel(content, config.export.runtime), get_task(config.task).classes
-    roles: list[Literal["signal", "rr"]] = ["signal", "rr"] if config.input.beat_features else ["signal"]
-    chunks = [
-        {role: model.quantize(role, chunk[role]) for role in roles} for chunk in input_chunks(store, rows, config.input)
-    ]
-    outputs = np.concatenate([model.run_quantized(**chunk) for chunk in track(chunks, len(chunks), "example")])
-    inputs = {role: np.concatenate([chunk[role] for chunk in chunks]) for role in roles}
-    tensor = model.facts.logits
-    logits = (outputs.astype(np.float32) - tensor.zero_point) * np.float32(tensor.scale)
-    shifted = RunningPrevalence(config).shifted(logits)
-    called = shifted.argmax(axis=1)
-    firsts = [np.unique(of, return_index=True)[1] for of in (labels[rows], called)]
+    answers = Answers(config, TfliteModel(content, config.export.runtime), input_chunks(store, rows, config.input))
+    firsts = [np.unique(of, return_index=True)[1] for of in (labels[rows], answers.called)]
     beats = [
         {
             "number": int(number),
             "sample": int(store.samples[rows[number]]),
             "symbol": chr(store.symbols[rows[number]]),
-            "inputs": {role: values[number].ravel().tolist() for role, values in inputs.items()},
-            "outputs": outputs[number].tolist(),
-            **({"shifted_logits": shifted[number].round(6).tolist()} if config.prevalence else {}),
-            "class": classes[called[number]],
+            **answers.beat(number),
         }
         for number in np.unique([0, min(1, len(rows) - 1), len(rows) - 1, *firsts[0], *firsts[1]])
     ]
-    in_order = roles if model.facts.signal_index == 0 else roles[::-1]
-    return {
-        "scored": len(rows),
-        "called": dict(zip(classes, np.bincount(called, minlength=len(classes)).tolist(), strict=True)),
-        "inputs_sha256": _sha256(np.concatenate([inputs[role].reshape(len(rows), -1) for role in in_order], axis=1)),
-        "outputs_sha256": _sha256(outputs),
-        "beats": beats,
-    }
+    return {"scored": len(rows), **answers.whole(), "beats": beats}
 
 
 def _sha256(values: np.ndarray) -> str:

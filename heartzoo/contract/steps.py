@@ -58,10 +58,11 @@ def steps(config: Config, facts: ModelFacts) -> list[str]:
 def _signal(contract: InputConfig) -> list[str]:
     told = [
         "Signal: of the leads that preprocessing.leads lists, in its order, the first that the record has; in mV over "
-        "the whole record (wfdb's physical units; 200 units per mV where the header gives no gain). A record without "
-        f"one of them is not taken. A missing sample (NaN, infinite or beyond {MOST_MV:g} mV) is as the one before it, "
-        f"at the start as the first that is known; after {LOST_S:g} s or more of them in a row, all that follows is "
-        "moved by the amount that makes its first sample equal to that value or, if that is more than "
+        "the whole record (wfdb's physical values, converted where the header's unit is another; 200 units per mV "
+        "where it gives no gain). A record without one of them is not taken. A missing sample (NaN, infinite or beyond "
+        f"{MOST_MV:g} mV) is as the one before it, at the start as the first that is known, without a known one 0; "
+        f"after {LOST_S:g} s or more of them in a row, all that follows is moved by the amount that makes its first "
+        "sample equal to the value that they were given or, if this value (not the amount) is more than "
         f"{MOST_HELD_MV:g} mV from where the record began, to where it began: that is its first known value, if that "
         f"is beyond {OFFSET_MV:g} mV or comes after missing samples, else 0. In a stream (a device, heartzoo "
         "classify), but not where figures are measured (heartzoo evaluate), a first known value beyond "
@@ -93,12 +94,13 @@ def _intervals() -> tuple[str, str]:
         f"second's, a lone beat's hold its {SINGLE_BEAT_S:g} s. Every feature is limited to -1 ... 1 and given in "
         "float32, in the order listed.",
         f"Intervals across lost signal: with L = {LOST_S:g} * recording_fs rounded up, the interval from a beat at s1 "
-        "to the next at s2 is not known where a run of L or more missing samples, from sample a to sample b, has "
-        f"b > s1, a + L - 1 < s2 and a + L - 1 - s1 < {LONGEST_S:g} * recording_fs; the {LONGEST_S:g} s after a "
-        "stream's last beat are such an interval, too. Then, as pre and as post, "
-        "the median of H(64) stands in, of an even number the lower of the middle two, the interval belongs to no H, "
-        "and its second beat is not regular, unless it is "
-        f"one of the record's first {FIRST_BEATS}; as the record's first interval it counts as {SINGLE_BEAT_S:g} "
+        "to the next at s2 is not known where a run of L or more missing samples, of which a is the first and b the "
+        f"last, has b > s1, a + L - 1 < s2 and a + L - 1 - s1 < {LONGEST_S:g} * recording_fs; the {LONGEST_S:g} s "
+        "after a stream's last beat are such an interval, too. Then, wherever a formula names pre or post, the median "
+        "of H(64) stands in, of an even number the lower of the middle two; the interval belongs to no H, so that H(m) "
+        "holds the last m of those that are known, and neighbours in H may have had others between them; and its "
+        f"second beat is not regular, unless it is one of the record's first {FIRST_BEATS}; as the record's first "
+        f"interval it counts as {SINGLE_BEAT_S:g} "
         "s, in H too.",
     )
 
@@ -149,14 +151,15 @@ def _prevalence(config: Config) -> str:
     rules = config.prevalence
     followed = ", ".join(f"{name} (usual {rule.usual:g}, assumed {rule.assumed:g})" for name, rule in rules.items())
     others = [f"for {name} p is the probability of {rule.of}" for name, rule in rules.items() if rule.of]
+    each = " and ".join(rules) + (" (each with an r of its own)" if len(rules) > 1 else "")
     return (
         f"Prevalence of {followed}, in order of time, over a record's scored beats where figures are measured and in "
-        "the example, and over all its beats in use (a device, heartzoo classify, label_beats), in float64: for each "
-        "of these classes, r starts as its usual prevalence. Logarithms are natural. Of each beat in turn, with z its "
+        "the example, and over all its beats in use (a device, heartzoo classify, label_beats), in float64: for "
+        f"{each}, r starts as its usual prevalence. Logarithms are natural. Of each beat in turn, with z its "
         "logits: the shifted logits are "
-        "z + log(r / assumed) for these classes and z for the others. Then, with p = softmax(y), y being z + "
-        "log(usual / assumed) for these classes (usual, not r) and z for the others: r = r + (p - r) / "
-        f"{prevalence.MEMORY_BEATS} for each of these classes{'; '.join(['', *others])}."
+        f"z + log(r / assumed) for {each} and z for the others. Then, with p = softmax(y), y being z + "
+        f"log(usual / assumed) for {each} (usual, not r) and z for the others: r = r + (p - r) / "
+        f"{prevalence.MEMORY_BEATS} for {each}{'; '.join(['', *others])}."
     )
 
 

@@ -116,8 +116,9 @@ def _contradictions(folder: Path, entry: IndexEntry) -> list[str]:
         if ("**Withdrawn**" in (folder / CARD).read_text("utf-8")) != (entry.withdrawn is not None):
             problems.append("its card and the index do not agree whether it is withdrawn")
         problems += _invented_intervals(metrics)
-        if given := configuration.get("example"):  # not in versions of before
-            problems += contradictions(config, content, given)
+        for name, beats in (("example", "beats"), ("stream_example", "shown")):
+            if given := configuration.get(name):  # not in versions of before
+                problems += contradictions(config, content, name, given[beats])
     except UserError as error:
         problems.append(error.problem)
     except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:

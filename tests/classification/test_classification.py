@@ -17,6 +17,7 @@ import heartzoo as hz
 from heartzoo.classification import files
 from heartzoo.classification.drawing import ticks
 from heartzoo.classification.files import paths_of
+from heartzoo.classification.gallery import Gallery
 from heartzoo.classification.recordings import Classification, classify_recording, trained_leads
 from heartzoo.classification.report import report
 from heartzoo.classification.stream import DEFAULT_MODEL, Beat
@@ -339,6 +340,17 @@ def test_reports_of_few_beats(model: PublishedModel, samples: list[int]) -> None
     found = hz.classify(record.signal, record.fs, model, np.array(samples, np.int64))
     assert len(found.beats) == len(samples)
     assert "not a medical device" in report(found)
+
+
+def test_beats_whose_signal_has_gone_before_they_were_decided_are_on_no_picture() -> None:
+    gallery, late = Gallery(250.0, ("V",), 4.0), [Beat(500, 2.0, "V", 0.9, False), Beat(9_900, 39.6, "V", 0.8, False)]
+    for piece in np.split(np.full(10_000, np.nan), 4):
+        gallery.push(piece, [])
+    gallery.push(np.linspace(0.0, 1.0, 2_500), late)
+    gallery.finish([])
+    assert [strip.beat for strip in gallery.strips] == late[1:]
+    assert gallery.strips[0].start_s == 39.6 - 4.0 and len(gallery.strips[0].signal) == 2_000
+    assert gallery.means == {}
 
 
 @pytest.mark.parametrize("spoilt", [np.inf, -np.inf, 1e9, -3.4e38])

@@ -24,6 +24,7 @@ from heartzoo.config import InputConfig
 from heartzoo.config.file import parse_config
 from heartzoo.contract import delay, git_revision, preprocessing, retold
 from heartzoo.contract.example import example
+from heartzoo.contract.stream_example import stream_example
 from heartzoo.data.batches import model_inputs
 from heartzoo.data.beats import cut_beats
 from heartzoo.data.records import open_record
@@ -183,7 +184,7 @@ def limited(value: float) -> float:
 
 
 def shape_rows(
-    x: np.ndarray, positions: list[int], times: np.ndarray, features: list[dict[str, str]], steps: str
+    x: np.ndarray, positions: list[int], beats: list[Beat], features: list[dict[str, str]], steps: str
 ) -> tuple[list[list[float]], np.ndarray]:
     """Template features and differences of every beat, from the sentences of preprocessing.steps."""
     x = x.astype(np.float64)
@@ -206,8 +207,9 @@ def shape_rows(
             now[name] = limited(m if formulas[name].startswith("m,") else (now[f] - m) / (4 * (math.sqrt(v) + 0.03)))
         rows.append([now[name] for name in formulas])
         left.append((b - t) / (np.ptp(t[32:52]) + 0.01))
-        near, slow = rr_row(times, k, ["log2(pre / median of H(64))", SLOW])
-        if k < 10 or (slow > -0.25 if f"Regular is a beat with {SLOW} > -0.25" in steps else abs(near) < 0.15):
+        near, slow = rr_row(beats[k], ["log2(pre / median of H(64))", SLOW])
+        late = slow > -0.25 if f"Regular is a beat with {SLOW} > -0.25" in steps else abs(near) < 0.15
+        if k < 10 or (late and not beats[k]["after_loss"]):
             regular += 1
             template = template + (window - template) / min(regular, 16)
             a = 1 / min(regular, 32)
@@ -218,14 +220,34 @@ def shape_rows(
     return rows, np.array(left).astype(np.float32)
 
 
-def rr_row(times: np.ndarray, k: int, formulas: list[str]) -> list[float]:
-    """R-R features of beat k, from the sentences of preprocessing.steps."""
-    gaps = [min(max(float(gap), 0.2), 3.0) for gap in np.diff(times)]
-    pre = [gaps[0], *gaps]
-    post = [*gaps, gaps[-1]]
-    beat = {
-        "pre": pre[k], "post": post[k], "previous": pre[max(k - 1, 0)], "known": pre[1 : max(k, 1) + 1],
-    }  # fmt: skip
+def beats_of(samples: list[int], fs: float, length: int | None, lost: list[tuple[int, int]]) -> list[Beat]:
+    """Intervals of every beat: of a whole recording, or with its length of a stream."""
+    enough = math.ceil(0.1 * fs)
+    lost = [(a, b) for a, b in lost if b - a + 1 >= enough]
+
+    def interval(s1: int, s2: float) -> float | None:
+        unknown = any(b > s1 and a + enough - 1 < s2 and a + enough - 1 - s1 < 3.0 * fs for a, b in lost)
+        return None if unknown else min(max((s2 - s1) / fs, 0.2), 3.0)
+
+    gaps = [interval(*pair) for pair in itertools.pairwise(samples)]
+    gaps[0] = 0.8 if gaps[0] is None else gaps[0]
+    final = interval(samples[-1], samples[-1] + 3.0 * fs)
+    ends = length is not None and length - samples[-1] >= 3.0 * fs
+    beats: list[Beat] = []
+    for k in range(len(samples)):
+        known = [gap for gap in gaps[: max(k, 1)] if gap is not None]
+        usual = sorted(known[-64:])[(len(known[-64:]) - 1) // 2]
+        pre = gaps[max(k - 1, 0)]
+        post = gaps[k] if k < len(gaps) else final if ends else pre
+        after_loss = pre is None
+        pre, post = (usual if value is None else value for value in (pre, post))
+        previous = beats[-1]["pre"] if beats else pre
+        beats.append({"pre": pre, "post": post, "previous": previous, "known": known, "after_loss": after_loss})
+    return beats
+
+
+def rr_row(beat: Beat, formulas: list[str]) -> list[float]:
+    """R-R features of a beat, from the sentences of preprocessing.steps."""
     values = [FORMULAS[formula](beat) for formula in formulas]
     logs = [math.log2(v) if f.startswith("log2") else v for v, f in zip(values, formulas, strict=True)]
     return [limited(value) for value in logs]
@@ -234,36 +256,63 @@ def rr_row(times: np.ndarray, k: int, formulas: list[str]) -> list[float]:
 def prepared(path: Path, database: str, configuration: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Frames (n, frame) and features (n, features), both float32, and the symbols of every beat of a record."""
     rule = configuration["preprocessing"]
+    x, fs = read(path, database, rule)
+    annotation = wfdb.rdann(str(path), "atr")
+    marks = zip(annotation.sample.tolist(), annotation.symbol, strict=True)
+    samples, symbols = zip(*(mark for mark in marks if mark[1] in rule["beat_symbols"]), strict=True)
+    return *rows_of(x, fs, list(samples), beats_of(list(samples), fs, None, []), rule), list(symbols)
+
+
+def read(path: Path, database: str, rule: dict[str, Any]) -> tuple[np.ndarray, float]:
     header = wfdb.rdheader(str(path))
     lead = next(lead for lead in rule["leads"][database] if lead in header.sig_name)
-    x = wfdb.rdrecord(str(path), channel_names=[lead]).p_signal[:, 0]
-    common = math.gcd(int(rule["fs"]), int(header.fs))
-    x = scipy.signal.resample_poly(x, int(rule["fs"]) // common, int(header.fs) // common, padtype="edge")
+    return wfdb.rdrecord(str(path), channel_names=[lead]).p_signal[:, 0], header.fs
+
+
+def rows_of(
+    x: np.ndarray, fs: float, samples: list[int], beats: list[Beat], rule: dict[str, Any]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Frames and features of beats of a signal in mV without missing samples."""
+    common = math.gcd(int(rule["fs"]), int(fs))
+    x = scipy.signal.resample_poly(x, int(rule["fs"]) // common, int(fs) // common, padtype="edge")
     for kind in ("highpass", "lowpass"):
         if cutoff := rule[f"{kind}_hz"]:
             sos = scipy.signal.butter(2, cutoff, kind, fs=rule["fs"], output="sos")
             x = scipy.signal.sosfilt(sos, x, zi=scipy.signal.sosfilt_zi(sos) * x[0])[0]
     x = x.astype(np.float32)
-    annotation = wfdb.rdann(str(path), "atr")
-    beats = [
-        (s, symbol)
-        for s, symbol in zip(annotation.sample, annotation.symbol, strict=True)
-        if symbol in rule["beat_symbols"]
-    ]
-    times = np.array([s for s, _ in beats]) / header.fs
     formulas = [feature["formula"] for feature in rule["rr_features"]]
-    positions = [math.floor(s * rule["fs"] / header.fs + 0.5) for s, _ in beats]
-    shapes, left = shape_rows(x, positions, times, rule["template_features"], " ".join(rule["steps"]))
+    positions = [math.floor(s * rule["fs"] / fs + 0.5) for s in samples]
+    shapes, left = shape_rows(x, positions, beats, rule["template_features"], " ".join(rule["steps"]))
     frames, rr = [], []
     for k, c in enumerate(positions):
-        rr.append(rr_row(times, k, formulas) + shapes[k])
+        rr.append(rr_row(beats[k], formulas) + shapes[k])
         if rule["cut"] == "difference":
             frames.append(np.clip(left[k], -1.0, 1.0))
         elif rule["cut"] == "centred":
             first = c - rule["beat_index"]
             indices = np.clip(np.arange(first, first + rule["frame"]), 0, len(x) - 1)
             frames.append(normalised(x[indices], rule["epsilon_mv"]))
-    return np.array(frames), np.array(rr, np.float32), [symbol for _, symbol in beats]
+    return np.array(frames), np.array(rr, np.float32)
+
+
+def filled(x: np.ndarray, fs: float) -> tuple[np.ndarray, list[tuple[int, int]]]:
+    """A stream's signal without its offset, what is missing filled in; and the first and last sample of each gap."""
+    missing = np.isnan(x).tolist()
+    runs = [(key, list(run)) for key, run in itertools.groupby(range(len(x)), lambda i: missing[i])]
+    gaps = [(run[0], run[-1]) for absent, run in runs if absent]
+    first = x[missing.index(False)]
+    rest = first if missing[0] or abs(first) > 5.0 else 0.0
+    y, value, moved = x.copy(), first, 0.0
+    for absent, run in runs:
+        if absent:
+            y[run] = value
+            lost = run[0] > 0 and len(run) >= math.ceil(0.1 * fs)
+        else:
+            if run[0] > 0 and lost:
+                moved = (value if abs(value - rest) <= 300.0 else rest) - x[run[0]]
+            y[run] = x[run] + moved
+            value = y[run[-1]]
+    return y - (first if abs(first) > 5.0 else 0.0), gaps
 
 
 def normalised(frame: np.ndarray, epsilon: float) -> np.ndarray:
@@ -446,14 +495,52 @@ def test_a_published_contract_is_told_anew_and_the_rest_kept(entry):
     assert list(retold(old, entry.config, entry_bytes(entry))) == list(published)
 
 
+@needs_tflm
+def test_the_configuration_alone_gives_the_values_of_its_stream_example(entry, cache):
+    configuration = json.loads((entry.folder / "configuration.json").read_text())
+    check_stream_example(configuration, entry_bytes(entry), cache / "synthetic" / "1")
+
+
+def check_stream_example(configuration: dict[str, Any], content: bytes, folder: Path) -> None:
+    rule, tensors, given = (configuration[name] for name in ("preprocessing", "tensors", "stream_example"))
+    x, fs = read(folder / given["record"], given["database"], rule)
+    x = x[: given["length"]].copy()
+    for start, mv in given["add_mv"]:
+        x[start:] += mv
+    for first, last in given["missing"]:
+        x[first : last + 1] = np.nan
+    signal, gaps = filled(x, fs)
+    beats = beats_of(given["beats"], fs, len(x), gaps)
+    assert sum(beat["after_loss"] for beat in beats) >= 2 and gaps == [tuple(gap) for gap in given["missing"]]
+    frames, rr = rows_of(signal, fs, given["beats"], beats, rule)
+    floats = {"signal": frames, "rr": rr}
+    inputs = {tensor["role"]: quantized(floats[tensor["role"]], tensor) for tensor in tensors["inputs"]}
+    rows = np.concatenate(list(inputs.values()), axis=1)
+    outputs = plain_answers(content, tensors, inputs)
+    logits = shifted(outputs, configuration)
+    called = [configuration["classes"][index] for index in logits.argmax(axis=1)]
+    for beat in given["shown"]:
+        number = beat["number"]
+        assert beat["inputs"] == {role: values[number].tolist() for role, values in inputs.items()}
+        assert (beat["outputs"], beat["class"]) == (outputs[number].tolist(), called[number])
+        np.testing.assert_allclose(beat["shifted_logits"], logits[number], atol=1e-5)
+    assert called == given["classes"]
+    assert {name: called.count(name) for name in configuration["classes"]} == given["called"]
+    assert hashlib.sha256(rows.tobytes()).hexdigest() == given["inputs_sha256"]
+    assert hashlib.sha256(outputs.tobytes()).hexdigest() == given["outputs_sha256"]
+
+
 @pytest.mark.data
 @needs_tflm
 @pytest.mark.parametrize("name", ["arr-5-rr-sm", "beat-2-rr-sm"])
-def test_the_example_of_a_published_model_is_of_the_real_recording(name, physionet_cache):
+def test_the_examples_of_a_published_model_are_of_the_real_recording(name, physionet_cache):
     published = zoo.find(name)
-    given = published.configuration["example"]
+    content, given = published.path("model.tflite").read_bytes(), published.configuration["example"]
     assert (given["database"], len(given["beats"]) > 3) == ("mitdb", True)
-    assert example(published.config, published.path("model.tflite").read_bytes()) == given
+    assert example(published.config, content) == given
+    streamed = stream_example(published.config, content, given)
+    assert streamed == published.configuration["stream_example"]
+    check_stream_example(published.configuration, content, physionet_cache / "mitdb" / "1.0.0")
 
 
 @needs_tflm

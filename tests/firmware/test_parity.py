@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import signal as dsp
 
-from heartzoo.classification.intake import Intake
 from heartzoo.classification.stream import Stream
 from heartzoo.confidence import probabilities
 from heartzoo.config import InputConfig
@@ -21,6 +20,7 @@ from heartzoo.config.file import parse_config
 from heartzoo.data.batches import model_inputs
 from heartzoo.data.beats import Examples
 from heartzoo.data.databases import get_database
+from heartzoo.data.intake import Intake
 from heartzoo.data.records import Record, read_record
 from heartzoo.data.rr import FEATURES
 from heartzoo.data.rr_tracker import RRTracker

@@ -444,7 +444,7 @@ def test_figures_that_do_not_follow_are_named(change, told, copy):
 @pytest.mark.skipif(default_runtime() != "tflm", reason="the tflite-micro wheel is not installed")
 def test_an_example_that_the_file_answers_otherwise_is_named(copy):
     rewrite(copy, "configuration.json", lambda tree: tree["example"]["beats"][1]["outputs"].reverse())
-    assert "other outputs of its example's beat 1 than the file" in problems(copy)
+    assert "other outputs of beat 1 of its example than the file" in problems(copy)
 
 
 # Publication into a folder to be served
