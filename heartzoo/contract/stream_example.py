@@ -24,11 +24,11 @@ MISSING_S = ((0.0, 0.4), (10.0, 10.08), (50.0, 52.0), (BEATS_S, LENGTH_S))
 LOST_S, LOST_UNTIL_S = 20.0, 23.0  # missing too, up to the first beat after this and with its R peak
 ABOUT = (
     "The beginning of the example's recording as a stream (a device, heartzoo classify), by preprocessing.steps: its "
-    "first length samples, to which, from each sample of add_mv on, so many mV are added, to those of before too; then "
-    "the samples from the first to the last of each pair of missing are missing. beats are all that the stream is told "
-    "of, samples of the recording, scored or not; prevalence follows them all; classes is what each is called. "
-    "inputs_sha256, outputs_sha256 and called as in the example, of all these beats. shown, by number among them: the "
-    "first, those after lost signal, and the last."
+    "first length samples; from each sample of add_mv on so many mV are added to it (the amounts add up); then the "
+    "samples from the first to the last of each pair of missing are missing. beats are all that the stream is told "
+    "of, as samples of the recording, scored or not; prevalence follows them all; classes is what each is called. "
+    "inputs_sha256, outputs_sha256 and called as in the example, of all these beats. shown, by number among them: the"
+    " first, those after lost signal, and the last."
 )
 
 
