@@ -41,8 +41,8 @@ def stream_example(config: Config, content: bytes, given: dict[str, Any] | None)
         given: its example, see :func:`heartzoo.contract.example.example`; the recording is the same.
 
     Returns:
-        What goes into ``configuration.json``; None where there is no example, or no stream of beats: rhythm frames, or
-        beats that were cut by others.
+        What goes into ``configuration.json``; None where there is no example, or no stream of beats: rhythm frames,
+        beats that were cut by others, a recording that has none where it is to be lost.
 
     Raises:
         UserError: the recording is neither here nor to be had.
@@ -52,9 +52,12 @@ def stream_example(config: Config, content: bytes, given: dict[str, Any] | None)
     record = open_record(given["database"], given["record"], tuple(config.data.leads) if config.data.leads else None)
     fs, length = record.fs, round(LENGTH_S * record.fs)
     beats = record.samples[record.samples < BEATS_S * fs]
+    late = beats[beats >= LOST_UNTIL_S * fs]
+    if not len(late):
+        return None
     added = [(round(start * fs), mv) for start, mv in ADDED]
     ends = [(round(start * fs), round(end * fs) - 1) for start, end in MISSING_S]
-    missing = sorted([*ends, (round(LOST_S * fs), int(beats[beats >= LOST_UNTIL_S * fs][0]))])
+    missing = sorted([*ends, (round(LOST_S * fs), int(late[0]))])
     signal = np.array(record.signal[:length], np.float64)
     for start, mv in added:
         signal[start:] += mv

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 import json
@@ -9,6 +10,7 @@ import math
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -501,6 +503,14 @@ def test_a_published_contract_is_told_anew_and_the_rest_kept(entry):
 def test_the_configuration_alone_gives_the_values_of_its_stream_example(entry, cache):
     configuration = json.loads((entry.folder / "configuration.json").read_text())
     check_stream_example(configuration, entry_bytes(entry), cache / "synthetic" / "1")
+
+
+def test_a_recording_without_beats_where_it_would_be_lost_gives_no_stream_example(entry, cache, monkeypatch):
+    record, given = open_record("synthetic", "syn25"), entry.configuration["example"]
+    early = dataclasses.replace(record, samples=record.samples[:5], symbols=record.symbols[:5])
+    module = sys.modules[stream_example.__module__]  # the package's attribute of that name is the function
+    monkeypatch.setattr(module, "open_record", lambda *_: early)
+    assert stream_example(entry.config, entry_bytes(entry), given) is None
 
 
 def check_stream_example(configuration: dict[str, Any], content: bytes, folder: Path) -> None:
