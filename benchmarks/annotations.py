@@ -39,7 +39,7 @@ def main() -> None:
     content = model.entry.path("model.tflite").read_bytes()
     logits = predict_parallel(content, store.frames(rows), progress_description=f"{MODEL} on {SPLIT}")
     called = shifted(model.config, logits, store.records[rows]).argmax(axis=1)
-    values = dict(zip(contract.features, store.rr[rows].T, strict=True))
+    values = dict(zip(contract.features, store.features(rows).T, strict=True))
     signs = {
         "early": values["pre_median"] < EARLY,
         "own QRS": values["qrs_match"] > OWN_QRS,

@@ -19,8 +19,8 @@ from heartzoo.data.signal import normalise
 from heartzoo.data.store import Store
 
 Inputs = dict[str, np.ndarray]
-# Examples made at a time: few enough that an array of them is memory used before, not new pages from the system, which
-# cost more than the arithmetic while a training step runs beside.
+# Examples changed at a time: few enough that an array of them is memory used before, not new pages from the system,
+# which cost more than the arithmetic while a training step runs beside.
 BLOCK = 64
 
 
@@ -92,7 +92,7 @@ def input_chunks(store: Store, rows: np.ndarray, contract: InputConfig, size: in
     for start in range(0, len(rows), size):
         piece = rows[start : start + size]
         frames = store.frames(piece)
-        yield model_inputs(frames[:, store.margin : store.margin + contract.frame], store.rr[piece], contract)
+        yield model_inputs(frames[:, store.margin : store.margin + contract.frame], store.features(piece), contract)
 
 
 @dataclass(frozen=True)
@@ -142,13 +142,14 @@ class TrainingBatches:
         """The batch of an epoch's step: inputs, and one-hot labels of shape (batch, classes), float32."""
         rng = np.random.default_rng([self.seed, epoch, step])
         chosen = np.searchsorted(self._cumulative, rng.random(self.batch_size) * self._cumulative[-1], side="right")
-        blocks = [self._inputs(chosen[first : first + BLOCK], rng) for first in range(0, len(chosen), BLOCK)]
+        frames, rr = self._read(chosen)
+        pieces = (slice(first, first + BLOCK) for first in range(0, len(chosen), BLOCK))
+        blocks = [self._inputs(frames[piece], rr[piece], rng) for piece in pieces]
         inputs = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
         inputs |= {name: values[chosen] for name, values in self.beside.items()}
         return inputs, np.eye(self.classes, dtype=np.float32)[self.labels[chosen]]
 
-    def _inputs(self, chosen: np.ndarray, rng: np.random.Generator) -> Inputs:
-        frames, rr = self._read(chosen)
+    def _inputs(self, frames: np.ndarray, rr: np.ndarray, rng: np.random.Generator) -> Inputs:
         frames = augment(frames, self.contract, self.augmentation, self.noise, rng)
         return model_inputs(frames, augment_features(rr, self.augmentation, self.noise, rng), self.contract)
 
@@ -159,5 +160,5 @@ class TrainingBatches:
         for store, rows, low, high in zip(self.stores, self.rows, offsets[:-1], offsets[1:], strict=True):
             mine = (chosen >= low) & (chosen < high)
             indices = rows[chosen[mine] - low]
-            frames[mine], rr[mine] = store.frames(indices), store.rr[indices]
+            frames[mine], rr[mine] = store.frames(indices), store.features(indices)
         return frames, rr

@@ -321,7 +321,9 @@ def of_doubled_beats(samples: np.ndarray) -> str:
     """What to say of beats that stand at one sample; nothing where each has its own."""
     twice = np.unique(samples[1:][np.diff(samples) == 0])
     more = f" and {len(twice) - 1} more" if len(twice) > 1 else ""
-    return f"two beats at sample {twice[0]}{more}, whose interval counts as {SHORTEST_S:g} s" if len(twice) else ""
+    if not len(twice):
+        return ""
+    return f"more than one beat at sample {twice[0]}{more}, whose interval counts as {SHORTEST_S:g} s"
 
 
 def refuse_past_end(r_peaks: np.ndarray, length: int, fs: float) -> None:

@@ -27,6 +27,7 @@ from heartzoo.data.databases import Database, get_database
 from heartzoo.data.disturbances import disturb, noise_offset
 from heartzoo.data.download import ensure, folder, known_hashes, present, record_files
 from heartzoo.data.heartbeat_csv import read_heartbeats
+from heartzoo.data.mapped import MappedRows
 from heartzoo.data.noise import recorded_noise
 from heartzoo.data.records import MissingLead, Record, of_doubled_beats, other_lead, read_record
 from heartzoo.data.retiming import TooFewBeats
@@ -42,9 +43,8 @@ MAKERS = (
     *("beats", "disturbances", "fusion", "heartbeat_csv", "motion", "noise", "quality", "records"),
     *("retiming", "rhythm", "rr", "signal", "store", "template"),
 )
-CHUNK_ROWS = 16
-# A store up to this size is read into memory whole; a larger one is read chunk by chunk through a cache of this size.
-MEMORY_BYTES = 512 * 2**20
+CHUNK_ROWS = 64
+ALIGNMENT = 8  # bytes: rows are read from their place in the file
 MOST_TOLD = 3
 
 
@@ -59,7 +59,6 @@ class Store:
         people: the patient of each record, in the records' order.
         samples: int64, shape (n,), beat positions in the recording.
         symbols: uint8, shape (n,).
-        rr: float32, shape (n, features).
         records: record name of each example, shape (n,).
         patients: patient id of each example, shape (n,).
         margin: samples on both sides of a frame that only shift augmentation uses.
@@ -75,7 +74,8 @@ class Store:
                 self.provenance: dict[str, Any] = json.loads(file.attrs["provenance"])
                 self.samples = file["samples"][:]
                 self.symbols = file["symbols"][:]
-                self.rr = file["rr"][:] if "rr" in file else np.zeros((len(self.symbols), 0), np.float32)
+                self._frames = MappedRows(file["frames"])
+                self._features = MappedRows(file["rr"]) if "rr" in file else None
                 # Who is the same person is asked now: the answer may be a better one than when the store was made.
                 database = get_database(self.provenance["database"])
                 self.people = {r["name"]: database.patient(r["name"]) for r in self.provenance["records"]}
@@ -88,12 +88,6 @@ class Store:
     def __len__(self) -> int:
         return len(self.symbols)
 
-    @cached_property
-    def _frames(self) -> np.ndarray | h5py.Dataset:
-        # A prime number of slots, about 100 for each chunk that fits, as HDF5 advises.
-        dataset = h5py.File(self.path, "r", rdcc_nbytes=MEMORY_BYTES, rdcc_nslots=1_000_003, rdcc_w0=0.0)["frames"]
-        return dataset[:] if dataset.nbytes <= MEMORY_BYTES else dataset
-
     def frames(self, indices: np.ndarray) -> np.ndarray:
         """Read frames in any order, repeats allowed.
 
@@ -103,18 +97,18 @@ class Store:
         Returns:
             float32, shape (n, frame + 2 * margin), as ``contract.cut`` makes them: mV, unless scaled or features.
         """
-        if isinstance(self._frames, np.ndarray):
-            return self._frames[indices]
-        if len(indices) == 0:
-            return np.empty((0, self._frames.shape[1]), np.float32)
-        rows, inverse = np.unique(indices, return_inverse=True)
-        found = np.empty((len(rows), self._frames.shape[1]), np.float32)
-        chunks, starts = np.unique(rows // CHUNK_ROWS, return_index=True)
-        # h5py reads whole chunks far faster than scattered rows.
-        for chunk, start, stop in zip(chunks, starts, [*starts[1:], len(rows)], strict=True):
-            block = self._frames[chunk * CHUNK_ROWS : (chunk + 1) * CHUNK_ROWS]
-            found[start:stop] = block[rows[start:stop] - chunk * CHUNK_ROWS]
-        return found[inverse]
+        return self._frames[indices]
+
+    def features(self, indices: np.ndarray) -> np.ndarray:
+        """Read R-R and template features in any order, repeats allowed.
+
+        Args:
+            indices: shape (n,).
+
+        Returns:
+            float32, shape (n, features), in the order of ``contract.features``.
+        """
+        return np.zeros((len(indices), 0), np.float32) if self._features is None else self._features[indices]
 
     def labels(self, task: Task, mapping: str) -> np.ndarray:
         """Class of each example, -1 where the task does not score it; shape (n,)."""
@@ -312,7 +306,7 @@ def _write(
     facts: list[dict[str, Any]] = []
     skipped: dict[str, str] = {}
     with atomic_path(path) as temporary, Sink(temporary) as sink:
-        with h5py.File(sink, "w") as file:
+        with h5py.File(sink, "w", alignment_threshold=1, alignment_interval=ALIGNMENT) as file:
             for name, result in zip(names, track(work, len(names), f"prepare {database.name}"), strict=True):
                 if isinstance(result, str):
                     skipped[name] = result
@@ -435,8 +429,8 @@ def _append(file: h5py.File, examples: Examples, record: int) -> None:
     for name, values in columns.items():
         if values.size == 0:  # a contract without R-R features
             continue
-        rows = CHUNK_ROWS if name == "frames" else 4096
         width = values.shape[1:]
+        rows = CHUNK_ROWS if width else 4096
         if name not in file:
             file.create_dataset(name, (0, *width), values.dtype, maxshape=(None, *width), chunks=(rows, *width))
         dataset = file[name]

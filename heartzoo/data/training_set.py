@@ -51,8 +51,9 @@ class TrainingSet:
         sampling, irregular = self.config.training.sampling, None
         if sampling.irregular != 1:
             column = self.config.input.rr_features.index("recurrence")
-            features = zip(self.stores, self.rows_of(part), strict=True)
-            irregular = np.concatenate([store.rr[rows, column] for store, rows in features]) < IRREGULAR_RECURRENCE
+            of_stores = zip(self.stores, self.rows_of(part), strict=True)
+            recurrence = np.concatenate([store.features(rows)[:, column] for store, rows in of_stores])
+            irregular = recurrence < IRREGULAR_RECURRENCE
         return draw_probabilities(self.labels[part], self.patients[part], len(self.task.classes), sampling, irregular)
 
     def recordings(self, part: np.ndarray) -> np.ndarray:

@@ -66,7 +66,7 @@ def golden_vectors(config: Config, content: bytes) -> cheader.GoldenVectors:
     # One beat of each symbol in turn, so that rare classes are among them.
     order = np.argsort([(store.symbols[:i] == symbol).sum() for i, symbol in enumerate(store.symbols)], kind="stable")
     rows = np.sort(order[:GOLDEN_COUNT])
-    frames, rr = store.frames(rows), store.rr[rows]
+    frames, rr = store.frames(rows), store.features(rows)
     inputs = model_inputs(frames, rr, config.input)
     model = TfliteModel(content)
     quantized = {role: model.quantize(role, value) for role, value in inputs.items()}  # type: ignore[arg-type]

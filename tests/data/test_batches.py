@@ -142,7 +142,7 @@ def test_copies_train_beside_their_recordings_but_nobody_who_validates(training:
     rows = data.rows_of(~data.validation)
     recorded, jittered, inverted = (store.frames(part) for store, part in zip(data.stores, rows, strict=True))
     assert np.array_equal(inverted, -recorded) and not np.array_equal(jittered, recorded)
-    assert not np.array_equal(data.stores[1].rr[rows[1]], data.stores[0].rr[rows[0]])
+    assert not np.array_equal(data.stores[1].features(rows[1]), data.stores[0].features(rows[0]))
     assert not data.calibration()[n:].any()
 
 
@@ -152,7 +152,7 @@ def test_an_irregular_rhythm_is_told_by_recurrence(cache: Path) -> None:
     plain = load_training_set(config(input=features), jobs=1)
     training = ~data.validation
     gain = data.probabilities(training) / plain.probabilities(training)
-    irregular = data.stores[0].rr[data.rows_of(training)[0], 1] < 0.15
+    irregular = data.stores[0].features(data.rows_of(training)[0])[:, 1] < 0.15
     normal = data.labels[training] == 0
     assert gain[~normal] == pytest.approx(1.0) and 0 < irregular.sum() < len(irregular)
     assert gain[normal & irregular] == pytest.approx(5 * gain[normal & ~irregular][0])
@@ -209,9 +209,9 @@ def test_validation_inputs_are_the_frames_in_order(training: TrainingSet) -> Non
     store, rows = training.stores[0], training.rows_of(training.validation)[0]
     frames = store.frames(rows)[:, store.margin : store.margin + 64]
     np.testing.assert_array_equal(
-        inputs["signal"], model_inputs(frames, store.rr[rows], training.config.input)["signal"]
+        inputs["signal"], model_inputs(frames, store.features(rows), training.config.input)["signal"]
     )
-    np.testing.assert_array_equal(inputs["rr"], store.rr[rows])
+    np.testing.assert_array_equal(inputs["rr"], store.features(rows))
     assert inputs["signal"].shape == (training.validation.sum(), 1, 64, 1)
 
 

@@ -8,12 +8,12 @@ import re
 import signal
 import subprocess
 import sys
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 import wfdb
@@ -66,7 +66,7 @@ def test_every_beat_of_every_record_is_there(own: Path) -> None:
     assert len(store) == sum(len(record.samples) for record in records)
     assert store.margin == 3
     np.testing.assert_array_equal(store.frames(np.arange(len(store))), np.concatenate([c.frames for c in cut]))
-    np.testing.assert_array_equal(store.rr, np.concatenate([c.rr for c in cut]))
+    np.testing.assert_array_equal(store.features(np.arange(len(store))), np.concatenate([c.rr for c in cut]))
     np.testing.assert_array_equal(store.samples, np.concatenate([r.samples for r in records]))
     np.testing.assert_array_equal(store.symbols, np.concatenate([r.symbols for r in records]))
     assert store.records.tolist() == [r.name for r in records for _ in r.samples]
@@ -190,18 +190,28 @@ def test_somebody_s_file_is_not_written_over(own: Path, tmp_path: Path) -> None:
 
 def test_without_rr_features(own: Path) -> None:
     store = prepare(DATABASE, NAMES, InputConfig(frame=32), jobs=1)
-    assert store.rr.shape == (len(store), 0)
+    assert store.features(np.arange(len(store))).shape == (len(store), 0)
 
 
-def test_chunked_reading_gives_what_memory_gives(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_are_read_in_any_order(own: Path) -> None:
     store = small()
-    whole = store.frames(np.arange(len(store)))
-    monkeypatch.setattr(store_module, "MEMORY_BYTES", 0)
-    chunked = Store(store.path)
+    cut = [cut_beats(open_record("synthetic", name), CONTRACT) for name in NAMES]
+    frames, features = (np.concatenate([getattr(c, name) for c in cut]) for name in ("frames", "rr"))
     rng = np.random.default_rng(0)
-    for rows in (np.arange(len(store)), rng.integers(0, len(store), 200), np.array([5]), np.array([], np.int64)):
-        np.testing.assert_array_equal(chunked.frames(rows), whole[rows])
-    assert isinstance(chunked._frames, h5py.Dataset)
+    for rows in (rng.integers(0, len(store), 200), np.array([len(store) - 1, 5, 5]), np.array([], np.int64)):
+        np.testing.assert_array_equal(store.frames(rows), frames[rows])
+        np.testing.assert_array_equal(store.features(rows), features[rows])
+
+
+def test_a_training_s_examples_stay_on_disk(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = small()
+    tracemalloc.start()
+    again = Store(store.path)
+    before = tracemalloc.get_traced_memory()[0]
+    assert again.frames(np.array([0])).shape == (1, 64)
+    kept = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert kept < store.frames(np.arange(len(store))).nbytes / 4
 
 
 def test_flat_frames_are_counted(own: Path) -> None:
@@ -323,17 +333,6 @@ def test_who_is_the_same_person_is_asked_when_a_store_is_opened(own: Path, monke
     assert set(small().patients) == set(NAMES)
     monkeypatch.setitem(DATABASES, "synthetic", replace(DATABASE, same_person={"syn03": "syn00"}))
     assert set(small().patients) == {"syn00", "syn07"}
-
-
-def test_whatever_makes_examples_makes_stores_anew() -> None:
-    found, left = set(), list(store_module.MAKERS)
-    while left:
-        name = left.pop()
-        path = Path(store_module.__file__).with_name(f"{name}.py")
-        if name not in found and path.is_file():
-            left += re.findall(r"^ *from heartzoo\.data\.(\w+) import", path.read_text(), re.MULTILINE)
-            found.add(name)
-    assert found - {"databases", "download", "sources", "splits"} == set(store_module.MAKERS)  # these find recordings
 
 
 def test_what_other_code_made_is_cleaned_away(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
