@@ -11,7 +11,7 @@ from heartzoo.errors import UserError
 
 RECORDED_NOISES = {"bw": "baseline wander", "em": "electrode motion", "ma": "muscle noise"}
 NOISES = {**RECORDED_NOISES, "motion": "made electrode motion"}
-_CHANGES = ("noise", "gain", "from_fs", "jitter_ms")
+_CHANGES = ("noise", "gain", "from_fs", "jitter_ms", "lost_share")
 
 
 class Disturbance(Section):
@@ -34,6 +34,9 @@ class Disturbance(Section):
     jitter_ms: Annotated[float, Field(gt=0.0, le=200.0)] | None = Field(
         default=None, description="each R peak is off by up to this, evenly distributed, ms"
     )
+    lost_share: Annotated[float, Field(gt=0.0, le=0.5)] | None = Field(
+        default=None, description="share of the signal that is lost, in runs of 20 ms to 5 s"
+    )
     rhythm: Literal["arrhythmia", "block", "fibrillation", "premature", "tachycardia"] | None = Field(
         default=None,
         description="the patient's beats at other times, for training: in sinus arrhythmia, in second-degree "
@@ -51,7 +54,7 @@ class Disturbance(Section):
         description="the recording's first other signal, alone or with a change; records that have none are left out",
     )
     draw: Annotated[int, Field(ge=0)] = Field(
-        default=0, description="seed of where or what the noise is, of the jitter, of the rhythm or of the fused beats"
+        default=0, description="seed of where or what the noise is, and of all else that is drawn for the change"
     )
 
     @model_validator(mode="after")
@@ -93,6 +96,8 @@ class Disturbance(Section):
             return "resampled"
         if self.jitter_ms:
             return "R peaks jittered"
+        if self.lost_share:
+            return "signal lost"
         if self.rhythm:
             return "other rhythm"
         return "fused beats" if self.fusion else None
@@ -108,4 +113,6 @@ class Disturbance(Section):
             return f"from {self.from_fs:g} Hz"
         if self.jitter_ms:
             return f"up to {self.jitter_ms:g} ms"
+        if self.lost_share:
+            return f"{self.lost_share:.0%}"
         return self.rhythm or ("a tenth" if self.fusion else "the first beside it")

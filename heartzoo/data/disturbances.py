@@ -1,4 +1,4 @@
-"""Recordings changed on purpose: noise, another gain, sampling rate or rhythm, fused beats, R peaks that are off."""
+"""Recordings changed on purpose: noise, lost signal, another gain, rate or rhythm, fused beats, R peaks moved."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import numpy as np
 from heartzoo.config.disturbance import Disturbance
 from heartzoo.data.fusion import fuse
 from heartzoo.data.motion import made_motion
+from heartzoo.data.quality import Gaps, LostSignal
 from heartzoo.data.records import Record
 from heartzoo.data.retiming import retime
 from heartzoo.data.signal import highpass, resample, resample_positions
 
 POWER_HIGHPASS_HZ = 0.5
+SHORTEST_LOST_S, LONGEST_LOST_S = 0.02, 5.0  # a packet of a radio link; an electrode off
 
 
 def disturb(record: Record, disturbance: Disturbance, noise: np.ndarray | None = None) -> Record:
@@ -54,6 +56,8 @@ def disturb(record: Record, disturbance: Disturbance, noise: np.ndarray | None =
         return _resampled(record, disturbance.from_fs)
     if disturbance.jitter_ms is not None:
         return _jittered(record, disturbance.jitter_ms / 1000, _rng(record.name, disturbance.draw))
+    if disturbance.lost_share is not None:
+        return _lost(record, disturbance.lost_share, _rng(record.name, disturbance.draw))
     return record
 
 
@@ -106,3 +110,20 @@ def _jittered(record: Record, seconds: float, rng: np.random.Generator) -> Recor
     moves = np.rint(rng.uniform(-seconds, seconds, len(record.samples)) * record.fs).astype(np.int64)
     moved = np.clip(record.samples + moves, 0, len(record.signal) - 1)
     return replace(record, samples=np.maximum.accumulate(moved))  # neighbours never change places
+
+
+def _lost(record: Record, share: float, rng: np.random.Generator) -> Record:
+    """Lose that share of a recording, or a little more, in runs as often of one length as of its double."""
+    samples, signal = len(record.signal), np.array(record.signal, np.float64)
+    least = LostSignal(record.fs).least
+    for first, last in record.lost.tolist():
+        signal[first - least + 1 : last + 1] = np.nan
+    missing = 0
+    while missing < share * samples:
+        length = round(record.fs * np.exp(rng.uniform(np.log(SHORTEST_LOST_S), np.log(LONGEST_LOST_S))))
+        start = rng.integers(samples)
+        signal[start : start + length] = np.nan
+        missing += length
+    lost, gaps = LostSignal(record.fs), Gaps(record.fs)
+    lost.push(signal)
+    return replace(record, signal=np.append(gaps.push(signal), gaps.finish()), lost=lost.stretches)

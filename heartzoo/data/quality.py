@@ -111,12 +111,13 @@ class LostSignal:
         stretches: where it was lost, if that is known already; by default nowhere.
 
     Attributes:
+        least: how many missing samples in a row count as lost.
         samples: how many were taken so far.
         stretches: of each stretch the sample at which it had that length, and its last; int64, shape (n, 2).
     """
 
     def __init__(self, fs: float, stretches: np.ndarray = NOWHERE_LOST) -> None:
-        self._least = math.ceil(LOST_S * fs)
+        self.least = math.ceil(LOST_S * fs)
         self.samples, self._missing = 0, 0  # of the latter how many in a row up to the latest, or enough
         self.stretches = stretches
 
@@ -125,15 +126,15 @@ class LostSignal:
         bad = np.concatenate([np.ones(self._missing, bool), is_missing(x)])
         edges = np.diff(np.concatenate([[0], bad.astype(np.int8), [0]]))
         start, end = np.flatnonzero(edges > 0), np.flatnonzero(edges < 0)
-        first, long = self.samples - self._missing, end - start >= self._least
-        found = np.stack([first + start[long] + self._least - 1, first + end[long] - 1], axis=1)
+        first, long = self.samples - self._missing, end - start >= self.least
+        found = np.stack([first + start[long] + self.least - 1, first + end[long] - 1], axis=1)
         known = self.stretches
-        if self._missing == self._least and len(known) and known[-1, 1] == self.samples - 1:  # it goes on
+        if self._missing == self.least and len(known) and known[-1, 1] == self.samples - 1:  # it goes on
             found[0, 0] = known[-1, 0]
             known = known[:-1]
         self.stretches = np.concatenate([known, found])
         self.samples += len(x)
-        self._missing = min(int(end[-1] - start[-1]), self._least) if len(bad) and bad[-1] else 0
+        self._missing = min(int(end[-1] - start[-1]), self.least) if len(bad) and bad[-1] else 0
 
     def forget(self, sample: int) -> None:
         """No beat before this sample will be asked about any more."""

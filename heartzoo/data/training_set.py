@@ -30,7 +30,8 @@ class TrainingSet:
     Attributes:
         config: the configuration.
         task: its task.
-        stores: one store a training split, then one for every split and copy (``training.copies``).
+        stores: one store a training split, then one for every split that somebody trains from and every copy
+            (``training.copies``).
         rows: the scored rows of each store.
         labels: class of each example, the stores one after the other, shape (n,).
         patients: ``database/patient`` of each example, shape (n,).
@@ -142,8 +143,9 @@ def load_training_set(config: Config, jobs: int = 2) -> TrainingSet:
     _require_classes(labels[~validation], task, config)
     validating = np.unique(patients[validation])
     _refuse_known(validating, config)
+    learned = [name for name, part in zip(config.data.train, parts, strict=True) if len(part.without(validating).rows)]
     for copy in training.copies:
-        parts += [_Part.load(config, name, copy, jobs).without(validating) for name in config.data.train]
+        parts += [_Part.load(config, name, copy, jobs).without(validating) for name in learned]
     return TrainingSet(
         config=config,
         task=task,

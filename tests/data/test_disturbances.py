@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from heartzoo.config.disturbance import Disturbance
 from heartzoo.data.disturbances import add_noise, disturb
+from heartzoo.data.quality import LostSignal
 from heartzoo.data.records import Record, open_record
 from heartzoo.data.signal import highpass
 from heartzoo.errors import UserError
@@ -144,3 +145,32 @@ def test_the_same_change_of_the_other_lead_has_another_heading(given_: dict[str,
     first, other = Disturbance(**given_), Disturbance(**given_, other_lead=True)
     assert other.kind == f"{first.kind}, other lead" and other.level == first.level
     assert Disturbance(other_lead=True).kind == "other lead"
+
+
+def test_signal_is_lost_elsewhere_in_every_record_and_draw_and_always_there(record: Record) -> None:
+    once = Disturbance(lost_share=0.3)
+    found = [
+        disturb(one, disturbance)
+        for one in (record, replace(record, name="other"))
+        for disturbance in (once, Disturbance(lost_share=0.3, draw=1))
+    ]
+    assert np.array_equal(found[0].signal, disturb(record, once).signal)
+    assert all(not np.array_equal(a.signal, b.signal) for k, a in enumerate(found) for b in found[:k])
+    for one in found:
+        assert len(one.signal) == len(record.signal) and np.isfinite(one.signal).all()
+        assert np.array_equal(one.samples, record.samples) and np.array_equal(one.symbols, record.symbols)
+        least = LostSignal(record.fs).least
+        held = sum(last - first + least for first, last in one.lost.tolist())
+        assert 0.15 < held / len(record.signal) < 0.4  # runs overlap, and the short ones are none of these
+        for first, last in one.lost.tolist():
+            assert np.ptp(one.signal[first - least + 1 : last + 1]) == 0
+
+
+def test_what_was_lost_before_stays_so(record: Record) -> None:
+    found = disturb(replace(record, lost=np.array([[500, 700]])), Disturbance(lost_share=0.01))
+    assert any(first <= 500 and last >= 700 for first, last in found.lost.tolist())
+
+
+def test_all_of_a_short_recording_may_be_lost(record: Record) -> None:
+    short = replace(record, signal=record.signal[:3], samples=np.array([1]), symbols=record.symbols[:1])
+    assert disturb(short, Disturbance(lost_share=0.5)).signal.shape == (3,)
