@@ -104,7 +104,7 @@ def _contract(config: Config, content: bytes) -> dict[str, Any]:
         "example": shown,
         "stream_example": stream_example(config, content, shown),
         "delay": delay(config.input),
-        "evaluation": _evaluation_rules(),
+        "evaluation": _evaluation_rules(config),
     }
 
 
@@ -160,33 +160,48 @@ def preprocessing(config: Config, facts: ModelFacts) -> dict[str, Any]:
     }
 
 
-def _evaluation_rules() -> list[str]:
-    return [
-        "Rows of a confusion matrix are the truth; Se = TP/(TP+FN), +P = TP/(TP+FP), F1 = 2 TP/(2 TP+FP+FN), 0/0 is 0.",
-        "macro_f1 is the mean F1 over all classes of the task, pooled over beats. macro_f1_nsv (macro_f1_nsvf) of "
-        "arrhythmia-5 leaves out the beats that are truly F or Q (Q); a scored beat called F or Q counts as missed.",
-        "patient_macro_f1 is the mean over patients of the macro-F1 over the classes that the patient has.",
-        f"Intervals: {RESAMPLES} resamples of patients with replacement, 2.5 and 97.5 percentiles, "
-        "numpy.random.default_rng(bootstrap_seed).",
-        "Personalisation, a track of its own (where there is one): figures are of the beats from the 300th second of a "
-        "record on, adapted by those before. With z the (shifted) logits, a row: without labels z + strength * (usual "
+def _evaluation_rules(config: Config) -> list[str]:
+    nsv = (
+        " macro_f1_nsv (macro_f1_nsvf) leaves out the beats that are truly F or Q (Q); a scored beat called F or Q "
+        "counts as missed."
+    )
+    followed = "shifted logits" if config.prevalence else "logits"
+    personalised = (
+        "Personalisation, a track of its own, by personalisation: figures are of the beats from the 300th second of a "
+        f"record on, adapted by those before. With z the {followed}, a row: without labels z + strength * (usual "
         "- median of the record's z before); with labels z W + b, where W and b minimise the summed cross-entropy of "
         "the labelled beats before plus stiffness * (sum of squares of W less the identity + sum of squares of b). "
         "Both stand in for the logits in preprocessing.steps: the largest is the class, and they are divided by the "
-        "temperature.",
+        "temperature."
+    )
+    return [
+        "Rows of a confusion matrix are the truth; Se = TP/(TP+FN), +P = TP/(TP+FP), F1 = 2 TP/(2 TP+FP+FN), 0/0 is 0.",
+        "macro_f1 is the mean F1 over all classes of the task, pooled over beats."
+        f"{nsv if config.task == 'arrhythmia-5' else ''}",
+        "patient_macro_f1 is the mean over patients of the macro-F1 over the classes that the patient has.",
+        f"Intervals: {RESAMPLES} resamples of patients with replacement, 2.5 and 97.5 percentiles, "
+        "numpy.random.default_rng(bootstrap_seed).",
+        *([personalised] if config.export.personalisation else []),
     ]
 
 
 def delay(contract: InputConfig) -> dict[str, Any]:
     """How long after the R peak a decision can be made."""
     beats = contract.following_beats
+    slower = f"; in a recording of less than {contract.fs:g} Hz the filter reaches {RESAMPLING_REACH} of its samples"
     if contract.cut == "r-peak":
-        rule = "a frame is scaled by the whole 10 s window of its R peak, so it is the window's end that counts"
+        rule = (
+            "a frame is scaled by the whole 10 s window of its R peak, so it is the window's end that counts, and what "
+            "a frame and the resampling filter reach from there"
+        )
+        if beats:
+            rule += f", or the beat after the window's last, for which that one waits up to {LONGEST_S:g} s"
+        rule += slower
         seconds = WINDOW_S + contract.frame / contract.fs + RESAMPLING_REACH / contract.fs
         return {"seconds": seconds, "following_beats": beats, "rule": rule}
     if contract.cut == "rhythm":
         seconds = (contract.frame + RESAMPLING_REACH) / contract.fs
-        return {"seconds": seconds, "following_beats": 0, "rule": "from the start of a frame"}
+        return {"seconds": seconds, "following_beats": 0, "rule": f"from the start of a frame{slower}"}
     # resample_poly's filter reaches ten samples of the slower rate to either side: the target's, where it downsamples.
     after, what = contract.frame - contract.frame // 2, "half a frame"
     window = round(AFTER_S * contract.fs) + round(SHIFT_S * contract.fs)
@@ -197,6 +212,7 @@ def delay(contract: InputConfig) -> dict[str, Any]:
     rule = f"the later of the two; seconds hold {what} and the reach of the resampling filter"
     if beats:
         rule += f"; a beat that none follows waits for {LONGEST_S:g} s"
+    rule += slower
     return {"seconds": (after + RESAMPLING_REACH) / contract.fs, "following_beats": beats, "rule": rule}
 
 

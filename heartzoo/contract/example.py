@@ -22,10 +22,10 @@ from heartzoo.tasks import get_task
 READ_RECORDS = 25
 ABOUT = (
     "A training recording, by preprocessing.steps. inputs_sha256 is of the quantized inputs of all its scored beats "
-    "(frames) in order of time, of each beat one input after the other as tensors.inputs lists them, a byte a value "
-    "(two, the lower first, for int16); outputs_sha256 likewise; called is how many of them are called what. Beats, by "
-    "number among the scored: the first two, the last, and of each class the first annotated and the first called; "
-    "sample is of the recording, class what the model calls it."
+    "(frames, made ones last) in order of time, of each beat one input after the other as tensors.inputs lists them, a "
+    "byte a value (two, the lower first, for int16); outputs_sha256 likewise; called is how many of them are called "
+    "what. Beats, by number among the scored: the first two, the last, and of each class the first annotated and the "
+    "first called; sample, of a frame the first, is of the recording, class what the model calls it."
 )
 
 

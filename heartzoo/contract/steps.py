@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+from scipy import signal
+
 from heartzoo import prevalence
 from heartzoo.config import Config, InputConfig
 from heartzoo.data.quality import LOST_S, MOST_HELD_MV, MOST_MV, OFFSET_MV
@@ -38,16 +41,19 @@ def steps(config: Config, facts: ModelFacts) -> list[str]:
     told = _signal(contract)
     if contract.cut == "rhythm":
         return [*told, *_rhythm(contract), *_inference(config, facts)]
+    counts = " and templates" if contract.takes_template else ""
     told += [
-        "Beats: every annotation whose symbol is one of preprocessing.beat_symbols, at its sample s of the recording; "
-        f"its position after resampling is c = floor(s * {contract.fs:g} / recording_fs + 0.5). Scored are the beats "
-        "whose symbol class_map lists; the others still count in intervals and templates.",
+        "Beats: every annotation whose symbol is one of preprocessing.beat_symbols, at its sample s of the recording, "
+        "which is that of the R peak; in use, every R peak that a detector finds, or is given. Its "
+        f"position after resampling is c = floor(s * {contract.fs:g} / recording_fs + 0.5). Scored are the beats "
+        "whose symbol class_map lists, one symbol a character; the others are called one of the classes, too, which "
+        f"counts nowhere{f', and still count in intervals{counts}' if contract.features or counts else ''}.",
         *{"centred": _centred, "difference": _difference, "features": _features, "r-peak": _from_r_peak}[contract.cut](
             contract
         ),
     ]
     if contract.features or contract.cut == "difference":
-        told += _intervals()
+        told += _intervals(contract)
     if contract.takes_template:
         told.append(_template(contract))
     if contract.template_features:
@@ -57,51 +63,57 @@ def steps(config: Config, facts: ModelFacts) -> list[str]:
 
 def _signal(contract: InputConfig) -> list[str]:
     told = [
-        "Signal: of the leads that preprocessing.leads lists, in its order, the first that the record has; in mV over "
-        "the whole record (wfdb's physical values, converted where the header's unit is another; 200 units per mV "
-        "where it gives no gain). A record without one of them is not taken. A missing sample (NaN, infinite or beyond "
+        "Signal: of the leads that preprocessing.leads lists for the database, in its order, the first that the record "
+        "has (in use, the lead that is nearest to these); in mV over the whole record (wfdb's physical values, "
+        "converted where the header's unit is V or uV; 200 units per mV where it gives no gain). A record that has "
+        "none of them is not taken. recording_fs is, in these steps, the record's own sampling rate, by database that "
+        "of preprocessing.recording_fs. A missing sample (NaN, infinite or beyond "
         f"{MOST_MV:g} mV) is as the one before it, at the start as the first that is known, without a known one 0; "
-        f"after {LOST_S:g} s or more of them in a row, all that follows is moved by the amount that makes its first "
-        "sample equal to the value that they were given or, if this value (not the amount) is more than "
+        f"after {LOST_S:g} * recording_fs or more of them in a row, all that follows is moved by the amount that makes "
+        "its first sample equal to the value that they were given or, if this value (not the amount) is more than "
         f"{MOST_HELD_MV:g} mV from where the record began, to where it began: that is its first known value, if that "
-        f"is beyond {OFFSET_MV:g} mV or comes after missing samples, else 0. In a stream (a device, heartzoo "
-        "classify), but not where figures are measured (heartzoo evaluate), a first known value beyond "
-        f"{OFFSET_MV:g} mV is then taken off all samples: an electrode's offset.",
+        f"is beyond {OFFSET_MV:g} mV or comes after one or more missing samples, else 0. In a stream (a device, "
+        "heartzoo classify), but not where figures are measured (heartzoo evaluate), a first known value beyond "
+        f"{OFFSET_MV:g} mV is then taken off all samples: an electrode's offset. What lies in missing signal is "
+        "classified like the rest.",
         f"Resample to {contract.fs:g} Hz: scipy.signal.resample_poly(x, up, down, padtype='edge') with up/down the "
-        "reduced ratio of the sampling rates (default window, Kaiser 5.0), in float64. Where the ratio, slower to "
-        "faster, is no fraction with a denominator of at most 10,000, recording_fs is, here and below, that of the "
-        "nearest such ratio: 199.99 Hz counts as 200.",
+        "reduced ratio of the sampling rates, in float64; its filter is up * firwin(20 * m + 1, 1 / m, "
+        "window=('kaiser', 5.0)) with m the larger of up and down. Where the ratio, slower to faster, is no fraction "
+        "with a denominator of at most 10,000, the nearest such fraction stands in for it, here and in the positions "
+        "below, but not in intervals.",
     ]
     for kind, cutoff in (("high", contract.highpass_hz), ("low", contract.lowpass_hz)):
         if cutoff is not None:
+            (section,) = signal.butter(2, cutoff, f"{kind}pass", fs=contract.fs, output="sos").tolist()
             told.append(
                 f"{kind.capitalize()}-pass at {contract.fs:g} Hz, causal: sos = scipy.signal.butter(2, {cutoff:g}, "
-                f"'{kind}pass', fs={contract.fs:g}, output='sos'); "
-                "y, _ = sosfilt(sos, x, zi=sosfilt_zi(sos) * x[0]), in float64."
+                f"'{kind}pass', fs={contract.fs:g}, output='sos'), one section: b = {section[:3]}, "
+                f"a = {section[3:]}; y, _ = sosfilt(sos, x, zi=sosfilt_zi(sos) * x[0]), in float64."
             )
     return told
 
 
-def _intervals() -> tuple[str, str]:
+def _intervals(contract: InputConfig) -> tuple[str, str]:
+    irregular = f"; its second beat is not regular, unless it is one of the record's first {FIRST_BEATS}"
     return (
         "R-R intervals over all beats of preprocessing.beat_symbols, scored or not, k = 0, 1, ... in order of "
         "time: pre[k] = (s[k] - s[k-1]) / recording_fs and post[k] = (s[k+1] - s[k]) / recording_fs, in seconds, "
         f"each limited to {SHORTEST_S:g} ... {LONGEST_S:g} s; the first beat's pre is its post, the last beat's "
-        f"post is its pre; but a stream does not know that it is the last: if it has {LONGEST_S:g} * recording_fs "
-        f"samples or more from the last beat on, that one's included, its post is {LONGEST_S:g} s. A lone beat has "
-        f"{SINGLE_BEAT_S:g} s for both, in a stream, too. H(m) = the last m of pre[1], ... pre[k], the beat's own "
-        "among them (fewer at the start), H(all) = all of them; the first beat, whose own pre is in none, uses the "
+        "post is its pre; but a stream does not know that it is the last: if n - s >= "
+        f"{LONGEST_S:g} * recording_fs, n being how many samples the stream has, its post is {LONGEST_S:g} s. A lone "
+        f"beat has {SINGLE_BEAT_S:g} s for both, in a stream, too. H(m) = the last m of pre[1], ... pre[k], the beat's "
+        "own among them (fewer at the start), H(all) = all of them; the first beat, whose own pre is in none, uses the "
         f"second's, a lone beat's hold its {SINGLE_BEAT_S:g} s. Every feature is limited to -1 ... 1 and given in "
         "float32, in the order listed.",
         f"Intervals across lost signal: with L = {LOST_S:g} * recording_fs rounded up, the interval from a beat at s1 "
         "to the next at s2 is not known where a run of L or more missing samples, of which a is the first and b the "
         f"last, has b > s1, a + L - 1 < s2 and a + L - 1 - s1 < {LONGEST_S:g} * recording_fs; the {LONGEST_S:g} s "
-        "after a stream's last beat are such an interval, too. Then, wherever a formula names pre or post, the median "
-        "of H(64) stands in, of an even number the lower of the middle two; the interval belongs to no H, so that H(m) "
-        "holds the last m of those that are known, and neighbours in H may have had others between them; and its "
-        f"second beat is not regular, unless it is one of the record's first {FIRST_BEATS}; as the record's first "
-        f"interval it counts as {SINGLE_BEAT_S:g} "
-        "s, in H too.",
+        f"after a stream's last beat, where it has them, are such an interval with s2 = s1 + {LONGEST_S:g} * "
+        "recording_fs rounded up. In all that names it, as pre of one beat and as post of another, its length is the "
+        "median of the last 64 known intervals before it, of an even number the lower of the middle two. It belongs to "
+        "no H: H(m) holds the last m of those that are known, and neighbours in H may have had others between them"
+        f"{irregular if contract.takes_template else ''}. If the first interval of a record is not known, it is "
+        f"{SINGLE_BEAT_S:g} s, and counts as known, in H too.",
     )
 
 
@@ -134,16 +146,17 @@ def _inference(config: Config, facts: ModelFacts) -> list[str]:
     of = "shifted logits" if config.prevalence else "logits"
     return [
         "Quantize each input: clip(round_half_even(value / scale) + zero_point, low, high) in float32, with dtype, "
-        "scale and zero_point of tensors.inputs, in the order listed there; low and high are -128 and 127 for int8, "
-        "-32768 and 32767 for int16.",
+        "scale and zero_point of tensors.inputs, in the order listed there, which is the model's; low and high are "
+        f"{np.iinfo(facts.signal.dtype).min} and {np.iinfo(facts.signal.dtype).max}.",
         *([reset] if facts.keeps_state else []),
         f"Run the network: figures are of {RUNTIMES[config.export.runtime or 'tflm']} (its version is in libraries); "
         "other runtimes may differ from it by a step in a few outputs.",
         "Logit = (output - zero_point) * scale in float32, with those of tensors.outputs.",
         *([_prevalence(config)] if config.prevalence else []),
-        f"Class: the largest of the {of}; of equal ones the first. softmax({of} / confidence.temperature) gives "
-        "probabilities, that of the class is the confidence. Figures count every decision, sure or not; "
-        "at_threshold in metrics.json alone is of those whose confidence reaches confidence.threshold.",
+        f"Class: the largest of the {of}; of equal ones the first. softmax({of} / temperature) gives probabilities, "
+        "that of the class is the confidence; temperature is confidence.temperature, 1 where there is none. Figures "
+        "count every decision, sure or not; at_threshold in metrics.json, where there is a confidence.threshold, is of "
+        "those whose confidence reaches it.",
     ]
 
 
@@ -169,22 +182,25 @@ def _rhythm(contract: InputConfig) -> list[str]:
         "one at the end is dropped. As samples of the recording a frame lasts from "
         f"floor(k * {contract.frame} * recording_fs / {contract.fs:g}) to "
         f"floor(((k + 1) * {contract.frame} - 1) * recording_fs / {contract.fs:g}).",
-        "Symbol of a frame: n where the rhythm annotation '(N' holds from its first to its last sample without a "
-        "rhythm mark in between, f for '(AFIB' or '(AFL'; ~ where no rhythm is annotated and its beats are all Q; "
-        "? otherwise. A rhythm lasts to the sample of its ')', or to the next mark. Scored are the frames whose symbol "
-        "class_map lists.",
+        "Symbol of a frame, to repeat figures only: n where one annotation '(N' holds from its first to its last "
+        "sample, f likewise for '(AFIB' or '(AFL'; ~ where none holds at any of its samples and its beats, one or "
+        "more, are all Q; ? otherwise. An annotation holds from its sample on, up to its ')', that one's sample "
+        "included, or up to the sample before the next one. Scored are the frames whose symbol class_map lists, one "
+        "symbol a character.",
     ]
     if contract.drowned_share:
         low, high = contract.drowned_snr_db
         steps.append(
-            "Noise, in databases that mark none (all but Icentia11k): "
-            f"round({contract.drowned_share:g} n) of a record's n frames are there once more with the symbol ~: "
-            "rng = numpy.random.default_rng(zlib.crc32(record name)); chosen = sort(rng.choice(n, count, "
-            "replace=False)); of nstdb's bw and ma (their second halves, of training records as in the example their "
-            "first, resampled) each gets a stretch: source "
-            "rng.integers(0, 2, count), start rng.integers(0, samples - frame + 1, count), less its mean, at "
-            f"rng.uniform({low:g}, {high:g}, (count, 1)) dB of 20 log10(std(frame) / std(stretch)). They follow the "
-            "record's other frames."
+            "Noise, in databases that mark none (all but Icentia11k), to repeat figures only: "
+            f"round({contract.drowned_share:g} n), half to even, of a record's n frames are there once more with the "
+            "symbol ~, after all its others: rng = numpy.random.default_rng(zlib.crc32(record name in ASCII)); "
+            "chosen = sort(rng.choice(n, count, replace=False)). Of the first channel of nstdb's bw and ma the half "
+            "from sample samples // 2 on (of training records, as in the example, the half before), resampled alone, "
+            "each takes a stretch: source = rng.integers(0, 2, count), start = rng.integers(0, samples - frame + 1, "
+            "count), samples being those of the resampled half; less its mean, it is multiplied by 10^(-dB / 20) "
+            "std(frame) / std(stretch), dB = "
+            f"rng.uniform({low:g}, {high:g}, (count, 1)), population standard deviations, and added to the frame; "
+            "the sum is stored in float32."
         )
     steps.append(_z_score(contract))
     return steps
@@ -249,8 +265,9 @@ def _from_r_peak(contract: InputConfig) -> list[str]:
     return [
         f"Windows: the resampled signal x falls into windows of {width} samples (the last may be shorter); a beat "
         f"belongs to window w = floor(c / {width}), at most the last. T = the median distance, as differences of c, of "
-        "neighbouring beats that both belong to w; where w has no two, of all neighbouring beats of the record (in a "
-        f"stream of the last {LONGEST_HISTORY} intervals before w); without a limit where there are no two either.",
+        "neighbouring beats that both belong to w, be signal missing between them or not; where w has no two, of all "
+        f"neighbouring beats of the record (in a stream of the last {LONGEST_HISTORY} such distances between beats "
+        "before w); without a limit where there are no two either.",
         f"Frame: sample i of {contract.frame} is (x[c + i] - low) / (high - low), limited to 0 ... 1, with low and "
         f"high the smallest and largest value of window w; 0 from i = floor({BEAT_LENGTH:g} T) on, beyond the record, "
         "and where the window is flat; float32. No further normalisation.",

@@ -19,16 +19,18 @@ LENGTH_S = 60.0
 BEATS_S = 56.0  # those after it are not given
 # From when on the signal lies higher, and by how much in mV: more than an electrode's offset, then far off.
 ADDED = ((0.0, 7.5), (45.0, 400.0))
-# From when to when signal is missing: at the start, too briefly to count as lost, while it lies far off, at the end.
-MISSING_S = ((0.0, 0.4), (10.0, 10.08), (50.0, 52.0), (BEATS_S, LENGTH_S))
+# From when to when signal is missing: at the start, too briefly to count as lost, 3 s after the last beat before a
+# pause, while it lies far off, at the end.
+MISSING_S = ((0.0, 0.4), (10.0, 10.08), (34.3, 34.8), (50.0, 52.0), (BEATS_S, LENGTH_S))
+PAUSE_S = (31.0, 35.0)  # no beats are told of
 LOST_S, LOST_UNTIL_S = 20.0, 23.0  # missing too, up to the first beat after this and with its R peak
 ABOUT = (
     "The beginning of the example's recording as a stream (a device, heartzoo classify), by preprocessing.steps: its "
     "first length samples; from each sample of add_mv on so many mV are added to it (the amounts add up); then the "
     "samples from the first to the last of each pair of missing are missing. beats are all that the stream is told "
-    "of, as samples of the recording, scored or not; prevalence follows them all; classes is what each is called. "
-    "inputs_sha256, outputs_sha256 and called as in the example, of all these beats. shown, by number among them: the"
-    " first, those after lost signal, and the last."
+    "of, as samples of the recording, scored or not; what is followed from beat to beat follows them all; classes is "
+    "what each is called. inputs_sha256, outputs_sha256 and called as in the example, of all these beats. shown, by "
+    "number among them: the first, those after missing samples, and the last."
 )
 
 
@@ -51,7 +53,8 @@ def stream_example(config: Config, content: bytes, given: dict[str, Any] | None)
         return None
     record = open_record(given["database"], given["record"], tuple(config.data.leads) if config.data.leads else None)
     fs, length = record.fs, round(LENGTH_S * record.fs)
-    beats = record.samples[record.samples < BEATS_S * fs]
+    seconds = record.samples / fs
+    beats = record.samples[(seconds < BEATS_S) & ~((seconds >= PAUSE_S[0]) & (seconds < PAUSE_S[1]))]
     late = beats[beats >= LOST_UNTIL_S * fs]
     if not len(late):
         return None

@@ -70,14 +70,14 @@ class BeatStream:
             The beats that can be cut now; their ``symbols`` are ``?``.
         """
         self._take(x, peaks)
-        examples = self._cut(self._ready(settled), ended=False)
+        examples = self._cut(self._ready(settled), settled)
         self._forget(settled)
         return examples
 
-    def finish(self, x: np.ndarray, peaks: np.ndarray) -> Examples:
-        """The beats that are left, with the last samples and peaks of the recording."""
+    def finish(self, x: np.ndarray, peaks: np.ndarray, length: int) -> Examples:
+        """The beats that are left, with the last samples and peaks of the recording and its length in samples."""
         self._take(x, peaks)
-        return self._cut(len(self._peaks), ended=True)
+        return self._cut(len(self._peaks), length)
 
     def _take(self, x: np.ndarray, peaks: np.ndarray) -> None:
         self._x = np.concatenate([self._x, x])
@@ -103,13 +103,13 @@ class BeatStream:
             ready &= ~np.isin(ends, ends[~ready])
         return int(np.argmin(np.append(ready, False)))
 
-    def _cut(self, count: int, ended: bool) -> Examples:
+    def _cut(self, count: int, settled: int) -> Examples:
         samples, rest = np.split(self._peaks, [count])
         if count == 0:
             width = self._contract.frame
             return Examples(np.zeros((0, width), np.float32), np.zeros((0, 0), np.float32), _unknown(0), samples)
-        late = samples[-1] + math.ceil(LONGEST_S * self._fs)
-        following = int(rest[0]) if len(rest) else None if ended else int(late)
+        late = int(samples[-1]) + math.ceil(LONGEST_S * self._fs)
+        following = int(rest[0]) if len(rest) else late if late <= settled else None
         frames, rr = self._examples(samples, following)
         self._peaks, self._count = rest, self._count + count
         return Examples(frames, rr, _unknown(count), samples)

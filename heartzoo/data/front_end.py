@@ -40,10 +40,12 @@ class FrontEnd:
         self._preparation = Preparation(fs, contract)
         self._peaks = _Found(contract, fs) if r_peaks is None else _Given(r_peaks, fs)
         self._beats = BeatStream(contract, fs, lost)
+        self._length = 0
         self.longest_delay_s = self._beats.longest_wait_s + LOOK_AHEAD_S + RESAMPLING_REACH / min(fs, contract.fs)
 
     def push(self, x: np.ndarray) -> Examples:
         """Take the next samples in mV, none missing; the beats that can be cut now."""
+        self._length += len(x)
         prepared = self._preparation.push(x)
         return self._beats.push(prepared, self._peaks.push(prepared, len(x)), self._peaks.settled)
 
@@ -51,7 +53,7 @@ class FrontEnd:
         """The beats that are left when the signal ends."""
         prepared = self._preparation.finish()
         peaks = np.concatenate([self._peaks.push(prepared, 0), self._peaks.finish()])
-        return self._beats.finish(prepared, peaks)
+        return self._beats.finish(prepared, peaks, self._length)
 
 
 class _Found:

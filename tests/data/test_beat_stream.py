@@ -45,7 +45,7 @@ def cut_in_pieces(record: Record, contract: InputConfig, pieces: list[np.ndarray
         peaks = record.samples[(record.samples >= seen) & (record.samples < seen + len(piece))]
         seen += len(piece)
         found.append(beats.push(preparation.push(piece), peaks, seen))
-    return [*found, beats.finish(preparation.finish(), record.samples[record.samples >= seen])]
+    return [*found, beats.finish(preparation.finish(), record.samples[record.samples >= seen], seen)]
 
 
 def assert_same(found: list[Examples], expected: Examples) -> None:
@@ -118,13 +118,23 @@ def test_a_window_waits_for_the_beat_after_its_last() -> None:
     assert beats.push(np.zeros(0), np.array([1400]), 1420).samples.tolist() == [100, 1240]
 
 
+@pytest.mark.parametrize("name", ["centred", "r-peak with features"])
+@pytest.mark.parametrize(("behind", "post"), [(3 * 125 - 1, 200), (3 * 125, 375)])
+def test_the_last_beat_knows_how_long_the_signal_goes_on_behind_it(name: str, behind: int, post: int) -> None:
+    peaks, length = np.array([200, 400, 600]), 600 + behind
+    beats = BeatStream(CONTRACTS[name], 125.0)
+    found = [beats.push(np.zeros(length), peaks, length), beats.finish(np.zeros(0), peaks[:0], length)]
+    last = Examples.joined([part for part in found if len(part.samples)]).rr[-1, RR.index("post_median")]
+    assert last == pytest.approx(min(np.log2(post / 200), 1.0))
+
+
 def test_what_is_lost_after_the_next_beat_is_not_between() -> None:
     lost, contract = LostSignal(100.0), CONTRACTS["features"]
     x = np.zeros(3_000)
     x[1_900:1_950] = np.nan
     lost.push(x)
     peaks = np.array([100, 200, 300, 1_000, 1_150, 1_400, 1_800])
-    found = BeatStream(contract, 100.0, lost).finish(np.zeros(3_000), peaks).rr[:, RR.index("post_usual")]
+    found = BeatStream(contract, 100.0, lost).finish(np.zeros(3_000), peaks, 2_000).rr[:, RR.index("post_usual")]
     whole = rr_features(peaks, 100.0, ["post_usual"])[:, 0]
     np.testing.assert_array_equal(found, whole)
 
@@ -148,7 +158,7 @@ def test_lost_signal_in_pieces(delay: int) -> None:
             lost.push(piece)
             here = peaks[(peaks >= start) & (peaks < start + size)]
             parts.append(beats.push(np.zeros(len(piece)), here, start + len(piece)))
-        found.append(Examples.joined([*parts, beats.finish(np.zeros(0), peaks[:0])]))
+        found.append(Examples.joined([*parts, beats.finish(np.zeros(0), peaks[:0], len(x))]))
     np.testing.assert_array_equal(found[0].samples, found[1].samples)
     np.testing.assert_allclose(found[0].rr, found[1].rr, atol=1e-6)
     assert np.abs(found[0].rr - rr_features(peaks, 100.0, names)).max() > 0.5
