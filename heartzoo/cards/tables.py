@@ -51,6 +51,10 @@ MOTION_NOTE = (
     "Made electrode motion is drawn anew for each record (heartzoo/data/motion.py); training copies may have had other "
     "draws of the same kind, real motion may harm more."
 )
+LOST_NOTE = (
+    "Signal is lost in runs of 20 ms to 5 s, drawn anew for each record, and beats in them count; training copies may "
+    "have had other draws."
+)
 
 
 def class_table(e: Evaluation, unit: str) -> str:
@@ -312,9 +316,12 @@ def robustness_table(results: Sequence[DisturbedResult], undisturbed: Evaluation
     """
     columns = [cell(name) for name in robustness_columns(results, undisturbed, task)]
     rows = [columns, ["---"] * len(columns), *robustness_rows(results, undisturbed, task)]
-    made = any(result.disturbance.noise == "motion" for result in results)
-    drawn = any(result.by_record for result in results)
-    note = " ".join([ROBUSTNESS_NOTE, *([MOTION_NOTE] if made else []), *([DRAW_NOTE] if drawn else [])])
+    told = {
+        MOTION_NOTE: any(result.disturbance.noise == "motion" for result in results),
+        LOST_NOTE: any(result.disturbance.lost_share for result in results),
+        DRAW_NOTE: any(result.by_record for result in results),
+    }
+    note = " ".join([ROBUSTNESS_NOTE, *(text for text, holds in told.items() if holds)])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows) + f"\n\n{note}"
 
 

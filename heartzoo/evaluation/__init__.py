@@ -43,6 +43,7 @@ DISTURBANCES = (
     *(Disturbance(gain=gain) for gain in (0.5, 2, -1)),
     *(Disturbance(from_fs=fs) for fs in (128, 250, 500)),
     *(Disturbance(jitter_ms=jitter) for jitter in (10, 20, 40)),
+    Disturbance(lost_share=0.05),
     Disturbance(other_lead=True),
 )
 BOOTSTRAP_SEED = 0
