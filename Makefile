@@ -58,9 +58,10 @@ docs: setup ## build the documentation into site/, with the zoo for download
 serve: docs ## build the documentation and show it on port 8000 of this machine
 	$(BIN)/python -m http.server 8000 --bind 127.0.0.1 --directory site
 
-bench: setup ## time preparation, the input pipeline, classification and the command line
+bench: setup ## time preparation, the input pipeline, a training step, classification and the command line
 	$(BIN)/python benchmarks/prepare.py
 	$(BIN)/python benchmarks/input_pipeline.py
+	$(BIN)/python benchmarks/allocator.py
 	$(BIN)/python benchmarks/classify.py
 	$(BIN)/python benchmarks/start_up.py
 

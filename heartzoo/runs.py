@@ -18,6 +18,7 @@ from typing import Any
 import keras
 import yaml
 
+from heartzoo.allocator import keep_freed_memory
 from heartzoo.checkpoints import BEST, Plan, float_network, is_finished, plans
 from heartzoo.compression.prune_channels import ends_aware
 from heartzoo.compression.steps import check_steps, compress_seed
@@ -59,6 +60,7 @@ def train(config: Config, out: Path, resume: bool = False) -> Path:
 
 def _train(config: Config, out: Path, resume: bool, begin: Callable[[TrainingSet], None]) -> Path:
     """Check everything, begin the run's folder if it is a new one, and train."""
+    keep_freed_memory()
     with _without_tensorflow():
         pretrained = find_pretrained(config)
         first_model(config, pretrained)  # before minutes of preparation, and before the folder is there

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 # Low to high: a module imports from its own layer and from lower ones. An entry holds for the modules inside it too,
 # unless one of them has an entry of its own. Everything in data but these tables knows the configuration.
 LAYERS = (
-    "_version errors files interruption progress schema sizes stderr workers",
+    "_version allocator errors files interruption progress schema sizes stderr workers",
     "data.databases data.splits data.rr data.template",
     "config tasks metrics confidence personalisation prevalence flatbuffer",
     "data",
