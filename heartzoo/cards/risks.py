@@ -65,7 +65,7 @@ def risks(configuration: dict[str, Any], metrics: Metrics, withdrawn_others: Seq
 
 def _trained_on(configuration: dict[str, Any]) -> str:
     names = {database.name for database in training_databases(configuration)}
-    leads = "both leads, each by itself," if _other_lead_trains(configuration) else "one lead"
+    leads = _leads_that_train(configuration)
     holter = f"{leads} of two-lead Holter recordings of a few dozen people, most of them ill"
     splits = configuration["splits"]
     people = len({*splits["training_patients"], *splits["validation_patients"], *pretrained_people(splits)})
@@ -73,9 +73,11 @@ def _trained_on(configuration: dict[str, Any]) -> str:
     return f"Trained on {what}; other leads, electrodes, populations and noise may give other results."
 
 
-def _other_lead_trains(configuration: dict[str, Any]) -> bool:
+def _leads_that_train(configuration: dict[str, Any]) -> str:
     copies = parse_config(configuration["config"], "configuration.json").training.copies
-    return any(copy.other_lead for copy in copies)
+    if any(copy.turned_lead for copy in copies):
+        return "both leads and leads between them, each by itself,"
+    return "both leads, each by itself," if any(copy.other_lead for copy in copies) else "one lead"
 
 
 def _failing_classes(e: Evaluation) -> list[str]:

@@ -136,10 +136,13 @@ def open_for(
     recording = open_recording(path, leads_to_take(model), lead, fs, unit, annotated=not detect)
     require_fs(recording.fs)
     if recording.lead.casefold() not in map(str.casefold, known):
-        others = any(copy.other_lead for copy in model.config.training.copies)
+        copies = model.config.training.copies
+        others = any(copy.other_lead for copy in copies)
+        turned = any(copy.turned_lead for copy in copies)
         _warn(
             f"{recording.name}: {model.entry.name} was not trained on lead {recording.lead}, but on {', '.join(known)}"
-            + " (and on copies of its recordings' other lead)" * others
+            + " (and on copies of its recordings' other lead)" * (others and not turned)
+            + " (and on copies of its recordings' other lead, and of leads between the two)" * turned
         )
     if recording.beats is not None and (told := of_doubled_beats(recording.beats)):
         _warn(f"{recording.name}: {told}")

@@ -17,8 +17,8 @@ _CHANGES = ("noise", "gain", "from_fs", "jitter_ms", "lost_share")
 class Disturbance(Section):
     """One change of a whole recording, made before anything else is done to it.
 
-    Of its first or of another lead, in its own or another rhythm, with or without fused beats, which are changes
-    themselves.
+    Of its first, of another or of a turned lead, in its own or another rhythm, with or without fused beats, which are
+    changes themselves.
     """
 
     noise: Literal["bw", "em", "ma", "motion"] | None = Field(
@@ -53,6 +53,12 @@ class Disturbance(Section):
         default=None,
         description="the recording's first other signal, alone or with a change; records that have none are left out",
     )
+    turned_lead: Literal[True] | None = Field(
+        default=None,
+        description="a lead in the plane of the recording's first and of its first other signal, as electrodes at "
+        "another place would have it: cos(a) of the one and sin(a) of the other, the angle drawn for each recording; "
+        "alone or with a change; records that have no other signal are left out",
+    )
     draw: Annotated[int, Field(ge=0)] = Field(
         default=0, description="seed of where or what the noise is, and of all else that is drawn for the change"
     )
@@ -60,17 +66,24 @@ class Disturbance(Section):
     @model_validator(mode="after")
     def _is_one_change(self) -> Disturbance:
         given = [name for name in _CHANGES if getattr(self, name) is not None]
-        if len(given) > 1 or not (given or self.other_lead or self.rhythm or self.fusion):
+        if len(given) > 1 or not (given or self.takes_two_leads or self.rhythm or self.fusion):
             raise UserError(
-                f"a disturbance is one of {', '.join(_CHANGES)}, with or without rhythm, fusion and other_lead, found "
-                f"{' and '.join(given) or 'none'}",
+                f"a disturbance is one of {', '.join(_CHANGES)}, with or without rhythm, fusion and other_lead or "
+                f"turned_lead, found {' and '.join(given) or 'none'}",
                 "give one in each entry",
             )
+        if self.other_lead and self.turned_lead:
+            raise UserError("a disturbance is of one lead, found other_lead and turned_lead", "give one of them")
         if (self.noise is None) != (self.snr_db is None):
             raise UserError("a disturbance by noise needs both noise and snr_db", "give both or neither")
         if self.gain == 0:
             raise UserError("a disturbance with gain 0 leaves no signal", "take another factor")
         return self
+
+    @property
+    def takes_two_leads(self) -> bool:
+        """Whether it is only of recordings with another lead beside that which is taken."""
+        return bool(self.other_lead or self.turned_lead)
 
     @property
     def recorded_noise(self) -> str | None:
@@ -80,10 +93,8 @@ class Disturbance(Section):
     @property
     def kind(self) -> str:
         """What changes, for a row of a table or a curve."""
-        change = self._change
-        if change is None:
-            return "other lead"
-        return f"{change}, other lead" if self.other_lead else change
+        lead = "turned lead" if self.turned_lead else "other lead" if self.other_lead else None
+        return ", ".join(part for part in (self._change, lead) if part)
 
     @property
     def _change(self) -> str | None:
@@ -115,4 +126,6 @@ class Disturbance(Section):
             return f"up to {self.jitter_ms:g} ms"
         if self.lost_share:
             return f"{self.lost_share:.0%}"
-        return self.rhythm or ("a tenth" if self.fusion else "the first beside it")
+        if self.rhythm or self.fusion:
+            return self.rhythm or "a tenth"
+        return "by any angle" if self.turned_lead else "the first beside it"

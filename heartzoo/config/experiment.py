@@ -56,7 +56,7 @@ class ExperimentConfig(Section):
         if any(disturbance.fusion for disturbance in found):
             raise UserError(
                 "disturbances: fusion changes what the beats are, and leaves people out",
-                "take noise, gain, jitter_ms, lost_share, from_fs, rhythm or other_lead",
+                "take noise, gain, jitter_ms, lost_share, from_fs, rhythm, other_lead or turned_lead",
             )
         return found
 

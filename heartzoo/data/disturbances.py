@@ -26,7 +26,7 @@ def disturb(record: Record, disturbance: Disturbance, noise: np.ndarray | None =
 
     Args:
         record: the recording.
-        disturbance: what to do to it; of one by another lead it is the recording of that lead already.
+        disturbance: what to do to it; of one by another or a turned lead it is the recording of that lead already.
         noise: the recording of noise, at the record's sampling rate, in mV, shape (samples,); needed for a disturbance
             by recorded noise.
 
@@ -59,6 +59,11 @@ def disturb(record: Record, disturbance: Disturbance, noise: np.ndarray | None =
     if disturbance.lost_share is not None:
         return _lost(record, disturbance.lost_share, _rng(record.name, disturbance.draw))
     return record
+
+
+def lead_angle(name: str, draw: int) -> float:
+    """By how much the lead of a record is turned, in radians, for a disturbance by a turned lead."""
+    return float(_rng(name, draw).uniform(0, 2 * np.pi))
 
 
 def noise_offset(name: str, draw: int, samples: int) -> int:
@@ -115,15 +120,14 @@ def _jittered(record: Record, seconds: float, rng: np.random.Generator) -> Recor
 def _lost(record: Record, share: float, rng: np.random.Generator) -> Record:
     """Lose that share of a recording, or a little more, in runs as often of one length as of its double."""
     samples, signal = len(record.signal), np.array(record.signal, np.float64)
-    least = LostSignal(record.fs).least
+    lost, gaps = LostSignal(record.fs), Gaps(record.fs)
     for first, last in record.lost.tolist():
-        signal[first - least + 1 : last + 1] = np.nan
+        signal[first - lost.least + 1 : last + 1] = np.nan
     missing = 0
     while missing < share * samples:
         length = round(record.fs * np.exp(rng.uniform(np.log(SHORTEST_LOST_S), np.log(LONGEST_LOST_S))))
         start = rng.integers(samples)
         signal[start : start + length] = np.nan
         missing += length
-    lost, gaps = LostSignal(record.fs), Gaps(record.fs)
     lost.push(signal)
     return replace(record, signal=np.append(gaps.push(signal), gaps.finish()), lost=lost.stretches)

@@ -89,7 +89,13 @@ class Record:
         return _PERSON.match(self.comments[0]) if self.comments else None
 
 
-def read_record(source: Path, database: Database, name: str, leads: tuple[str, ...] | None = None) -> Record:
+def read_record(
+    source: Path,
+    database: Database,
+    name: str,
+    leads: tuple[str, ...] | None = None,
+    turned_by: float | None = None,
+) -> Record:
     """Read one annotated record with wfdb and check it.
 
     Args:
@@ -97,18 +103,21 @@ def read_record(source: Path, database: Database, name: str, leads: tuple[str, .
         database: its entry in the table.
         name: record name.
         leads: leads by preference; default the database's.
+        turned_by: read the lead that lies at this angle from that one, in radians, towards :func:`other_lead`.
 
     Returns:
         The record.
 
     Raises:
-        MissingLead: the record has none of the leads.
+        MissingLead: the record has none of the leads; or, where the lead is to be turned, no other of the same rate.
         UserError: a file is missing, truncated or unreadable; the sampling rate is not positive; the signal is in no
             unit of voltage, or has no samples but missing ones; the annotations are absent, not in order of time, hold
             no beat, or lie past the end.
     """
     path = source / name
     signal, header, lead = read_lead(path, leads or database.leads)
+    if turned_by is not None:
+        signal = np.cos(turned_by) * signal + np.sin(turned_by) * _signal_beside(path, lead, len(signal))
     fs = sampling_rate(header, header.sig_name.index(lead))
     lost = LostSignal(fs)
     lost.push(signal)
@@ -220,7 +229,18 @@ def other_lead(path: Path, leads: tuple[str, ...]) -> str:
     first = next((lead for lead in leads if lead in names), None)
     if other := next((name for name in names if name != first), None):
         return str(other)
-    raise MissingLead(f"record {path.name}: it has no lead beside {first}", "leave {other_lead: true} out")
+    raise MissingLead(f"record {path.name}: it has no lead beside {first}", "take that one alone")
+
+
+def _signal_beside(path: Path, lead: str, samples: int) -> np.ndarray:
+    """As :func:`read_lead`, the signal of a record's :func:`other_lead`, which has to have so many samples."""
+    other = other_lead(path, (lead,))
+    signal = read_lead(path, (other,))[0]
+    if len(signal) != samples:
+        raise MissingLead(
+            f"record {path.name}: {lead} and {other} have different rates", "leave {turned_lead: true} out"
+        )
+    return signal
 
 
 DIFFERENCES = "8"  # a WFDB format: of each sample less the one before, which wfdb adds up from where it begins to read

@@ -24,7 +24,7 @@ from heartzoo.config import InputConfig
 from heartzoo.config.disturbance import Disturbance
 from heartzoo.data.beats import Examples, cut_beats, cut_frames
 from heartzoo.data.databases import Database, get_database
-from heartzoo.data.disturbances import disturb, noise_offset
+from heartzoo.data.disturbances import disturb, lead_angle, noise_offset
 from heartzoo.data.download import ensure, folder, known_hashes, present, record_files
 from heartzoo.data.heartbeat_csv import read_heartbeats
 from heartzoo.data.mapped import MappedRows
@@ -316,11 +316,11 @@ def _write(
                 sink.check()
                 facts.append(result[1])
             if not facts:
-                other = disturbance is not None and disturbance.other_lead
                 remedy = (
-                    "leave {other_lead: true} out of training.copies, and two_leads out of the database" if other
+                    "leave other_lead and turned_lead out of training.copies, and two_leads out of the database"
+                    if disturbance is not None and disturbance.takes_two_leads
                     else "name other leads"
-                )  # fmt: skip
+                )
                 raise UserError(f"every record was skipped: {next(iter(skipped.values()))}", remedy)
             if "frames" not in file:
                 longest = max(fact["seconds"] for fact in facts)
@@ -378,11 +378,13 @@ def _prepare_record(
     if database.extensions == ("csv",):
         record, examples = read_heartbeats(source / f"{name}.csv", contract)
         return examples, _facts(record, examples, source, database)
-    other = disturbance is not None and disturbance.other_lead
     try:
-        record = read_record(source, database, name, (other_lead(source / name, leads),) if other else leads)
+        if disturbance and disturbance.other_lead:
+            leads = (other_lead(source / name, leads),)
+        angle = lead_angle(name, disturbance.draw) if disturbance and disturbance.turned_lead else None
+        record = read_record(source, database, name, leads, angle)
     except MissingLead as error:
-        if missing_lead == "skip" or other:
+        if missing_lead == "skip" or (disturbance and disturbance.takes_two_leads):
             return error.problem
         raise
     if disturbance:

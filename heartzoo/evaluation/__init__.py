@@ -121,7 +121,7 @@ def evaluate_pooled(subject: Subject, split: Split, present_only: bool = False) 
 def disturbances(split: Split) -> tuple[Disturbance, ...]:
     """:data:`DISTURBANCES`, the other lead only of recordings that have one."""
     two_leads = get_database(split.database).two_leads
-    return tuple(disturbance for disturbance in DISTURBANCES if two_leads or not disturbance.other_lead)
+    return tuple(disturbance for disturbance in DISTURBANCES if two_leads or not disturbance.takes_two_leads)
 
 
 def evaluate_disturbed(

@@ -131,6 +131,7 @@ def test_r_peaks_stay_within_the_recording(record: Record) -> None:
         ({"noise": "ma"}, "both noise and snr_db"),
         ({"snr_db": 3.0, "gain": 2.0}, "both noise and snr_db"),
         ({"gain": 0.0}, "no signal"),
+        ({"other_lead": True, "turned_lead": True}, "found other_lead and turned_lead"),
         ({"rhythm": "premature", "gain": 2.0, "from_fs": 128.0}, "gain and from_fs"),
     ],
 )
@@ -145,6 +146,9 @@ def test_the_same_change_of_the_other_lead_has_another_heading(given_: dict[str,
     first, other = Disturbance(**given_), Disturbance(**given_, other_lead=True)
     assert other.kind == f"{first.kind}, other lead" and other.level == first.level
     assert Disturbance(other_lead=True).kind == "other lead"
+    turned = Disturbance(**given_, turned_lead=True)
+    assert turned.kind == f"{first.kind}, turned lead" and turned.level == first.level
+    assert Disturbance(turned_lead=True).kind == "turned lead"
 
 
 def test_signal_is_lost_elsewhere_in_every_record_and_draw_and_always_there(record: Record) -> None:

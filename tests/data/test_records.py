@@ -78,6 +78,29 @@ def test_two_leads_of_one_name_are_told_apart(tmp_path: Path) -> None:
     assert read_lead(tmp_path / "r", ("ECG (2)",))[0].round(2).tolist() == [2.0] * 100
 
 
+def test_a_turned_lead_lies_between_two(source: Path) -> None:
+    first = read_lead(source / "syn00", ("MLII",))[0]
+    second = np.where(np.arange(len(first)) < 1000, 1.0, np.nan)
+    both = np.stack([first, second], axis=1)
+    wfdb.wrsamp("syn00", 250, ["mV"] * 2, ["MLII", "V5"], both, fmt=["16"] * 2, write_dir=str(source))
+    straight, turned = (read_record(source, DATABASE, "syn00", turned_by=angle) for angle in (None, np.pi / 6))
+    np.testing.assert_allclose(turned.signal[:1000], np.sqrt(0.75) * straight.signal[:1000] + 0.5, atol=0.005)
+    assert not len(straight.lost) and np.isfinite(turned.signal).all()
+    assert turned.lost[0, 1] == len(first) - 1  # what either lacks is lost
+
+
+def test_leads_of_different_rates_are_not_turned(source: Path) -> None:
+    beside = np.zeros((2 * len(read_lead(source / "syn00", ("MLII",))[0]), 1))
+    wfdb.wrsamp("beside", 500, ["mV"], ["V5"], beside, fmt=["16"], write_dir=str(source))
+    header, more = (source / f"{name}.hea" for name in ("syn00", "beside"))
+    lines = header.read_text().splitlines()
+    lines[0] = lines[0].replace("syn00 1 ", "syn00 2 ")
+    lines.insert(2, more.read_text().splitlines()[1].replace(" 16 ", " 16x2 ", 1))
+    header.write_text("\n".join(lines))
+    with pytest.raises(MissingLead, match="MLII and V5 have different rates"):
+        read_record(source, DATABASE, "syn00", turned_by=1.0)
+
+
 def test_a_record_of_one_lead_has_no_other(source: Path) -> None:
     with pytest.raises(MissingLead, match="no lead beside MLII"):
         other_lead(source / "syn00", ("MLII",))

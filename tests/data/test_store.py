@@ -263,6 +263,24 @@ def test_a_copy_of_the_other_lead_holds_the_records_that_have_one(own: Path) -> 
     assert store.provenance["records"][0]["lead"] == "V5"
 
 
+def test_a_copy_of_a_turned_lead_has_an_angle_of_its_own_in_every_record_and_draw(own: Path) -> None:
+    for name in ("syn00", "syn03"):
+        both = wfdb.rdrecord(str(own / name)).p_signal[:, [0, 0]] * [1.0, 0.0]
+        wfdb.wrsamp(name, 250, ["mV", "mV"], ["MLII", "V5"], both, fmt=["16", "16"], write_dir=str(own))
+    first = small()
+    factors = []
+    for draw in (0, 1):
+        store = small(disturbance=Disturbance(turned_lead=True, draw=draw))
+        assert set(store.records) == {"syn00", "syn03"} and set(store.provenance["skipped"]) == {"syn07"}
+        for name in ("syn00", "syn03"):
+            frames, plain = (s.frames(np.flatnonzero(s.records == name)) for s in (store, first))
+            factor = float((frames * plain).sum() / (plain**2).sum())
+            np.testing.assert_allclose(frames, factor * plain, atol=0.02)
+            assert abs(factor) <= 1.01
+            factors.append(round(factor, 2))
+    assert len(set(factors)) == 4
+
+
 def test_a_noisy_copy_holds_the_half_of_the_noise_asked_for(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     noise = {"first": np.sin(np.arange(5000.0)), "second": np.cos(np.arange(5000.0) / 7)}
     monkeypatch.setattr(store_module, "recorded_noise", lambda fs, half, names: noise[half][None])
