@@ -146,6 +146,26 @@ def test_copies_train_beside_their_recordings_but_nobody_who_validates(training:
     assert not data.calibration()[n:].any()
 
 
+def test_no_copy_is_made_of_a_split_whose_people_all_validate(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = get_split("synthetic-train")
+    validate, train = (replace(whole, records=part) for part in (whole.records[:3], whole.records[3:]))
+    monkeypatch.setitem(splits.SPLITS, "synthetic-few", replace(validate, name="synthetic-few"))
+    monkeypatch.setitem(splits.SPLITS, "synthetic-train", train)
+    monkeypatch.setitem(splits.TRAINED_ON, frozenset({"synthetic-few", "synthetic-train"}), "divided")
+    monkeypatch.setitem(splits.TRACKS, "divided", "for this test")
+    known = [f"synthetic/{record}" for record in validate.records]
+    monkeypatch.setattr(training_set, "folds", lambda patients, labels, count: {1: np.isin(patients, known)})
+    data = load_training_set(
+        config(
+            data={"train": ["synthetic-few", "synthetic-train"], "test": ["synthetic-test"]},
+            training={"copies": [{"gain": -1.0}], "fold": 1},
+        ),
+        jobs=1,
+    )
+    first, second, copy = (set(store.records.tolist()) for store in data.stores)
+    assert first == set(validate.records) and second == copy == set(train.records)
+
+
 def test_an_irregular_rhythm_is_told_by_recurrence(cache: Path) -> None:
     features = {"frame": 64, "rr_features": ["pre_post", "recurrence"]}
     data = load_training_set(config(input=features, training={"sampling": {"irregular": 5.0}}), jobs=1)
