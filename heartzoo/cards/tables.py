@@ -55,6 +55,10 @@ LOST_NOTE = (
     "Signal is lost in runs of 20 ms to 5 s, drawn anew for each record, and beats in them count; training copies may "
     "have had other draws."
 )
+TURNED_NOTE = (
+    "A turned lead lies at an angle to the two of the recording that is drawn for it, as electrodes at another place "
+    "would have it; training copies may have had other draws."
+)
 
 
 def class_table(e: Evaluation, unit: str) -> str:
@@ -319,6 +323,7 @@ def robustness_table(results: Sequence[DisturbedResult], undisturbed: Evaluation
     told = {
         MOTION_NOTE: any(result.disturbance.noise == "motion" for result in results),
         LOST_NOTE: any(result.disturbance.lost_share for result in results),
+        TURNED_NOTE: any(result.disturbance.turned_lead for result in results),
         DRAW_NOTE: any(result.by_record for result in results),
     }
     note = " ".join([ROBUSTNESS_NOTE, *(text for text, holds in told.items() if holds)])

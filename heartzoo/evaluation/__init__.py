@@ -45,6 +45,7 @@ DISTURBANCES = (
     *(Disturbance(jitter_ms=jitter) for jitter in (10, 20, 40)),
     Disturbance(lost_share=0.05),
     Disturbance(other_lead=True),
+    Disturbance(turned_lead=True),
 )
 BOOTSTRAP_SEED = 0
 
@@ -119,7 +120,7 @@ def evaluate_pooled(subject: Subject, split: Split, present_only: bool = False) 
 
 
 def disturbances(split: Split) -> tuple[Disturbance, ...]:
-    """:data:`DISTURBANCES`, the other lead only of recordings that have one."""
+    """:data:`DISTURBANCES`, those of two leads only of recordings that have them."""
     two_leads = get_database(split.database).two_leads
     return tuple(disturbance for disturbance in DISTURBANCES if two_leads or not disturbance.takes_two_leads)
 

@@ -168,8 +168,9 @@ def test_disturbed_recordings_have_the_same_beats_and_leave_no_files(tiny, cache
 
 
 @pytest.mark.parametrize(("split", "two_leads"), [("ds2", True), ("svdb-test", True), ("synthetic-test", False)])
-def test_the_other_lead_is_tried_where_recordings_have_one(split: str, two_leads: bool) -> None:
-    assert (Disturbance(other_lead=True) in disturbances(get_split(split))) == two_leads
+def test_other_and_turned_leads_are_tried_where_recordings_have_two(split: str, two_leads: bool) -> None:
+    tried = disturbances(get_split(split))
+    assert [Disturbance(**lead) in tried for lead in ({"other_lead": True}, {"turned_lead": True})] == [two_leads] * 2
 
 
 def test_people_that_a_model_has_seen_do_not_test_its_robustness() -> None:
