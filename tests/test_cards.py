@@ -14,7 +14,7 @@ from huggingface_hub import ModelCard
 from heartzoo import metrics_file, zoo
 from heartzoo.cards import card
 from heartzoo.cards.risks import risks
-from heartzoo.cards.tables import robustness_rows
+from heartzoo.cards.tables import TURNED_NOTE, robustness_rows
 from heartzoo.errors import UserError
 from heartzoo.metrics import macro_f1_nsv
 from heartzoo.zoo import index as zoo_index
@@ -139,6 +139,9 @@ def test_it_says_what_the_model_does_badly():
     other = next(result for result in metrics.robustness if result.disturbance.other_lead)
     change = 100 * (other.macro_f1_nsv - first.macro_f1_nsv)
     assert f"On the other lead of ds2's recordings: {change:+.1f} points of macro-F1." in part
+    assert "Trained on both leads, each by itself, of" in part
+    turned = text("arr-5-rr-lg@1.3.0")
+    assert "Trained on both leads and leads between them, each by itself, of" in turned and TURNED_NOTE in turned
     without = [r.confusion_matrix for name, r in first.by_record.items() if name != "232"]
     told = f"without record 232 of ds2, macro-F1 N/S/V is {macro_f1_nsv(np.sum(without, axis=0)):.3f} instead of"
     assert told in part

@@ -738,6 +738,10 @@ def test_classify_warns_of_another_lead(cli, files, tiny_zoo):
     assert code == 0
     told = " ".join(errors.split())
     assert re.search(r"not trained on lead 1, but on MLII, .* \(and on copies of its recordings' other lead\)", told)
+    code, _, errors = cli(
+        "classify", files["signal.csv"], "--fs", 250, "--model", "arr-5-rr-lg@1.3.0", "--zoo", PUBLISHED
+    )
+    assert code == 0 and "of its recordings' other lead and leads between the two)" in " ".join(errors.split())
 
 
 @pytest.mark.parametrize(

@@ -137,12 +137,11 @@ def open_for(
     require_fs(recording.fs)
     if recording.lead.casefold() not in map(str.casefold, known):
         copies = model.config.training.copies
-        others = any(copy.other_lead for copy in copies)
-        turned = any(copy.turned_lead for copy in copies)
+        more = ["other lead"] * any(copy.other_lead for copy in copies)
+        more += ["leads between the two"] * any(copy.turned_lead for copy in copies)
         _warn(
             f"{recording.name}: {model.entry.name} was not trained on lead {recording.lead}, but on {', '.join(known)}"
-            + " (and on copies of its recordings' other lead)" * (others and not turned)
-            + " (and on copies of its recordings' other lead, and of leads between the two)" * turned
+            + f" (and on copies of its recordings' {' and '.join(more)})" * bool(more)
         )
     if recording.beats is not None and (told := of_doubled_beats(recording.beats)):
         _warn(f"{recording.name}: {told}")
