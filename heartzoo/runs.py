@@ -67,7 +67,7 @@ def _train(config: Config, out: Path, resume: bool, begin: Callable[[TrainingSet
         check_steps(config)
         for name in config.data.test:
             refuse_known_people(config, get_split(name))
-        with lock(out / "run"):
+        with _no_folder_without_a_run(out), lock(out / "run"):
             _check_run(config, out, resume)
             teachers = {name: find_teachers(name, config) for name in _teachers_to_ask(config, out)}
             data = load_training_set(config)
@@ -350,6 +350,17 @@ def _without_tensorflow() -> Iterator[None]:
         yield
     finally:
         del sys.modules["tensorflow"]
+
+
+@contextmanager
+def _no_folder_without_a_run(out: Path) -> Iterator[None]:
+    """Remove a new run's folder that was refused, or stopped, before the run began."""
+    is_new = not out.exists()
+    try:
+        yield
+    finally:
+        if is_new and not (out / "config.yaml").is_file():
+            shutil.rmtree(out, ignore_errors=True)
 
 
 def _check_run(config: Config, out: Path, resume: bool) -> None:
