@@ -16,7 +16,7 @@ from heartzoo.metrics_file.results import Evaluation
 from heartzoo.tables.markdown import cell
 from heartzoo.tasks import TASKS
 from heartzoo.zoo import Entry, find, read_index, zoo_folder
-from heartzoo.zoo.index import Headline, IndexEntry, headline, newest, version_key, withdrawn_others
+from heartzoo.zoo.index import Headline, IndexEntry, headline, newest, withdrawn_others
 
 SECTION = "models"
 PRECISIONS = {"int8": "int8", "int16x8": "16x8", "float32": "float"}
@@ -77,7 +77,7 @@ def _row(task: str, entry: Entry, link: str, listed: Sequence[IndexEntry]) -> di
     name = TASKS[task].headline(first.track)
     figure, (low, high) = headline(first, task)
     seeds = metrics.over_seeds(first.split, first.precision, name)
-    mark = " †" if _withdrawn_since(entry, listed) else ""
+    mark = " †" if withdrawn_others(listed, entry.name, entry.version) else ""
     scored = FIVE_CLASS_ROWS["nsv"] if name == "macro_f1_nsv" else len(first.per_class)
     classes = list(first.per_class.items())[1:scored]
     elsewhere = [e for e in metrics.evaluations if e.of_file and e.dataset != first.dataset]
@@ -97,19 +97,13 @@ def _row(task: str, entry: Entry, link: str, listed: Sequence[IndexEntry]) -> di
     }
 
 
-def _withdrawn_since(entry: Entry, listed: Sequence[IndexEntry]) -> list[IndexEntry]:
-    """Newer versions of a model that were withdrawn: that this one stands was decided with their figures known."""
-    others = withdrawn_others(listed, entry.name, entry.version)
-    return [other for other in others if version_key(other.version) > version_key(entry.version)]
-
-
 def _footnote(models: Sequence[Entry], listed: Sequence[IndexEntry]) -> list[str]:
-    since = [other for entry in models for other in _withdrawn_since(entry, listed)]
-    said = "; ".join(f"{o.label} ({o.headline.value:.3f} on {o.headline.split})" for o in since)
+    others = [other for entry in models for other in withdrawn_others(listed, entry.name, entry.version)]
+    said = "; ".join(f"{o.label} ({o.headline.value:.3f} on {o.headline.split})" for o in others)
     return [
-        f"† A newer version was withdrawn after it had been scored: {said}. That the one above stands was decided with "
-        "that figure known, so that its own may be optimistic; its card has the reason."
-    ] * bool(since)
+        f"† A version was withdrawn after it had been scored: {said}. Which versions stand was decided with such "
+        "figures known, so that those above may be optimistic; the cards have the reasons."
+    ] * bool(others)
 
 
 def size(count: int | None) -> str:
