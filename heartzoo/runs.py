@@ -354,13 +354,14 @@ def _without_tensorflow() -> Iterator[None]:
 
 @contextmanager
 def _no_folder_without_a_run(out: Path) -> Iterator[None]:
-    """Remove a new run's folder that was refused, or stopped, before the run began."""
+    """Remove the folder of a new run that is refused before it has begun."""
     is_new = not out.exists()
     try:
         yield
-    finally:
+    except UserError:
         if is_new and not (out / "config.yaml").is_file():
             shutil.rmtree(out, ignore_errors=True)
+        raise
 
 
 def _check_run(config: Config, out: Path, resume: bool) -> None:
