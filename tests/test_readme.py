@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 import heartzoo
+from heartzoo import zoo
 from heartzoo.firmware.costs_table import costs_table
 from heartzoo.tables.models import models_tables
 
@@ -28,6 +29,14 @@ def test_the_python_example_runs(cache):
 def test_the_table_of_models_is_current():
     table = README.partition("<!-- models: begin -->")[2].partition("<!-- models: end -->")[0]
     assert table.strip() == models_tables(ROOT / "zoo").strip(), "run `python -m heartzoo.tables.models README.md`"
+
+
+def test_every_model_of_which_a_version_was_withdrawn_is_marked():
+    listed = zoo.read_index(ROOT / "zoo")
+    withdrawn = {entry.name: f"{entry.name}@{entry.version} (" for entry in listed if entry.withdrawn}
+    marked = set(re.findall(r"^\| \[([\w-]+)\]\(zoo/\S+ [\d.]+ †", README, re.M))
+    assert withdrawn and marked == set(withdrawn)
+    assert all(label in README for label in withdrawn.values())
 
 
 def test_the_citation_names_this_version():
