@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -248,9 +249,13 @@ def false_alarms_ci95(matrices: np.ndarray, hours: np.ndarray, seed: int = 0) ->
 
 def _resampled(counts: np.ndarray, seed: int) -> np.ndarray:
     """Sums over patients drawn with replacement: (p, ...) to (RESAMPLES, ...); of one seed the same patients always."""
-    patients = len(counts)
-    draws = np.random.default_rng(seed).multinomial(patients, np.full(patients, 1 / patients), RESAMPLES)
-    return np.tensordot(draws, counts, axes=1)
+    return np.tensordot(_draws(len(counts), seed), counts, axes=1)
+
+
+@lru_cache(maxsize=2)
+def _draws(patients: int, seed: int) -> np.ndarray:
+    """How often each resample holds each patient, shape (RESAMPLES, patients)."""
+    return np.random.default_rng(seed).multinomial(patients, np.full(patients, 1 / patients), RESAMPLES)
 
 
 def paired_difference(

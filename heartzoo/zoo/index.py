@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -106,8 +107,8 @@ class Index(StrictModel):
 
     @model_validator(mode="after")
     def _each_version_once(self) -> Index:
-        labels = [model.label for model in self.models]
-        if twice := sorted({label for label in labels if labels.count(label) > 1}):
+        labels = Counter(model.label for model in self.models)
+        if twice := sorted(label for label, times in labels.items() if times > 1):
             raise ValueError(f"{', '.join(twice)} listed twice")
         return self
 
