@@ -821,7 +821,7 @@ def test_classify_live_prints_beats_as_they_come(cli, tiny_zoo, tmp_path, monkey
     for start, end in ((2500, 4500), (6000, 6040)):
         whole[start:end] = [""] * (end - start)
         record.signal[start:end] = np.nan
-    numbers.write_text("\n".join(whole))
+    numbers.write_text("\n".join(whole), encoding="utf-8-sig")  # as programs of Windows write
     with numbers.open() as stream:
         monkeypatch.setattr(sys, "stdin", stream)
         code, told, _ = cli("classify", "--live", *arguments)

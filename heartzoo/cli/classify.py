@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import itertools
 import math
 import sys
@@ -252,10 +253,12 @@ def _read() -> Iterator[np.ndarray]:
     import numpy as np
 
     rest, line = b"", 0
-    while block := os.read(sys.stdin.fileno(), 2**16):
+    block = os.read(sys.stdin.fileno(), 2**16).removeprefix(codecs.BOM_UTF8)  # programs of Windows write one
+    while block:
         *lines, rest = (rest + block).split(b"\n")
         yield np.array(_numbers(lines, line))
         line += len(lines)
+        block = os.read(sys.stdin.fileno(), 2**16)
     if rest:
         yield np.array(_numbers([rest], line))
 
