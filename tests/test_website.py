@@ -109,6 +109,12 @@ def test_the_site_serves_the_zoo(site):
     assert zoo.entries(site / "zoo") == zoo.entries(ROOT / "zoo")
 
 
+def test_the_example_beats_are_those_of_newest_versions():
+    drawn = {path.stem for path in (ROOT / "docs" / "assets" / "beats").iterdir()}
+    shown = {f"{entry.name}-{entry.version}" for entry in MODELS.values()}
+    assert drawn and drawn <= shown, "draw them anew: `heartzoo evaluate NAME --plots`"
+
+
 def test_every_command_and_database_has_its_place(site):
     commands, citations = ((site / name).read_text() for name in ("cli.html", "citations.html"))
     for command in ("train", "export", "evaluate", "download", "select", "zoo verify", "data prepare"):

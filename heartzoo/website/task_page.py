@@ -130,7 +130,7 @@ def card_page(entry: Entry, versions: list[IndexEntry], pictures: list[str]) -> 
         for v in reversed(versions)
     ]
     parts = [
-        "---\nsearch:\n  boost: 2\n---",
+        "---\nsearch:\n  boost: 2\nhide: [navigation]\n---",  # it is in no list there, and its tables are wide
         title,
         f"[All models of {entry.metrics.task}](../models/{entry.metrics.task}.md) · [model zoo](../models/index.md)",
         rest.strip(),
