@@ -67,14 +67,15 @@ def _signal(contract: InputConfig) -> list[str]:
         "has (in use, the lead that is nearest to these); in mV over the whole record (wfdb's physical values, "
         "converted where the header's unit is V or uV; 200 units per mV where it gives no gain). A record that has "
         "none of them is not taken. recording_fs is, in these steps, the record's own sampling rate, by database that "
-        "of preprocessing.recording_fs. A missing sample (NaN, infinite or beyond "
-        f"{MOST_MV:g} mV) is as the one before it, at the start as the first that is known, without a known one 0; "
-        f"after {LOST_S:g} * recording_fs or more of them in a row, all that follows is moved by the amount that makes "
-        "its first sample equal to the value that they were given or, if this value (not the amount) is more than "
-        f"{MOST_HELD_MV:g} mV from where the record began, to where it began: that is its first known value, if that "
-        f"is beyond {OFFSET_MV:g} mV or comes after one or more missing samples, else 0. In a stream (a device, "
-        "heartzoo classify), but not where figures are measured (heartzoo evaluate), a first known value beyond "
-        f"{OFFSET_MV:g} mV is then taken off all samples: an electrode's offset. What lies in missing signal is "
+        "of preprocessing.recording_fs. Missing are the samples that, before anything is moved, are NaN, infinite or "
+        f"beyond {MOST_MV:g} mV. The record began at its first known value v, if |v| > {OFFSET_MV:g} mV or a missing "
+        "sample comes before it, else at 0. In order of time, each missing sample is as the one before it, at the "
+        "start as the first that is known, without a known one 0; and after a run of "
+        f"{LOST_S:g} * recording_fs or more of them all that follows is moved by the amount that makes its first "
+        "sample equal to the value that they were given or, if this value (not the amount) is more than "
+        f"{MOST_HELD_MV:g} mV from where the record began, to where it began. In a stream (a device, heartzoo "
+        "classify), but not where figures are measured (heartzoo evaluate), a first known value v with "
+        f"|v| > {OFFSET_MV:g} mV is then taken off all samples: an electrode's offset. What lies in missing signal is "
         "classified like the rest.",
         f"Resample to {contract.fs:g} Hz: scipy.signal.resample_poly(x, up, down, padtype='edge') with up/down the "
         "reduced ratio of the sampling rates, in float64; its filter is up * firwin(20 * m + 1, 1 / m, "
@@ -102,16 +103,18 @@ def _intervals(contract: InputConfig) -> tuple[str, str]:
         "post is its pre; but a stream does not know that it is the last: if n - s >= "
         f"{LONGEST_S:g} * recording_fs, n being how many samples the stream has, its post is {LONGEST_S:g} s. A lone "
         f"beat has {SINGLE_BEAT_S:g} s for both, in a stream, too. H(m) = the last m of pre[1], ... pre[k], the beat's "
-        "own among them (fewer at the start), H(all) = all of them; the first beat, whose own pre is in none, uses the "
-        f"second's, a lone beat's hold its {SINGLE_BEAT_S:g} s. Every feature is limited to -1 ... 1 and given in "
-        "float32, in the order listed.",
+        "own among them (fewer at the start), H(all) = all of them; for k = 0 each H holds pre[1] alone, in a record "
+        f"of one beat {SINGLE_BEAT_S:g} s. A median of an even number is the mean of the middle two. Every feature is "
+        "limited to -1 ... 1 and given in float32, in the order listed.",
         f"Intervals across lost signal: with L = {LOST_S:g} * recording_fs rounded up, the interval from a beat at s1 "
         "to the next at s2 is not known where a run of L or more missing samples, of which a is the first and b the "
-        f"last, has b > s1, a + L - 1 < s2 and a + L - 1 - s1 < {LONGEST_S:g} * recording_fs; the {LONGEST_S:g} s "
-        f"after a stream's last beat, where it has them, are such an interval with s2 = s1 + {LONGEST_S:g} * "
-        "recording_fs rounded up. In all that names it, as pre of one beat and as post of another, its length is the "
-        "median of the last 64 known intervals before it, of an even number the lower of the middle two. It belongs to "
-        "no H: H(m) holds the last m of those that are known, and neighbours in H may have had others between them"
+        f"last, has b > s1, a + L - 1 < s2 and a + L - 1 - s1 < {LONGEST_S:g} * recording_fs (its L-th sample, at "
+        f"which a stream knows of it, comes before the next beat and within {LONGEST_S:g} s of this one); the "
+        f"{LONGEST_S:g} s after a stream's last beat, where it has them, are such an interval with s2 = s1 + "
+        f"{LONGEST_S:g} * recording_fs rounded up. In all that names it, as pre of one beat and as post of another, "
+        "its length is the median of the last 64 known intervals before it, each limited, but here of an even number "
+        "the lower of the middle two. It belongs to no H: H(m) holds the last m of those that are known, and "
+        "neighbours in H may have had others between them"
         f"{irregular if contract.takes_template else ''}. If the first interval of a record is not known, it is "
         f"{SINGLE_BEAT_S:g} s, and counts as known, in H too.",
     )
@@ -163,16 +166,17 @@ def _inference(config: Config, facts: ModelFacts) -> list[str]:
 def _prevalence(config: Config) -> str:
     rules = config.prevalence
     followed = ", ".join(f"{name} (usual {rule.usual:g}, assumed {rule.assumed:g})" for name, rule in rules.items())
-    others = [f"for {name} p is the probability of {rule.of}" for name, rule in rules.items() if rule.of]
-    each = " and ".join(rules) + (" (each with an r of its own)" if len(rules) > 1 else "")
+    each = " and ".join(rules)
+    moved = "; ".join(
+        f"r of {name} = r + (p of {rule.of or name} - r) / {prevalence.MEMORY_BEATS}" for name, rule in rules.items()
+    )
     return (
         f"Prevalence of {followed}, in order of time, over a record's scored beats where figures are measured and in "
-        "the example, and over all its beats in use (a device, heartzoo classify, label_beats), in float64: for "
-        f"{each}, r starts as its usual prevalence. Logarithms are natural. Of each beat in turn, with z its "
-        "logits: the shifted logits are "
-        f"z + log(r / assumed) for {each} and z for the others. Then, with p = softmax(y), y being z + "
-        f"log(usual / assumed) for {each} (usual, not r) and z for the others: r = r + (p - r) / "
-        f"{prevalence.MEMORY_BEATS} for {each}{'; '.join(['', *others])}."
+        "the example, and over all its beats in use (a device, heartzoo classify, label_beats), in float64: "
+        f"each of them ({each}) has an r, which starts as its usual prevalence. Logarithms are natural. Of each beat "
+        f"in turn, with z its logits: the shifted logits are z + log(r / assumed) for {each} and z for the others. "
+        f"Then, with p = softmax(y), y being z + log(usual / assumed) for {each} (usual, not r) and z for the others: "
+        f"{moved}."
     )
 
 
@@ -243,7 +247,8 @@ def _template(contract: InputConfig) -> str:
     return (
         f"Template, from x in float32, computed in float64: the window of a beat with shift s is "
         f"x[c + s - {before} : c + s + {after}] (indices outside the record take the first or last sample); of a "
-        f"window, {parts}. The template T starts as the first beat's window with s = 0. For each beat k = 0, 1, ... in "
+        f"window, counted from its first sample, the end left out, {parts}. The template T starts as the first beat's "
+        "window with s = 0. For each beat k = 0, 1, ... in "
         f"turn, scored or not: take that s of -{shift} ... {shift} whose window correlates best with T over QRS, "
         f"sum((w - mean)(T - mean)) / sqrt(sum((w - mean)^2) * sum((T - mean)^2) + {EPSILON_MV:g}^4) with sums and "
         "means over QRS (of equal ones the lowest s); that window and T as it now is make the beat's input. Then, "

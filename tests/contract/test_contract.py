@@ -351,8 +351,11 @@ def shifted(outputs: np.ndarray, configuration: dict[str, Any]) -> np.ndarray:
     if not sentence:
         return (outputs.astype(float) - tensor["zero_point"]) * tensor["scale"]
     rules = re.findall(r"(\S+) \(usual ([0-9.]+), assumed ([0-9.]+)\)", sentence)
-    followed = dict(re.findall(r"for (\S+) p is the probability of (\w+)", sentence))
-    memory = float(re.findall(r"\(p - r\) / (\d+)", sentence)[0])
+    # Before December 2026 it said which class another follows at its end.
+    followed = dict(re.findall(r"r of (\w+) = r \+ \(p of (\w+) - r\)", sentence)) or dict(
+        re.findall(r"for (\S+) p is the probability of (\w+)", sentence)
+    )
+    memory = float(re.findall(r" - r\) / (\d+)", sentence)[0])
     r = {name: float(usual) for name, usual, _ in rules}
     rows = []
     for output in outputs:
