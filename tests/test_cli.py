@@ -836,6 +836,28 @@ def test_classify_live_prints_beats_as_they_come(cli, tiny_zoo, tmp_path, monkey
     assert code == 2 and "standard input, line 3: expected one number, found 'three'" in errors
 
 
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+def test_classify_live_tells_the_beats_before_a_line_that_is_no_number(ending, cli, tiny_zoo, tmp_path, monkeypatch):
+    from heartzoo.data import synthetic
+
+    lines = [*map(repr, synthetic.generate("syn24", 30.0).signal.tolist()), "three"]
+    (tmp_path / "numbers").write_text(ending.join(lines) + ending, newline="")
+    with (tmp_path / "numbers").open() as stream:
+        monkeypatch.setattr(sys, "stdin", stream)
+        code, told, errors = cli("classify", "--live", "--fs", 250, "--model", "tiny", "--zoo", tiny_zoo)
+    assert code == 2 and f"line {len(lines)}: expected one number, found 'three'" in errors
+    assert int(told.splitlines()[-1].split(",")[0]) > 27 * 250
+
+
+@pytest.mark.parametrize(("content", "told"), [("", "holds no samples"), ("1" * 5000, "found 5,000 characters")])
+def test_what_is_no_line_of_a_number_is_refused_live(content, told, cli, tiny_zoo, tmp_path, monkeypatch):
+    (tmp_path / "numbers").write_text(content)
+    with (tmp_path / "numbers").open() as stream:
+        monkeypatch.setattr(sys, "stdin", stream)
+        code, _, errors = cli("classify", "--live", "--fs", 250, "--model", "tiny", "--zoo", tiny_zoo)
+    assert code == 2 and told in errors
+
+
 def test_evaluate_end_to_end_stands_beside_annotated_r_peaks(cli, tiny_zoo, tmp_path):
     code, told, _ = cli("evaluate", "tiny", "--zoo", tiny_zoo, "--end-to-end", "--out", "reports")
     assert code == 0

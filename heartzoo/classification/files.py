@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import os
 import re
 import tempfile
 from collections.abc import Sequence
@@ -65,6 +66,7 @@ def paths_of(recording: str, folder: Path) -> list[Path]:
     name = re.sub(r"[^\w-]", "_", recording)
     if name != recording or not name:
         name = f"{name or 'recording'}-{hashlib.sha256(recording.encode()).hexdigest()[:8]}"
+    name = os.fsdecode(name.encode())  # of letters that this system's names may not have
     return [folder / f"{name}.{ending}" for ending in (ANNOTATOR, "csv", "html", "json")]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import io
 import itertools
 import math
 import sys
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 
 MOSTLY = 0.9  # of a recording
+MOST_DIGITS = 1000  # of a number on standard input
 UNANNOTATED_S = 10.0  # without a beat, beyond which annotations seem to be of a part of a recording
 
 
@@ -250,28 +252,36 @@ def _read() -> Iterator[np.ndarray]:
     """The numbers on standard input, as they come."""
     import os
 
+    text = codecs.getincrementaldecoder("utf-8-sig")("replace")
+    decoder = io.IncrementalNewlineDecoder(text, translate=True)
+    rest, line = "", 0
+    while block := os.read(sys.stdin.fileno(), 2**16):
+        *lines, rest = (rest + decoder.decode(block)).split("\n")
+        if len(rest) > MOST_DIGITS:
+            raise UserError(
+                f"standard input, line {line + len(lines) + 1}: expected one number, found {len(rest):,} characters",
+                "write one number a line",
+            )
+        yield from _numbers(lines, line)
+        line += len(lines)
+    if rest:
+        yield from _numbers([rest], line)
+    elif not line:
+        raise UserError("standard input holds no samples", "write one number a line")
+
+
+def _numbers(lines: list[str], before: int) -> Iterator[np.ndarray]:
+    """The numbers of some lines that follow ``before`` others; an empty line is a missing sample."""
     import numpy as np
 
-    rest, line = b"", 0
-    block = os.read(sys.stdin.fileno(), 2**16).removeprefix(codecs.BOM_UTF8)  # programs of Windows write one
-    while block:
-        *lines, rest = (rest + block).split(b"\n")
-        yield np.array(_numbers(lines, line))
-        line += len(lines)
-        block = os.read(sys.stdin.fileno(), 2**16)
-    if rest:
-        yield np.array(_numbers([rest], line))
-
-
-def _numbers(lines: list[bytes], before: int) -> list[float]:
-    """The numbers of some lines that follow ``before`` others; an empty line is a missing sample."""
     found = []
     for number, text in enumerate(lines, before + 1):
         try:
             found.append(float(text) if text.strip() else math.nan)
         except ValueError as error:
+            yield np.array(found)
             raise UserError(
-                f"standard input, line {number}: expected one number, found {text.decode(errors='replace')[:40]!r}",
+                f"standard input, line {number}: expected one number, found {text[:40]!r}",
                 "write nan where a sample is missing",
             ) from error
-    return found
+    yield np.array(found)

@@ -7,9 +7,10 @@ other is the name of a WFDB record, with or without an ending.
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from heartzoo.data.records import (
     sampling_rate,
     told_apart,
 )
-from heartzoo.data.signal_csv import Layout
+from heartzoo.data.signal_csv import Layout, over_midnight
 from heartzoo.errors import MOST_NAMED, UserError, first_line
 
 PIECE_S = 300.0
@@ -117,7 +118,8 @@ def open_recording(
     if recording.samples == 0:
         of_wfdb = "" if open_file else "; its header must say how many, behind the sampling rate"
         raise UserError(f"{path} holds no samples", f"check the recording{of_wfdb}")
-    return recording
+    # A file's name may be in another encoding than this system's.
+    return replace(recording, name=os.fsencode(recording.name).decode(errors="backslashreplace"))
 
 
 def _choose(
@@ -215,6 +217,8 @@ def _open_edf(path: Path, leads: Sequence[str], lead: str | None, fs: float | No
             names = told_apart([name.strip() for name in file.getSignalLabels()])
             units = [file.getPhysicalDimension(number).strip() for number in range(len(names))]
             lengths, rates = file.getNSamples().tolist(), file.getSampleFrequencies().tolist()
+    except UnicodeError as error:
+        raise UserError(f"{path}: EDF files cannot be read under a name that is no UTF-8", "rename it") from error
     except (OSError, IndexError) as error:  # IndexError: it has no signals at all
         problem = first_line(error).removeprefix(f"{path}: ")
         raise UserError(
@@ -281,7 +285,7 @@ def _check_times(path: Path, per_time: float, fs: float | None) -> None:
 def _without_gaps(
     path: Path, pieces: Iterator[np.ndarray], fs: float, per_time: float, first: int
 ) -> Iterator[np.ndarray]:
-    """The pieces of a column of times, of which the first is in that line, as long as no second is missing."""
+    """The pieces of a column of times, of which the first is in that line, as long as no second is missing or twice."""
     unit = min(TIME_UNITS.values(), key=lambda count: abs(math.log(per_time * count / fs)))
     times, lines = np.zeros(0), np.zeros(0, np.int64)  # where a time is another than the one before it
     for piece in pieces:
@@ -289,9 +293,14 @@ def _without_gaps(
         times, lines = np.append(times[-1:], piece[known]), np.append(lines[-1:], first + known)
         moved = np.append(True, np.diff(times) != 0)
         times, lines = times[moved], lines[moved]
-        missing = np.diff(times) / unit - np.diff(lines) / fs
-        if np.any(jumps := missing > LONGEST_GAP_S):
+        missing = over_midnight(np.diff(times) / unit - np.diff(lines) / fs)
+        if np.any(jumps := np.abs(missing) > LONGEST_GAP_S):
             place = int(jumps.argmax())
+            if missing[place] < 0:
+                raise UserError(
+                    f"{path}: its times go back by {-missing[place]:.3g} s before line {lines[place + 1]}",
+                    "classify what is before and after as recordings of their own, or rename that column",
+                )
             raise UserError(
                 f"{path}: {missing[place]:.3g} s are missing before line {lines[place + 1]}",
                 "write lines with nan there, or classify what is before and after as recordings of their own",

@@ -11,6 +11,7 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from itertools import islice
 from pathlib import Path
 from typing import TextIO
@@ -19,12 +20,16 @@ import numpy as np
 
 from heartzoo.data.records import PER_MV
 from heartzoo.errors import UserError
+from heartzoo.progress import console
 
 SEPARATORS = ("\t", ";", ",")  # a comma last: it may be a decimal comma between the others
 MOST_EXPORT_LINES = 40  # of key and value
 FIRST_TIMES, LEAST_LINEAR = 1000, 0.99
+DAY_S = 86_400.0
 # A single letter in lower case only: T is a temperature.
 _TIME = re.compile(r"^((?i:elapsed[ _]?)?(?i:time|timestamp|seconds|secs?|ms|millis\w*)|t|s)([ _(\[].*)?$")
+# A date, hours, minutes and seconds, of which the first two may be left out.
+_CLOCK = re.compile(r"(?:(\d{4}-\d\d-\d\d)[T ])?(?:(\d+):)?(\d+):(\d\d?(?:[.,]\d*)?)(?:Z|[+-]\d\d:?\d\d)?")
 # As the languages of watches call a sampling rate; no filter's frequency.
 _STATED_RATE = re.compile(
     r'^[^,;#]*(?:sampl|abtast|chantillon|muestre|campion)[^,;]*[,;]\s*"?(\d+(?:[.,]\d+)?)\s*(?:hertz|hz)\b"?\s*$',
@@ -102,7 +107,7 @@ class Layout:
         return cls(path, tuple(names), units, separator, start, samples, decimal_comma=comma, ending=ending)
 
     def read(self, column: int, step: int) -> Iterator[np.ndarray]:
-        """Pieces of ``step`` numbers of a column, NaN where a line or its field is empty.
+        """Pieces of ``step`` numbers of a column, NaN where a line or its field is empty; times of day in seconds.
 
         Raises:
             UserError: text among the numbers, or lines of more or fewer columns than the first.
@@ -122,19 +127,37 @@ class Layout:
         return next((number for number, name in enumerate(self.names) if _TIME.match(name)), None)
 
     def samples_per_time(self, column: int) -> float | None:
-        """Samples in a unit of a column of times, by its first thousand; None where it counts samples or is no time."""
+        """Samples in a unit of a column of times (a second, of times of day), by its first thousand.
+
+        Returns:
+            None where it counts samples, or is no column of times after all, which is told.
+
+        Raises:
+            UserError: the times go backwards.
+        """
         try:
             steps = np.diff(next(self.read(column, FIRST_TIMES), np.zeros(0)))
         except UserError:
+            self._tell_unchecked(column)
             return None
+        steps = over_midnight(steps)
         moves = np.flatnonzero(steps)  # a packet of samples may have one time
-        if len(moves) < 2 or np.all(steps == 1) or not np.all(steps >= 0):
+        if len(moves) < 2 or np.all(steps == 1):
             return None
-        if np.corrcoef(np.cumsum(steps), np.arange(len(steps)))[0, 1] < LEAST_LINEAR:
+        if np.all(steps <= 0):
+            raise UserError(
+                f"{self.path}: its times in {self.names[column]} go backwards",
+                "sort its lines by time, or rename that column",
+            )
+        if not np.all(steps >= 0) or np.corrcoef(np.cumsum(steps), np.arange(len(steps)))[0, 1] < LEAST_LINEAR:
+            self._tell_unchecked(column)
             return None
         between = steps[moves[0] + 1 : moves[-1] + 1]
         usual = between < 5 * np.median(steps[moves])
         return float(usual.sum() / between[usual].sum())
+
+    def _tell_unchecked(self, column: int) -> None:
+        console.print(f"{self.path}: {self.names[column]} is not checked: expected times that grow steadily")
 
     def _numbers(self, lines: Sequence[str], column: int, first: int) -> np.ndarray:
         """The numbers of a column in some lines, of which the first has that number in the file."""
@@ -164,6 +187,8 @@ class Layout:
             problem = f"line {number} has {len(cells)} of {len(self.names)} columns"
         elif _is_number(text):
             return float(text)
+        elif column == self.time_column and (seconds := _seconds(text)) is not None:
+            return seconds
         else:
             problem = f"expected a number in every line, found {text[:40]!r} in line {number}"
         remedy = "write nan where a sample is missing"
@@ -175,6 +200,23 @@ class Layout:
         if self.separator is None:
             return len(line.split()) > len(self.names)
         return line.count(self.separator) >= len(self.names)
+
+
+def over_midnight(steps: np.ndarray) -> np.ndarray:
+    """Steps in time of which those from the end of one day to the beginning of the next go on."""
+    return np.where(np.abs(steps + DAY_S) < 1.0, steps + DAY_S, steps)
+
+
+def _seconds(text: str) -> float | None:
+    """A time of day, perhaps with its date, in seconds; None where it is none."""
+    if not (found := _CLOCK.fullmatch(text)):
+        return None
+    day, hours, minutes, seconds = found.groups()
+    try:
+        days = date.fromisoformat(day).toordinal() if day else 0
+    except ValueError:  # the 31st of February
+        return None
+    return days * DAY_S + 3600 * int(hours or 0) + 60 * int(minutes) + float(seconds.replace(",", "."))
 
 
 def _export(path: Path, lines: Sequence[str], ending: str) -> Layout | None:

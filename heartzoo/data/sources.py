@@ -59,7 +59,10 @@ def open_source(base: str, workers: int, stop: Event) -> Iterator[Fetch]:
     Raises:
         UserError: ``base`` is another kind of URL, or a folder that does not exist.
     """
-    scheme = urlsplit(base).scheme if "://" in base else ""
+    try:
+        scheme = urlsplit(base).scheme if "://" in base else ""
+    except ValueError as error:
+        raise UserError(f"{base!r} is no URL ({error})", "name an http(s) URL or a folder") from error
     if scheme in ("http", "https"):
         import requests
 

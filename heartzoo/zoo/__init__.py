@@ -150,8 +150,10 @@ def find(name: str, zoo: Path | str | None = None) -> Entry:
     Raises:
         UserError: no such model or version; the nearest is named. All versions are withdrawn.
     """
-    found = choose(name, entries(zoo))
     folder = Path(zoo) if zoo else zoo_folder()
+    if not (listed := entries(zoo)):
+        raise UserError(f"{folder} holds no model", "name a zoo with --zoo, or in HEARTZOO_ZOO")
+    found = choose(name, listed)
     if found not in read_index(folder):
         folder = downloads()
     files = {file: facts.model_dump() for file, facts in found.files.items()}

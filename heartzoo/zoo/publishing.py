@@ -112,12 +112,17 @@ def withdraw(zoo: Path, name: str, reason: str) -> Entry:
         reason: why, one sentence.
 
     Raises:
-        UserError: no version is named, there is no such one, it is withdrawn already, or the reason is empty.
+        UserError: no version is named, there is no such one, it is withdrawn already, or the reason is empty
+            or no text.
     """
     if "@" not in name:
         raise UserError(f"{name!r} names no version", "a version is withdrawn, not a model: NAME@VERSION")
     if not reason.strip():
         raise UserError("a withdrawal needs its reason", "say why with --reason")
+    try:
+        reason.encode()
+    except UnicodeEncodeError as error:  # a terminal with another encoding
+        raise UserError("the reason is no text in UTF-8", "write it in that encoding, or without accents") from error
     find(name, zoo)  # before the lock, which would make the folder
     with lock(zoo / "index.json"):
         entry = find(name, zoo)

@@ -214,6 +214,17 @@ MAKERS: dict[str, Callable[[Path], tuple[Path, dict[str, Any]]]] = {
         write_csv(f / "a.csv", timed(np.arange(5000) / FS + 1.7e9)),
         {"fs": FS},
     ),
+    "csv with times of day over midnight": lambda f: (
+        write_csv(
+            f / "a.csv",
+            "time,ECG\n"
+            + "".join(
+                f"{at // 3600 % 24:02.0f}:{at // 60 % 60:02.0f}:{at % 60:06.3f},{value}\n"
+                for at, value in zip(86_390 + np.arange(5000) / FS, SIGNAL.tolist(), strict=True)
+            ),
+        ),
+        {"fs": FS},
+    ),
     "csv with times of packets": lambda f: (
         write_csv(f / "a.csv", timed(1000 * (np.arange(5000) // 50 * 50) / FS)),
         {"fs": FS},
@@ -381,6 +392,20 @@ BAD: dict[str, tuple[Callable[[Path], Path], dict[str, Any], str]] = {
     "a gap in time": (
         lambda f: write_csv(f / "a.csv", timed(np.delete(1000 * np.arange(5000) / FS, slice(2000, 3000)))), {"fs": FS},
         "4 s are missing before line 2002; write lines with nan there",
+    ),
+    "another rate than the times of day": (
+        lambda f: write_csv(
+            f / "a.csv", "time,ECG\n" + "".join(f"2024-01-01T00:00:{k / FS:06.3f}Z,0\n" for k in range(5000))
+        ),
+        {"fs": 500.0}, "times are of 250 Hz in s",
+    ),
+    "times that go backwards": (
+        lambda f: write_csv(f / "a.csv", timed(np.arange(5000)[::-1] / FS)), {"fs": FS},
+        "its times in time go backwards; sort its lines by time, or rename",
+    ),
+    "two recordings in one file": (
+        lambda f: write_csv(f / "a.csv", timed(np.arange(5000) % 3000 / FS)), {"fs": FS},
+        "its times go back by 12 s before line 3002; classify what is before and after as recordings of their own",
     ),
     "utf-16": (
         lambda f: save_bytes(f / "a.csv", "ECG\n1\n2\n".encode("utf-16")), {"fs": FS}, "is no text in UTF-8; save it",

@@ -319,6 +319,7 @@ def test_a_withdrawal_reaches_what_was_downloaded_before(copy, server, empty):
         ("tiny@", "old", "'tiny@' names no version"),
         ("tiny@2.0.0", "old", "has no version"),
         ("tiny@1.0.0", " ", "its reason"),
+        ("tiny@1.0.0", "d\udce9faut", "no text in UTF-8"),
     ],
 )
 def test_a_withdrawal_needs_a_version_and_a_reason(name, reason, told, copy):
