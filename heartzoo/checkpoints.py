@@ -186,8 +186,15 @@ def finished(history: History, plan: Plan) -> bool:
 
 
 def is_finished(plan: Plan) -> bool:
-    """Whether a training's folder holds its last epoch."""
-    return finished(read_history(plan.folder), plan)
+    """Whether a training's folder holds its last epoch.
+
+    Raises:
+        UserError: what it holds of it is damaged, or the network is gone.
+    """
+    done, network = finished(read_history(plan.folder), plan), plan.folder / BEST
+    if done and not zipfile.is_zipfile(network):
+        raise UserError(f"{network} is missing or cut short", f"remove {plan.folder} and train that seed anew")
+    return done
 
 
 def load_model(path: Path) -> keras.Model:

@@ -21,6 +21,7 @@ from heartzoo.checkpoints import (
     Plan,
     best_epoch,
     finished,
+    is_finished,
     load_epoch,
     load_model,
     plateaus,
@@ -88,7 +89,7 @@ class Stage:
 def run_stage(stage: Stage, data: TrainingSet, seed: int) -> None:
     """Run a stage, or go on with it from its last finished epoch."""
     recipe, folder, history = stage.plan.recipe, stage.plan.folder, read_history(stage.plan.folder)
-    if finished(history, stage.plan):
+    if is_finished(stage.plan):
         return
     keras.utils.set_random_seed(seed)
     network = stage.network()

@@ -181,6 +181,25 @@ def test_a_damaged_run_is_told(file, content, told, cache, tiny, tiny_run, tmp_p
         train(load_config(run / "config.yaml"), run, resume=True)
 
 
+@pytest.mark.parametrize("content", [b"PK", None])
+def test_a_finished_run_whose_network_is_damaged_is_told(content, cache, tiny_run, tmp_path):
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    if content is None:
+        (run / "seed-0" / "best.keras").unlink()
+    else:
+        (run / "seed-0" / "best.keras").write_bytes(content)
+    config = load_config(run / "config.yaml")
+    smaller = config.model_copy(update={"name": "smaller"})
+    with pytest.raises(UserError, match=f"{run}/seed-0/best.keras is missing or cut short; remove {run}/seed-0 and train"):
+        train(config, run, resume=True)
+    with pytest.raises(UserError, match=f"{run}/seed-0/best.keras is missing or cut short"):
+        compress(run, smaller, tmp_path / "smaller")
+    assert not (tmp_path / "smaller").exists()
+    shutil.rmtree(run / "seed-0")
+    train(config, run, resume=True)
+    assert (run / "seed-0" / "best.keras").is_file()
+
+
 @pytest.mark.parametrize(
     ("override", "told"),
     [
