@@ -11,7 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from heartzoo.interruption import check
 
 T = TypeVar("T")
-console = Console(stderr=True, highlight=False, markup=False)  # names of files and leads may hold brackets
+# Names of files and leads may hold brackets; a terminal breaks lines itself, and a log wants none broken.
+console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
 def progress() -> Progress:

@@ -372,6 +372,18 @@ def test_a_model_is_selected_downloaded_verified_published_and_withdrawn(cli, ti
     assert code == 2 and "model.h has 2 bytes" in text and "1 problem in" in errors
 
 
+def test_a_folder_in_use_that_holds_no_model_is_told(cli, tmp_path, monkeypatch):
+    monkeypatch.setenv("HEARTZOO_ZOO", str(tmp_path / "none"))
+    code, _, errors = cli("info", "arr-5-rr-sm")
+    assert code == 2 and f"{tmp_path / 'none'} holds no model; name a zoo with --zoo" in errors
+
+
+def test_cost_names_the_file_that_is_no_model(cli, tmp_path):
+    (tmp_path / "a.tflite").write_bytes(b"")
+    code, _, errors = cli("cost", tmp_path / "a.tflite")
+    assert code == 2 and f"{tmp_path / 'a.tflite'}: expected a .tflite model, found 0 bytes" in errors
+
+
 def test_cost_sums_to_what_is_published(cli, tiny_zoo):
     code, text, errors = cli("cost", "tiny", "--zoo", tiny_zoo)
     published = json.loads((tiny_zoo / "tiny" / "1.0.0" / "metrics.json").read_text())["cost"]

@@ -190,7 +190,9 @@ def test_a_finished_run_whose_network_is_damaged_is_told(content, cache, tiny_ru
         (run / "seed-0" / "best.keras").write_bytes(content)
     config = load_config(run / "config.yaml")
     smaller = config.model_copy(update={"name": "smaller"})
-    with pytest.raises(UserError, match=f"{run}/seed-0/best.keras is missing or cut short; remove {run}/seed-0 and train"):
+    with pytest.raises(
+        UserError, match=f"{run}/seed-0/best.keras is missing or cut short; remove {run}/seed-0 and train"
+    ):
         train(config, run, resume=True)
     with pytest.raises(UserError, match=f"{run}/seed-0/best.keras is missing or cut short"):
         compress(run, smaller, tmp_path / "smaller")

@@ -151,7 +151,10 @@ def cost(
     if not path.is_file():
         raise UserError(f"no model file {path}", "name a .tflite file, or a model of the zoo")
     content = path.read_bytes()
-    rows = operator_costs(content)
+    try:
+        rows = operator_costs(content)
+    except UserError as error:
+        raise UserError(f"{path}: {error.problem}", error.remedy) from error
     table = Table("operator", "output", "MACs", "weights B", "activations B", "M4 instructions (estimate)")
     for row in rows:
         estimate = "-" if row.instructions is None else f"{row.instructions:,}"

@@ -46,7 +46,8 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     tree = read_tree(Path(path))
     for override in overrides:
         _apply(tree, override)
-    return parse_config(tree, str(path))
+    changed = f" with --set {', '.join(override.partition('=')[0] for override in overrides)}" if overrides else ""
+    return parse_config(tree, f"{path}{changed}")
 
 
 def run_config(run: Path) -> Config:

@@ -80,6 +80,7 @@ class Layout:
         ending = _ending(path)
         with _opened(path, ending) as file:
             lines = list(islice(file, 1000))
+        lines = [line.replace("\N{REPLACEMENT CHARACTER}V", "µV") for line in lines]  # in Latin-1 µ is another byte
         if export := _export(path, lines, ending):
             return export
         start = next((k for k, line in enumerate(lines) if line.strip() and not line.startswith("#")), len(lines))

@@ -275,6 +275,8 @@ def test_mirror_mistakes(tmp_path: Path, mirror: Path) -> None:
         download(tiny(), mirror=str(tmp_path / "absent"))
     with pytest.raises(UserError, match="cannot use 'ftp://"):
         download(tiny(), mirror="ftp://example.org")
+    with pytest.raises(UserError, match=r"'http://\[::1.*' is no URL .*; name an http"):
+        download(tiny(), mirror="http://[::1")
     (mirror / "tinydb/1.0/SHA256SUMS.txt").unlink()
     with pytest.raises(UserError, match="the source has no list of hashes: not found"):
         download(tiny(), mirror=str(mirror))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -229,6 +230,13 @@ MAKERS: dict[str, Callable[[Path], tuple[Path, dict[str, Any]]]] = {
         write_csv(f / "a.csv", timed(1000 * (np.arange(5000) // 50 * 50) / FS)),
         {"fs": FS},
     ),
+    "csv whose unit is in Latin-1": lambda f: (
+        save_bytes(
+            f / "a.csv",
+            ("t,ECG (µV)\n" + "".join(f"0,{1000 * value}\n" for value in SIGNAL.tolist())).encode("latin-1"),
+        ),
+        {"fs": FS},
+    ),
     "edf of two signals of one name": lambda f: (
         write_edf(f / "a.edf", 1, ("ECG", "%", 1.0), ("ECG", "mV", 1.0)),
         {},
@@ -255,6 +263,16 @@ def test_every_kind_is_read_in_mv(kind: str, tmp_path: Path, monkeypatch: pytest
     pieces = list(recording.pieces())
     assert [len(piece) for piece in pieces] == [750] * 6 + [500]
     np.testing.assert_allclose(np.concatenate(pieces), SIGNAL, atol=2e-3)
+
+
+def test_a_name_in_another_encoding_is_read_and_told(tmp_path: Path) -> None:
+    for name in (b"M\xfcller", b"M\xfdller"):
+        save(tmp_path / os.fsdecode(name + b".npy"), SIGNAL)
+    names = [open_recording(path, fs=FS).name for path in sorted(tmp_path.iterdir())]
+    assert names == ["M\\xfcller", "M\\xfdller"]
+    write_edf(tmp_path / "a.edf", 1, ("ECG", "mV", 1.0)).rename(tmp_path / os.fsdecode(b"M\xfcller.edf"))
+    with pytest.raises(UserError, match="cannot be read under a name that is no UTF-8; rename it"):
+        open_recording(tmp_path / os.fsdecode(b"M\xfcller.edf"))
 
 
 def test_the_preferred_lead_comes_first(tmp_path: Path) -> None:
