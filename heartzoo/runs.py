@@ -354,12 +354,12 @@ def _without_tensorflow() -> Iterator[None]:
 
 @contextmanager
 def _no_folder_without_a_run(out: Path) -> Iterator[None]:
-    """Remove the folder of a new run that is refused before it has begun."""
+    """Remove the folder of a new run that is refused before its first epoch has ended."""
     is_new = not out.exists()
     try:
         yield
     except UserError:
-        if is_new and not (out / "config.yaml").is_file():
+        if is_new and not any(out.rglob("state.json")):
             shutil.rmtree(out, ignore_errors=True)
         raise
 
