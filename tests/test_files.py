@@ -30,6 +30,7 @@ from heartzoo.files import (
     sha256,
     write_bytes,
     write_json,
+    write_together,
     writing,
 )
 
@@ -115,6 +116,22 @@ def test_a_really_full_disk_is_told(tmp_path):
         pytest.skip("this system has no /dev/full")
     with pytest.raises(UserError, match="the disk is full"), writing(tmp_path):
         Path("/dev/full").write_text("x")
+
+
+def test_of_files_that_belong_together_a_full_disk_changes_none(tmp_path, monkeypatch):
+    files = [tmp_path / name for name in ("a", "b", "c")]
+    write_together(dict.fromkeys(files, b"old"))
+    write = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        if path.name.endswith(".c"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(UserError, match=r"the disk is full: cannot write .*c; free"):
+        write_together(dict.fromkeys(files, b"new"))
+    assert [path.read_bytes() for path in files] == [b"old"] * 3 and sorted(tmp_path.iterdir()) == files
 
 
 def test_other_errors_pass(tmp_path):

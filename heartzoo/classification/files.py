@@ -20,7 +20,7 @@ from heartzoo.classification.stream import Beat
 from heartzoo.classification.summary import across_lost_signal, beside_lost_signal, symbol_of
 from heartzoo.contract import NOTICE
 from heartzoo.errors import UserError
-from heartzoo.files import json_bytes, write_bytes, writing
+from heartzoo.files import json_bytes, write_together, writing
 
 ANNOTATOR = "hz"
 BESIDE = "beside lost signal"
@@ -52,8 +52,7 @@ def write(classification: Classification, folder: Path) -> list[Path]:
         report(classification).encode(),
         json_bytes({**facts, **classification.summary}),
     )
-    for path, content in zip(paths, contents, strict=True):
-        write_bytes(path, content)
+    write_together(dict(zip(paths, contents, strict=True)))
     return paths
 
 

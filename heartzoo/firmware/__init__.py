@@ -9,7 +9,7 @@ from heartzoo.cards.front_matter import weights_licence
 from heartzoo.cheader import LICENCE, c_header
 from heartzoo.contract import delay
 from heartzoo.errors import UserError
-from heartzoo.files import write_bytes
+from heartzoo.files import write_together
 from heartzoo.firmware import measurement
 from heartzoo.firmware.classifier import classifier_header, classifier_source
 from heartzoo.firmware.golden import golden, golden_header
@@ -52,8 +52,8 @@ def write_firmware(name: str, out: Path, recording_hz: float | None = None, zoo:
     files = _files(settings, model, arena)
     page = readme(settings, delay(settings.contract), arena, len(_content(model)), _measured(files))
     files["README.md"] = page.encode()
-    for path in sorted(files, key=lambda path: path != OURS):  # first what tells, after an interruption, whose it is
-        write_bytes(out / path, files[path])
+    # The last is the first that takes its place: the one that tells whose the folder is.
+    write_together({out / path: files[path] for path in sorted(files, key=lambda path: path == OURS)})
     return [out / path for path in files]
 
 
@@ -122,7 +122,9 @@ def _arena_bytes(model: PublishedModel) -> int:
 
 
 def _check_folder(out: Path) -> None:
-    if out.is_dir() and any(out.iterdir()) and not (out / OURS).is_file():
+    if not out.is_dir() or (out / OURS).is_file():
+        return
+    if any(not path.name.startswith(".part.") for path in out.iterdir()):  # what a killed process leaves
         raise UserError(f"{out} holds something else", "name a new folder with --out")
 
 

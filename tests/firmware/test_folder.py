@@ -13,7 +13,7 @@ import flatbuffers
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from heartzoo import files, metrics_file
+from heartzoo import metrics_file
 from heartzoo.cards import card
 from heartzoo.classification.stream import Stream
 from heartzoo.errors import UserError
@@ -303,14 +303,18 @@ def test_a_folder_of_something_else_is_left_alone(name, tmp_path):
 
 
 def test_an_interrupted_folder_is_written_anew(tmp_path, monkeypatch):
-    def killed(path, content):
-        files.write_bytes(path, content)
+    replace = Path.replace
+
+    def killed(path, target):
+        replace(path, target)
         raise KeyboardInterrupt
 
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".part.1.2.heartzoo_config.h").write_text("of a process that was killed before")
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr("heartzoo.firmware.write_bytes", killed)
+        patched.setattr(Path, "replace", killed)
         write_firmware("arr-5-rr-xs", tmp_path / "out")
-    assert len(list((tmp_path / "out").iterdir())) == 1
+    assert [path.name for path in (tmp_path / "out").glob("*.*") if path.name[0] != "."] == ["heartzoo_config.h"]
     written = write_firmware("arr-5-rr-xs", tmp_path / "out")
     assert all(path.is_file() for path in written)
 
