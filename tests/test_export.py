@@ -374,9 +374,9 @@ def test_an_unfinished_run_is_refused(run, tmp_path):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"PK\x03\x04 half a file", r"best\.keras is cut short, or no \.keras file"),
+        (b"PK\x03\x04 half a file", r"seed-0.best\.keras is missing or cut short; remove .*seed-0 and train"),
         ("another byte", r"best\.keras cannot be loaded as a Keras model"),
-        (None, r"no model file .*seed-0.best\.keras"),
+        (None, r"seed-0.best\.keras is missing or cut short; remove .*seed-0 and train"),
     ],
 )
 def test_a_damaged_network_is_told(content, told, run, tmp_path):
