@@ -372,6 +372,12 @@ def test_a_model_is_selected_downloaded_verified_published_and_withdrawn(cli, ti
     assert code == 2 and "model.h has 2 bytes" in text and "1 problem in" in errors
 
 
+@pytest.mark.parametrize("arguments", [("a.csv", "--model", ""), ("a.csv", "--model=")])
+def test_a_value_that_a_script_left_empty_is_not_taken_for_the_default(arguments, cli):
+    code, _, errors = cli("classify", *arguments)
+    assert code == 2 and "found nothing after --model; give it a value, or leave it out" in errors
+
+
 def test_a_folder_in_use_that_holds_no_model_is_told(cli, tmp_path, monkeypatch):
     monkeypatch.setenv("HEARTZOO_ZOO", str(tmp_path / "none"))
     code, _, errors = cli("info", "arr-5-rr-sm")

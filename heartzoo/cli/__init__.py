@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -73,6 +74,7 @@ def main() -> None:
 def _run() -> int:
     """The exit code of the command; what went wrong has been told, and is forgotten."""
     try:
+        _refuse_empty(sys.argv[1:])
         code = app(prog_name="heartzoo", standalone_mode=False)
         return _interrupted() if interruption.received() else code or 0
     except UserError as error:
@@ -87,7 +89,9 @@ def _run() -> int:
     except OSError as error:
         if error.errno is None:
             raise
-        return _refused(f"{error.filename}: {error.strerror}" if error.filename else f"{error.strerror}")
+        return _refused(
+            f"{error.filename}: {error.strerror}; check that path" if error.filename else f"{error.strerror}"
+        )
     except Exception as error:
         if interruption.received():  # TensorFlow makes an error of its own of an interruption
             return _interrupted()
@@ -100,6 +104,14 @@ def _run() -> int:
             return 2
         context = getattr(error, "ctx", None)
         return _refused(f"{message.rstrip('.')}; see {context.command_path if context else 'heartzoo'} --help")
+
+
+def _refuse_empty(arguments: Sequence[str]) -> None:
+    """What a script's variable that is not set leaves would else be taken for an option that was not given."""
+    for before, argument in zip(["heartzoo", *arguments], arguments, strict=False):
+        if not argument or (argument.startswith("--") and argument.endswith("=")):
+            option = argument.removesuffix("=") or before
+            raise UserError(f"found nothing after {option}", "give it a value, or leave it out")
 
 
 def _open_what_is_closed() -> None:
