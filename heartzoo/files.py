@@ -105,11 +105,13 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_together(contents: Mapping[Path, bytes]) -> None:
     """Write files that belong together: none takes its place before all are written, so a full disk changes nothing.
 
+    They take their places in the order given.
+
     Raises:
         UserError: as :func:`atomic_path`.
     """
     with ExitStack() as stack:
-        for path, content in contents.items():
+        for path, content in reversed(list(contents.items())):  # whose context is entered last ends first
             stack.enter_context(atomic_path(path)).write_bytes(content)
 
 

@@ -359,7 +359,7 @@ def _no_folder_without_a_run(out: Path) -> Iterator[None]:
     try:
         yield
     except UserError:
-        if is_new and not any(out.rglob("state.json")):
+        if is_new and not ((out / "config.yaml").is_file() and any(out.rglob("state.json"))):
             shutil.rmtree(out, ignore_errors=True)
         raise
 

@@ -88,9 +88,9 @@ class Stage:
 
 def run_stage(stage: Stage, data: TrainingSet, seed: int) -> None:
     """Run a stage, or go on with it from its last finished epoch."""
-    recipe, folder, history = stage.plan.recipe, stage.plan.folder, read_history(stage.plan.folder)
     if is_finished(stage.plan):
         return
+    recipe, folder, history = stage.plan.recipe, stage.plan.folder, read_history(stage.plan.folder)
     keras.utils.set_random_seed(seed)
     network = stage.network()
     model = stage.fitted(network)

@@ -376,6 +376,7 @@ def test_a_model_is_selected_downloaded_verified_published_and_withdrawn(cli, ti
 def test_a_value_that_a_script_left_empty_is_not_taken_for_the_default(arguments, cli):
     code, _, errors = cli("classify", *arguments)
     assert code == 2 and "found nothing after --model; give it a value, or leave it out" in errors
+    assert "found nothing" not in cli("classify", "a.csv", "--zoo=https://x/?key=YQ==")[2]
 
 
 def test_a_folder_in_use_that_holds_no_model_is_told(cli, tmp_path, monkeypatch):

@@ -120,7 +120,11 @@ def test_a_really_full_disk_is_told(tmp_path):
 
 def test_of_files_that_belong_together_a_full_disk_changes_none(tmp_path, monkeypatch):
     files = [tmp_path / name for name in ("a", "b", "c")]
-    write_together(dict.fromkeys(files, b"old"))
+    placed, replace = [], Path.replace
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", lambda path, target: placed.append(target) or replace(path, target))
+        write_together(dict.fromkeys(files, b"old"))
+    assert placed == files
     write = Path.write_bytes
 
     def full(path: Path, content: bytes) -> int:

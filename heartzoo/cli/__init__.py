@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import io
 import os
+import re
 import signal
 import sys
 import traceback
@@ -109,7 +110,7 @@ def _run() -> int:
 def _refuse_empty(arguments: Sequence[str]) -> None:
     """What a script's variable that is not set leaves would else be taken for an option that was not given."""
     for before, argument in zip(["heartzoo", *arguments], arguments, strict=False):
-        if not argument or (argument.startswith("--") and argument.endswith("=")):
+        if re.fullmatch(r"(--[\w-]+=)?", argument):
             option = argument.removesuffix("=") or before
             raise UserError(f"found nothing after {option}", "give it a value, or leave it out")
 

@@ -257,13 +257,14 @@ def _read() -> Iterator[np.ndarray]:
     rest, line = "", 0
     while block := os.read(sys.stdin.fileno(), 2**16):
         *lines, rest = (rest + decoder.decode(block)).split("\n")
-        if len(rest) > MOST_DIGITS:
-            raise UserError(
-                f"standard input, line {line + len(lines) + 1}: expected one number, found {len(rest):,} characters",
-                "write one number a line",
-            )
         yield from _numbers(lines, line)
         line += len(lines)
+        if len(rest) > MOST_DIGITS:
+            raise UserError(
+                f"standard input, line {line + 1}: expected one number, found {len(rest):,} characters",
+                "write one number a line",
+            )
+    rest = (rest + decoder.decode(b"", final=True)).removesuffix("\n")  # of a carriage return at the very end
     if rest:
         yield from _numbers([rest], line)
     elif not line:

@@ -29,7 +29,7 @@ from heartzoo.data.records import (
     sampling_rate,
     told_apart,
 )
-from heartzoo.data.signal_csv import Layout, over_midnight
+from heartzoo.data.signal_csv import Layout
 from heartzoo.errors import MOST_NAMED, UserError, first_line
 
 PIECE_S = 300.0
@@ -282,27 +282,28 @@ def _check_times(path: Path, per_time: float, fs: float | None) -> None:
         )
 
 
-def _without_gaps(
-    path: Path, pieces: Iterator[np.ndarray], fs: float, per_time: float, first: int
-) -> Iterator[np.ndarray]:
-    """The pieces of a column of times, of which the first is in that line, as long as no second is missing or twice."""
+def _without_gaps(layout: Layout, column: int, step: int, fs: float, per_time: float) -> Iterator[np.ndarray]:
+    """The pieces of a column of times, as long as no second is missing or there twice."""
     unit = min(TIME_UNITS.values(), key=lambda count: abs(math.log(per_time * count / fs)))
     times, lines = np.zeros(0), np.zeros(0, np.int64)  # where a time is another than the one before it
-    for piece in pieces:
+    path, first = layout.path, layout.start + 1
+    for piece in layout.read(column, step):
         known = np.flatnonzero(np.isfinite(piece))
         times, lines = np.append(times[-1:], piece[known]), np.append(lines[-1:], first + known)
         moved = np.append(True, np.diff(times) != 0)
         times, lines = times[moved], lines[moved]
-        missing = over_midnight(np.diff(times) / unit - np.diff(lines) / fs)
+        missing = layout.steps(np.diff(times)) / unit - np.diff(lines) / fs
         if np.any(jumps := np.abs(missing) > LONGEST_GAP_S):
             place = int(jumps.argmax())
-            if missing[place] < 0:
+            seconds, where = missing[place], f"before line {lines[place + 1]}"
+            told = f"{abs(seconds):.3g}" if abs(seconds) < 1000 else f"{abs(seconds):,.0f}"
+            if seconds < 0:
                 raise UserError(
-                    f"{path}: its times go back by {-missing[place]:.3g} s before line {lines[place + 1]}",
+                    f"{path}: its times go back by {told} s {where}",
                     "classify what is before and after as recordings of their own, or rename that column",
                 )
             raise UserError(
-                f"{path}: {missing[place]:.3g} s are missing before line {lines[place + 1]}",
+                f"{path}: {told} s are missing {where}",
                 "write lines with nan there, or classify what is before and after as recordings of their own",
             )
         yield piece
@@ -393,7 +394,7 @@ def _open_csv(path: Path, leads: Sequence[str], lead: str | None, fs: float | No
         pieces = (scale * piece for piece in layout.read(number, step))
         if times is None or per_time is None:
             return pieces
-        steady = _without_gaps(path, layout.read(times, step), rate, per_time, layout.start + 1)
+        steady = _without_gaps(layout, times, step, rate, per_time)
         return (piece for piece, _ in zip(pieces, steady, strict=True))
 
     return Recording(path.stem, names[number], tuple(names), rate, layout.samples, read)

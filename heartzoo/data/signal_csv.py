@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TextIO
@@ -24,12 +25,15 @@ from heartzoo.progress import console
 
 SEPARATORS = ("\t", ";", ",")  # a comma last: it may be a decimal comma between the others
 MOST_EXPORT_LINES = 40  # of key and value
-FIRST_TIMES, LEAST_LINEAR = 1000, 0.99
-DAY_S = 86_400.0
+FIRST_TIMES, MOST_TIMES, LEAST_MOVES, LEAST_LINEAR = 1000, 60_000, 20, 0.99
+HOUR_S, DAY_S = 3600.0, 86_400.0
 # A single letter in lower case only: T is a temperature.
 _TIME = re.compile(r"^((?i:elapsed[ _]?)?(?i:time|timestamp|seconds|secs?|ms|millis\w*)|t|s)([ _(\[].*)?$")
-# A date, hours, minutes and seconds, of which the first two may be left out.
-_CLOCK = re.compile(r"(?:(\d{4}-\d\d-\d\d)[T ])?(?:(\d+):)?(\d+):(\d\d?(?:[.,]\d*)?)(?:Z|[+-]\d\d:?\d\d)?")
+# A date, hours, minutes and seconds, of which the first two may be left out, and how far it is ahead of UTC.
+_CLOCK = re.compile(
+    r"(?:(?P<day>\d{4}-\d\d-\d\d)[T ])?(?:(?P<hours>\d+):)?(?P<minutes>\d+):(?P<seconds>\d\d?(?:[.,]\d*)?)"
+    r"(?:Z|(?P<ahead>[+-]\d\d):?(?P<ahead_minutes>\d\d))?"
+)
 # As the languages of watches call a sampling rate; no filter's frequency.
 _STATED_RATE = re.compile(
     r'^[^,;#]*(?:sampl|abtast|chantillon|muestre|campion)[^,;]*[,;]\s*"?(\d+(?:[.,]\d+)?)\s*(?:hertz|hz)\b"?\s*$',
@@ -127,8 +131,26 @@ class Layout:
         """The column that is named as one of times is; None where there is none."""
         return next((number for number, name in enumerate(self.names) if _TIME.match(name)), None)
 
+    @cached_property
+    def begins_again_s(self) -> float | None:
+        """After how long times of day begin again: a day, or an hour of minutes alone; None of dates and of numbers."""
+        with _opened(self.path, self.ending) as file:
+            cells = (_cells(line, self.separator) for line in islice(file, self.start, self.start + FIRST_TIMES))
+            column = self.time_column
+            texts = (row[column] for row in cells if column is not None and column < len(row) and row[column])
+            found = _CLOCK.fullmatch(next(texts, ""))
+        if not found or found["day"]:
+            return None
+        return DAY_S if found["hours"] else HOUR_S
+
+    def steps(self, seconds: np.ndarray) -> np.ndarray:
+        """Differences between times, of which those from the end of a day to the next one's beginning go on."""
+        if (whole := self.begins_again_s) is None:
+            return seconds
+        return (seconds + whole / 2) % whole - whole / 2
+
     def samples_per_time(self, column: int) -> float | None:
-        """Samples in a unit of a column of times (a second, of times of day), by its first thousand.
+        """Samples in a unit of a column of times (a second, of times of day), by its beginning.
 
         Returns:
             None where it counts samples, or is no column of times after all, which is told.
@@ -136,29 +158,37 @@ class Layout:
         Raises:
             UserError: the times go backwards.
         """
+        times = np.zeros(0)
         try:
-            steps = np.diff(next(self.read(column, FIRST_TIMES), np.zeros(0)))
+            for piece in self.read(column, FIRST_TIMES):  # of times in whole seconds more than one
+                times = np.append(times, piece)
+                lines = np.flatnonzero(np.isfinite(times))
+                steps = self.steps(np.diff(times[lines]))
+                if np.count_nonzero(steps) >= LEAST_MOVES or len(times) >= MOST_TIMES:
+                    break
         except UserError:
-            self._tell_unchecked(column)
+            self._tell_unchecked(column, "numbers, or times of day such as 10:00:00.004")
             return None
-        steps = over_midnight(steps)
-        moves = np.flatnonzero(steps)  # a packet of samples may have one time
-        if len(moves) < 2 or np.all(steps == 1):
+        if not len(times):
             return None
-        if np.all(steps <= 0):
+        counts, moves = np.diff(lines), np.flatnonzero(steps)  # a packet of samples may have one time
+        if np.array_equal(steps, counts):
+            return None
+        if len(moves) > 1 and np.all(steps <= 0):
             raise UserError(
                 f"{self.path}: its times in {self.names[column]} go backwards",
                 "sort its lines by time, or rename that column",
             )
-        if not np.all(steps >= 0) or np.corrcoef(np.cumsum(steps), np.arange(len(steps)))[0, 1] < LEAST_LINEAR:
-            self._tell_unchecked(column)
+        steady = len(moves) > 1 and np.all(steps >= 0)
+        if not steady or np.corrcoef(np.cumsum(steps), np.cumsum(counts))[0, 1] < LEAST_LINEAR:
+            self._tell_unchecked(column, "times that grow steadily")
             return None
-        between = steps[moves[0] + 1 : moves[-1] + 1]
+        between, counts = steps[moves[0] + 1 : moves[-1] + 1], counts[moves[0] + 1 : moves[-1] + 1]
         usual = between < 5 * np.median(steps[moves])
-        return float(usual.sum() / between[usual].sum())
+        return float(counts[usual].sum() / between[usual].sum())
 
-    def _tell_unchecked(self, column: int) -> None:
-        console.print(f"{self.path}: {self.names[column]} is not checked: expected times that grow steadily")
+    def _tell_unchecked(self, column: int, expected: str) -> None:
+        console.print(f"{self.path}: {self.names[column]} is not checked: expected {expected}")
 
     def _numbers(self, lines: Sequence[str], column: int, first: int) -> np.ndarray:
         """The numbers of a column in some lines, of which the first has that number in the file."""
@@ -203,21 +233,18 @@ class Layout:
         return line.count(self.separator) >= len(self.names)
 
 
-def over_midnight(steps: np.ndarray) -> np.ndarray:
-    """Steps in time of which those from the end of one day to the beginning of the next go on."""
-    return np.where(np.abs(steps + DAY_S) < 1.0, steps + DAY_S, steps)
-
-
 def _seconds(text: str) -> float | None:
     """A time of day, perhaps with its date, in seconds; None where it is none."""
     if not (found := _CLOCK.fullmatch(text)):
         return None
-    day, hours, minutes, seconds = found.groups()
     try:
-        days = date.fromisoformat(day).toordinal() if day else 0
+        days = date.fromisoformat(found["day"]).toordinal() if found["day"] else 0
     except ValueError:  # the 31st of February
         return None
-    return days * DAY_S + 3600 * int(hours or 0) + 60 * int(minutes) + float(seconds.replace(",", "."))
+    ahead = float(found["ahead"] or 0)
+    ahead += math.copysign(float(found["ahead_minutes"] or 0) / 60, ahead)
+    hours = float(found["hours"] or 0) - ahead
+    return days * DAY_S + HOUR_S * hours + 60 * float(found["minutes"]) + float(_pointed(found["seconds"]))
 
 
 def _export(path: Path, lines: Sequence[str], ending: str) -> Layout | None:

@@ -52,8 +52,8 @@ def write_firmware(name: str, out: Path, recording_hz: float | None = None, zoo:
     files = _files(settings, model, arena)
     page = readme(settings, delay(settings.contract), arena, len(_content(model)), _measured(files))
     files["README.md"] = page.encode()
-    # The last is the first that takes its place: the one that tells whose the folder is.
-    write_together({out / path: files[path] for path in sorted(files, key=lambda path: path == OURS)})
+    ours_first = sorted(files, key=lambda path: path != OURS)  # it tells, after an interruption, whose the folder is
+    write_together({out / path: files[path] for path in ours_first})
     return [out / path for path in files]
 
 
@@ -124,7 +124,8 @@ def _arena_bytes(model: PublishedModel) -> int:
 def _check_folder(out: Path) -> None:
     if not out.is_dir() or (out / OURS).is_file():
         return
-    if any(not path.name.startswith(".part.") for path in out.iterdir()):  # what a killed process leaves
+    # A process that was killed, or met a full disk, leaves folders, and files of that name.
+    if any(path.is_file() and not path.name.startswith(".part.") for path in out.rglob("*")):
         raise UserError(f"{out} holds something else", "name a new folder with --out")
 
 

@@ -309,7 +309,7 @@ def test_an_interrupted_folder_is_written_anew(tmp_path, monkeypatch):
         replace(path, target)
         raise KeyboardInterrupt
 
-    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "test").mkdir(parents=True)
     (tmp_path / "out" / ".part.1.2.heartzoo_config.h").write_text("of a process that was killed before")
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(Path, "replace", killed)
