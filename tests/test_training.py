@@ -30,7 +30,7 @@ from heartzoo.data.template import TEMPLATE_FEATURES
 from heartzoo.data.training_set import TrainingSet, load_training_set
 from heartzoo.errors import UserError
 from heartzoo.export import export
-from heartzoo.files import write_json
+from heartzoo.files import write_bytes, write_json
 from heartzoo.runs import compress, train
 from heartzoo.training import Validation, build_model
 
@@ -201,6 +201,19 @@ def test_a_finished_run_whose_network_is_damaged_is_told(content, cache, tiny_ru
     shutil.rmtree(run / "seed-0")
     train(config, run, resume=True)
     assert (run / "seed-0" / "best.keras").is_file()
+
+
+def test_a_copy_of_a_training_that_the_disk_does_not_hold_leaves_nothing(cache, tiny_run, tmp_path, monkeypatch):
+    def full_behind_the_first_seed(path, content):
+        if "seed-1" in path.parts:
+            raise UserError("the disk is full")
+        write_bytes(path, content)
+
+    monkeypatch.setattr("heartzoo.runs.write_bytes", full_behind_the_first_seed)
+    config = load_config(tiny_run / "config.yaml").model_copy(update={"name": "smaller"})
+    with pytest.raises(UserError, match="the disk is full"):
+        compress(tiny_run, config, tmp_path / "smaller")
+    assert not (tmp_path / "smaller").exists()
 
 
 @pytest.mark.parametrize(
