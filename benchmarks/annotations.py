@@ -16,8 +16,8 @@ from rich.table import Table
 
 from heartzoo.data.databases import get_database
 from heartzoo.data.download import split_records
+from heartzoo.data.preparation import prepare
 from heartzoo.data.splits import get_split
-from heartzoo.data.store import prepare
 from heartzoo.prevalence import shifted
 from heartzoo.progress import console
 from heartzoo.runtime import predict_parallel

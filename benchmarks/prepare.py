@@ -15,8 +15,8 @@ from joblib.externals.loky import get_reusable_executor
 from heartzoo.config import InputConfig
 from heartzoo.data.databases import get_database
 from heartzoo.data.download import ensure
+from heartzoo.data.preparation import prepare
 from heartzoo.data.splits import get_split
-from heartzoo.data.store import prepare
 
 
 def main() -> None:

@@ -20,8 +20,8 @@ from heartzoo.config import Config
 from heartzoo.data.batches import Inputs
 from heartzoo.data.databases import get_database
 from heartzoo.data.download import present, split_records
+from heartzoo.data.preparation import changeable
 from heartzoo.data.splits import get_split
-from heartzoo.data.store import changeable
 from heartzoo.data.training_set import TrainingSet
 from heartzoo.evaluation import (
     disturbances,

@@ -14,7 +14,7 @@ from heartzoo.config.disturbance import Disturbance
 from heartzoo.config.experiment import Variant, load_experiment, trial_config, trial_folder
 from heartzoo.config.export import ExportConfig
 from heartzoo.config.file import load_config
-from heartzoo.data.store import code
+from heartzoo.data.preparation import code
 from heartzoo.data.training_set import TrainingSet, disturbed_validation, load_training_set
 from heartzoo.errors import UserError
 from heartzoo.experiment_results import ExperimentResult, SeedResult, TrialResult, VariantResult

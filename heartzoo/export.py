@@ -29,8 +29,8 @@ from heartzoo.config.export import Runtime
 from heartzoo.config.file import load_config
 from heartzoo.data.batches import Inputs
 from heartzoo.data.databases import get_database
+from heartzoo.data.preparation import require_disturbable
 from heartzoo.data.splits import get_split
-from heartzoo.data.store import require_disturbable
 from heartzoo.data.training_set import TrainingSet, load_training_set
 from heartzoo.errors import UserError
 from heartzoo.evaluation import refuse_short_recordings, refuse_without_recordings

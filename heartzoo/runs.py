@@ -27,8 +27,8 @@ from heartzoo.config.compression import SELF, DistillConfig
 from heartzoo.config.export import ExportConfig
 from heartzoo.config.file import load_config, run_config
 from heartzoo.data.download import split_records
+from heartzoo.data.preparation import code
 from heartzoo.data.splits import get_split
-from heartzoo.data.store import code
 from heartzoo.data.training_set import TrainingSet, load_training_set
 from heartzoo.errors import UserError
 from heartzoo.evaluation import refuse_known_people

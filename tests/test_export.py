@@ -148,7 +148,7 @@ def test_a_test_split_may_be_scored_on_the_records_at_hand(run, tmp_path, monkey
     here = [name for name in get_split("synthetic-test").records if name != "syn27"]
     asked_for = ["export.present_only=true"]
     for version, names in (("1.0.0", here), ("1.1.0", [*here, "syn27"]), ("1.2.0", here)):
-        for module in ("data.store", "candidates"):
+        for module in ("data.preparation", "candidates"):
             monkeypatch.setattr(f"heartzoo.{module}.present", lambda database, names=names: names)
         entry = export(run, version, tmp_path / "zoo", changes=asked_for)
         assert [sorted(evaluation.records) for evaluation in entry.metrics.evaluations] == [sorted(names)] * 2

@@ -167,10 +167,10 @@ def test_loads_matplotlib_only_to_draw(module: str) -> None:
     assert not [name for name in loaded_with(module, set()) if inside(name, ["matplotlib"])]
 
 
-def test_a_store_knows_all_the_code_that_makes_examples() -> None:
-    from heartzoo.data.store import MAKERS
+def test_preparation_knows_all_the_code_that_makes_examples() -> None:
+    from heartzoo.data.preparation import MAKERS
 
-    of_data = {name.split(".")[2] for name in loaded_with("heartzoo.data.store", set()) if name.count(".") == 2}
+    of_data = {name.split(".")[2] for name in loaded_with("heartzoo.data.preparation", set()) if name.count(".") == 2}
     of_data = {name for name in of_data if f"heartzoo.data.{name}" in MODULES}
     others = {"databases", "download", "sources", "splits", "mapped"}  # which find recordings and read what was made
     assert of_data - others == set(MAKERS)

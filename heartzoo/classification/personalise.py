@@ -12,7 +12,7 @@ from heartzoo.classification.stream import DEFAULT_MODEL, numbers, require_beats
 from heartzoo.data.beats import Examples
 from heartzoo.data.intake import Intake
 from heartzoo.data.matching import WINDOW_S, match
-from heartzoo.data.records import as_r_peaks, refuse_past_end
+from heartzoo.data.r_peaks import as_r_peaks, refuse_past_end
 from heartzoo.errors import UserError
 from heartzoo.personalisation import FIRST_S, fit_map
 from heartzoo.tasks import BEAT_SYMBOLS, get_task

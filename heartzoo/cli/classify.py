@@ -132,8 +132,8 @@ def open_for(
     """Open a recording, and say so if the model knows its lead from no training."""
     from heartzoo.classification.recordings import leads_to_take, trained_leads
     from heartzoo.classification.stream import require_fs
+    from heartzoo.data.r_peaks import of_doubled_beats
     from heartzoo.data.recordings import open_recording
-    from heartzoo.data.records import of_doubled_beats
 
     known = trained_leads(model)
     recording = open_recording(path, leads_to_take(model), lead, fs, unit, annotated=not detect)

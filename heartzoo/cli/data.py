@@ -94,7 +94,7 @@ def prepare(
     from heartzoo.config.file import load_config
     from heartzoo.data.databases import get_database
     from heartzoo.data.download import split_records
-    from heartzoo.data.store import prepare as cut
+    from heartzoo.data.preparation import prepare as cut
     from heartzoo.errors import UserError
     from heartzoo.tables.terminal import show
 
@@ -132,7 +132,7 @@ def prepare(
 @app.command()
 def clean() -> None:
     """Remove prepared examples that another version of heartzoo made; they are prepared anew where needed."""
-    from heartzoo.data.store import clean as remove
+    from heartzoo.data.preparation import clean as remove
 
     gone = remove()
     print(f"removed {len(gone)} files, {sum(size for _, size in gone) / 2**20:,.0f} MiB")
@@ -205,8 +205,8 @@ def _beats_table(name: str, records: tuple[str, ...]) -> Table:
     """Beats by AAMI class under both mappings."""
     from rich.table import Table
 
+    from heartzoo.data.annotations import beat_symbols
     from heartzoo.data.databases import get_database
-    from heartzoo.data.records import beat_symbols
     from heartzoo.tasks import AAMI, MAPPINGS, get_task
 
     symbols = beat_symbols(get_database(name), records)

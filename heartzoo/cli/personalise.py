@@ -88,7 +88,7 @@ def _tell(found: PersonalMap) -> None:
 
 def _labelled(record: Path, recording: Recording, annotations: Path | None) -> tuple[np.ndarray, np.ndarray]:
     """Positions and symbols of the annotated beats."""
-    from heartzoo.data.records import read_annotations
+    from heartzoo.data.annotations import read_annotations
 
     file = annotations or record.with_name(f"{recording.name}.atr")
     if not file.is_file() or not file.suffix:

@@ -22,7 +22,7 @@ from heartzoo import recipes
 from heartzoo.checkpoints import load_model
 from heartzoo.compression.step import Step
 from heartzoo.config.compression import DistillConfig, FeaturePair
-from heartzoo.data.store import code
+from heartzoo.data.preparation import code
 from heartzoo.data.training_set import TrainingSet
 from heartzoo.errors import UserError
 from heartzoo.files import write_bytes

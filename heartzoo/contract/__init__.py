@@ -19,7 +19,6 @@ from heartzoo.contract.stream_example import stream_example
 from heartzoo.data.databases import DATABASES, get_database
 from heartzoo.data.download import ensure, record_files, split_records
 from heartzoo.data.own import own_data
-from heartzoo.data.records import read_header
 from heartzoo.data.rr import FEATURES, LONGEST_S
 from heartzoo.data.signal import RESAMPLING_REACH, WINDOW_S
 from heartzoo.data.splits import get_split
@@ -30,6 +29,7 @@ from heartzoo.data.template import (
     TEMPLATE_FEATURES,
 )
 from heartzoo.data.training_set import TrainingSet
+from heartzoo.data.wfdb_files import read_header
 from heartzoo.files import sha256
 from heartzoo.flatbuffer import ModelFacts, TensorFacts, inspect
 from heartzoo.metrics import RESAMPLES

@@ -12,8 +12,9 @@ from heartzoo.config import Config
 from heartzoo.data.batches import input_chunks
 from heartzoo.data.databases import BUILT_IN_DATABASES, get_database
 from heartzoo.data.download import split_records
+from heartzoo.data.preparation import prepare
 from heartzoo.data.splits import get_split
-from heartzoo.data.store import Store, prepare
+from heartzoo.data.store import Store
 from heartzoo.prevalence import RunningPrevalence
 from heartzoo.progress import track
 from heartzoo.runtime import TfliteModel, default_runtime

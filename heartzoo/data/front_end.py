@@ -10,7 +10,7 @@ from heartzoo.data.beat_stream import BeatStream
 from heartzoo.data.beats import Examples
 from heartzoo.data.detection import LOOK_AHEAD_S, Detector, lag_samples
 from heartzoo.data.quality import LostSignal
-from heartzoo.data.records import as_r_peaks, refuse_past_end
+from heartzoo.data.r_peaks import as_r_peaks, refuse_past_end
 from heartzoo.data.signal import RESAMPLING_REACH, Preparation, resample_positions
 
 if TYPE_CHECKING:

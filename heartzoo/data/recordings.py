@@ -16,20 +16,19 @@ from pathlib import Path
 import numpy as np
 
 from heartzoo.config.export import HIGHEST_HZ, LOWEST_HZ
-from heartzoo.data.records import (
+from heartzoo.data.annotations import NoBeat, read_annotations
+from heartzoo.data.signal_csv import Layout
+from heartzoo.data.wfdb_files import (
     DIFFERENCES,
     PER_MV,
-    NoBeat,
     check_size,
     frame_samples,
     millivolts,
-    read_annotations,
     read_frames,
     read_header,
     sampling_rate,
     told_apart,
 )
-from heartzoo.data.signal_csv import Layout
 from heartzoo.errors import MOST_NAMED, UserError, first_line
 
 PIECE_S = 300.0

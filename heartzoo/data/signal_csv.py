@@ -19,7 +19,7 @@ from typing import TextIO
 
 import numpy as np
 
-from heartzoo.data.records import PER_MV
+from heartzoo.data.wfdb_files import PER_MV
 from heartzoo.errors import UserError
 from heartzoo.progress import console
 

@@ -15,8 +15,9 @@ from heartzoo.data.batches import Inputs, TrainingBatches, draw_probabilities, i
 from heartzoo.data.databases import get_database
 from heartzoo.data.download import split_records
 from heartzoo.data.noise import recorded_noise
+from heartzoo.data.preparation import prepare
 from heartzoo.data.splits import folds, get_split, random_folds
-from heartzoo.data.store import Store, prepare
+from heartzoo.data.store import Store
 from heartzoo.errors import UserError
 from heartzoo.tasks import Task, get_task
 

@@ -22,9 +22,10 @@ from heartzoo.data.batches import Inputs, input_chunks
 from heartzoo.data.databases import get_database
 from heartzoo.data.download import folder, present, split_records
 from heartzoo.data.noise import NAMES
-from heartzoo.data.records import read_header
+from heartzoo.data.preparation import prepare
 from heartzoo.data.splits import PARTS, RANDOM_TESTS, Split, get_split
-from heartzoo.data.store import Store, prepare
+from heartzoo.data.store import Store
+from heartzoo.data.wfdb_files import read_header
 from heartzoo.errors import UserError
 from heartzoo.evaluation.example_beats import Verdicts
 from heartzoo.files import atomic_path, cache_dir, lock

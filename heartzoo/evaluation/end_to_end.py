@@ -15,10 +15,11 @@ from heartzoo.data.databases import get_database
 from heartzoo.data.download import folder, split_records
 from heartzoo.data.front_end import FrontEnd
 from heartzoo.data.matching import WINDOW_S, match
+from heartzoo.data.preparation import available
 from heartzoo.data.quality import LostSignal
-from heartzoo.data.records import MissingLead, Record, read_record
+from heartzoo.data.records import Record, read_record
 from heartzoo.data.splits import Split
-from heartzoo.data.store import available
+from heartzoo.data.wfdb_files import MissingLead
 from heartzoo.errors import UserError
 from heartzoo.evaluation import Subject, condition, refuse_known_people, refuse_without_recordings
 from heartzoo.metrics import confusion_matrix

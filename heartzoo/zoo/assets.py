@@ -13,7 +13,7 @@ from heartzoo.config import Config
 from heartzoo.data.batches import model_inputs
 from heartzoo.data.databases import get_database
 from heartzoo.data.download import ensure
-from heartzoo.data.store import prepare
+from heartzoo.data.preparation import prepare
 from heartzoo.files import json_bytes
 from heartzoo.flatbuffer import inspect
 from heartzoo.metrics_file import Metrics, to_bytes

@@ -169,7 +169,7 @@ class PublishedModel:
         if self.config.input.cut == "rhythm":
             raise UserError(f"{self.entry.name} labels frames by rhythm, not beats", "call label_frames")
         from heartzoo.data.beats import cut_beats
-        from heartzoo.data.records import as_r_peaks, refuse_past_end
+        from heartzoo.data.r_peaks import as_r_peaks, refuse_past_end
 
         refuse_past_end(as_r_peaks(record.samples), len(record.signal), record.fs)
         if not len(record.samples):

@@ -16,8 +16,8 @@ from heartzoo.config.file import parse_config
 from heartzoo.config.training import SamplingConfig
 from heartzoo.data import splits, training_set
 from heartzoo.data.batches import draw_probabilities, input_chunks, model_inputs
+from heartzoo.data.preparation import prepare
 from heartzoo.data.splits import get_split
-from heartzoo.data.store import prepare
 from heartzoo.data.training_set import TrainingSet, load_training_set
 from heartzoo.errors import UserError
 

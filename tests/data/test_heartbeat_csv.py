@@ -12,8 +12,8 @@ from heartzoo.config.file import parse_config
 from heartzoo.data.databases import get_database
 from heartzoo.data.download import folder
 from heartzoo.data.heartbeat_csv import read_heartbeats
+from heartzoo.data.preparation import prepare
 from heartzoo.data.splits import get_split
-from heartzoo.data.store import prepare
 from heartzoo.data.training_set import load_training_set
 from heartzoo.errors import UserError
 from heartzoo.tasks import get_task

@@ -13,20 +13,14 @@ import wfdb
 
 from heartzoo.config import InputConfig
 from heartzoo.data import synthetic
+from heartzoo.data.annotations import beat_symbols
 from heartzoo.data.batches import model_inputs
 from heartzoo.data.beats import cut_beats
 from heartzoo.data.databases import get_database
+from heartzoo.data.r_peaks import of_doubled_beats
 from heartzoo.data.recordings import open_recording
-from heartzoo.data.records import (
-    MissingLead,
-    Record,
-    beat_symbols,
-    of_doubled_beats,
-    open_record,
-    other_lead,
-    read_lead,
-    read_record,
-)
+from heartzoo.data.records import Record, open_record, other_lead, read_lead, read_record
+from heartzoo.data.wfdb_files import MissingLead
 from heartzoo.errors import UserError
 
 DATABASE = get_database("synthetic")

@@ -12,10 +12,10 @@ from heartzoo.config import InputConfig
 from heartzoo.config.file import parse_config
 from heartzoo.data.databases import get_database
 from heartzoo.data.noise import recorded_noise
+from heartzoo.data.preparation import prepare
 from heartzoo.data.records import Record, read_lead
 from heartzoo.data.rhythm import cut_rhythm_frames, drown, frame_symbols
 from heartzoo.data.splits import get_split
-from heartzoo.data.store import prepare
 from heartzoo.errors import UserError
 from heartzoo.tasks import get_task
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heartzoo.data.databases import DATABASES, get_database
-from heartzoo.data.records import MissingLead, Record, read_record
+from heartzoo.data.records import Record, read_record
 from heartzoo.data.splits import (
     PARTS,
     RANDOM_TESTS,
@@ -27,6 +27,7 @@ from heartzoo.data.splits import (
     random_folds,
     track,
 )
+from heartzoo.data.wfdb_files import MissingLead
 from heartzoo.errors import UserError
 from heartzoo.tasks import AAMI, get_task
 

@@ -11,8 +11,8 @@ import pytest
 from heartzoo import evaluation
 from heartzoo.config.disturbance import Disturbance
 from heartzoo.config.file import load_config, parse_config
+from heartzoo.data.preparation import prepare
 from heartzoo.data.splits import PARTS, SPLITS, Split, get_split
-from heartzoo.data.store import prepare
 from heartzoo.errors import UserError
 from heartzoo.evaluation import Subject, disturbances, evaluate
 from heartzoo.export import check_measurable
@@ -143,7 +143,7 @@ def test_a_part_without_a_beat_of_the_records_at_hand_is_left_out(tiny, cache, m
     monkeypatch.setattr("heartzoo.data.splits.SPLITS", SPLITS | parts | {"two": whole})
     monkeypatch.setitem(PARTS, "two", ("no24", "skip1"))
     # as if record 25 were not at hand
-    monkeypatch.setattr("heartzoo.data.store.present", lambda database: ["syn24"])
+    monkeypatch.setattr("heartzoo.data.preparation.present", lambda database: ["syn24"])
     model = Subject(load_config(tiny), "float32", "keras", "2" * 64, 0, predict)
     assert [result.split for result in evaluate(model, whole, present_only=True)] == ["two", "skip1"]
 

@@ -20,12 +20,12 @@ import wfdb
 
 from heartzoo.config import InputConfig
 from heartzoo.config.disturbance import Disturbance
-from heartzoo.data import store as store_module
-from heartzoo.data import synthetic
+from heartzoo.data import preparation, synthetic
 from heartzoo.data.beats import cut_beats
 from heartzoo.data.databases import DATABASES, get_database
+from heartzoo.data.preparation import prepare
 from heartzoo.data.records import open_record
-from heartzoo.data.store import Store, prepare
+from heartzoo.data.store import Store
 from heartzoo.errors import UserError
 from heartzoo.files import sha256
 from heartzoo.tasks import get_task
@@ -129,7 +129,7 @@ def test_another_contract_or_list_is_another_store(own: Path) -> None:
 
 def test_other_code_makes_another_store(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = small().path
-    monkeypatch.setattr(store_module, "code", lambda: "other")
+    monkeypatch.setattr(preparation, "code", lambda: "other")
     assert small().path != first
 
 
@@ -157,12 +157,12 @@ def test_a_user_s_signal_may_lie_in_files_of_other_names(own: Path) -> None:
 
 
 def test_files_of_one_name_in_two_folders_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "folder", lambda database: tmp_path)
+    monkeypatch.setattr(preparation, "folder", lambda database: tmp_path)
     mine = replace(DATABASE, source="user", extensions=("dat",))
     for size, name in enumerate(("p1/ecg", "p2/ecg"), start=1):
         (tmp_path / name).parent.mkdir()
         (tmp_path / f"{name}.dat").write_bytes(bytes(size))
-    found = store_module.changeable(mine, ["p1/ecg", "p2/ecg"])
+    found = preparation.changeable(mine, ["p1/ecg", "p2/ecg"])
     assert {file: size for file, (size, _) in found.items()} == {"p1/ecg.dat": 1, "p2/ecg.dat": 2}
 
 
@@ -283,7 +283,7 @@ def test_a_copy_of_a_turned_lead_has_an_angle_of_its_own_in_every_record_and_dra
 
 def test_a_noisy_copy_holds_the_half_of_the_noise_asked_for(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     noise = {"first": np.sin(np.arange(5000.0)), "second": np.cos(np.arange(5000.0) / 7)}
-    monkeypatch.setattr(store_module, "recorded_noise", lambda fs, half, names: noise[half][None])
+    monkeypatch.setattr(preparation, "recorded_noise", lambda fs, half, names: noise[half][None])
     disturbance = Disturbance(noise="bw", snr_db=0.0)
     plain, first, second = small(), *(small(noise_half=half, disturbance=disturbance) for half in noise)
     assert [store.provenance["noise_half"] for store in (plain, first, second)] == [None, "first", "second"]
@@ -297,7 +297,7 @@ def test_noise_is_played_at_the_rate_of_the_record_and_another_rate_is_told(
     def noise(fs: float, half: str, names: list[str]) -> np.ndarray:
         return np.sin(2 * np.pi * 5.0 * np.arange(60 * fs) / fs)[None]  # 5 Hz
 
-    monkeypatch.setattr(store_module, "recorded_noise", noise)
+    monkeypatch.setattr(preparation, "recorded_noise", noise)
     flat = 0.001 * np.arange(10_000)[:, None] % 0.01
     wfdb.wrsamp("syn03", 500, ["mV"], ["MLII"], flat, fmt=["16"], write_dir=str(own))  # the others have 250 Hz
     wfdb.wrann("syn03", "atr", np.array([3000, 6000]), symbol=["N"] * 2, fs=500, write_dir=str(own))
@@ -356,7 +356,7 @@ def test_who_is_the_same_person_is_asked_when_a_store_is_opened(own: Path, monke
 def test_what_other_code_made_is_cleaned_away(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = small()
     with monkeypatch.context() as patched:
-        patched.setattr(store_module, "code", lambda: "other")
+        patched.setattr(preparation, "code", lambda: "other")
         other = small()
     (own.parents[1] / "prepared" / "synthetic-damaged.h5").write_bytes(b"no store")
     left = own.parents[1] / "evaluations" / "killed" / "disturbed.h5"
@@ -364,11 +364,11 @@ def test_what_other_code_made_is_cleaned_away(own: Path, monkeypatch: pytest.Mon
     left.write_bytes(other.path.read_bytes())
     killed = kept.path.with_name(f".part.1.2.{other.path.name}")
     killed.write_bytes(b"half")
-    gone = store_module.clean()
+    gone = preparation.clean()
     assert {path.name for path, _ in gone} == {killed.name, other.path.name, "synthetic-damaged.h5", "disturbed.h5"}
     with monkeypatch.context() as patched:
         patched.delitem(DATABASES, "synthetic")  # as a user's own database is unknown without his file
-        assert store_module.clean() == []
+        assert preparation.clean() == []
     assert prepared(own) == [kept.path.name]
 
 
@@ -376,9 +376,9 @@ def test_a_store_that_is_being_written_is_not_cleaned_away(own: Path) -> None:
     store = small().path
     part = store.with_name(f".part.1.2.{store.name}")
     with ThreadPoolExecutor(1) as pool:
-        with store_module.lock(store):
+        with preparation.lock(store):
             part.write_bytes(store.read_bytes()[:100])  # half of it
-            cleaning = pool.submit(store_module.clean)
+            cleaning = pool.submit(preparation.clean)
             with pytest.raises(TimeoutError):
                 cleaning.result(0.5)
             assert part.exists()
@@ -410,7 +410,7 @@ def test_a_full_disk_leaves_nothing(own: Path, monkeypatch: pytest.MonkeyPatch) 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(store_module, "_append", full)
+    monkeypatch.setattr(preparation, "append", full)
     with pytest.raises(UserError, match="the disk is full"):
         small()
     assert prepared(own) == []
@@ -420,7 +420,7 @@ def test_a_full_disk_leaves_nothing(own: Path, monkeypatch: pytest.MonkeyPatch) 
 FILL_UP = """
 import errno, resource, signal
 from heartzoo.config import InputConfig
-from heartzoo.data import store
+from heartzoo.data import preparation
 from heartzoo.data.databases import get_database
 from heartzoo.errors import UserError
 from heartzoo.files import Sink
@@ -429,13 +429,13 @@ class Full(Sink):
         if self.error:
             self.error.errno = errno.ENOSPC
         super().check()
-store.Sink = Full
+preparation.Sink = Full
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
 for limit in (0, 1_000, 20_000, 100_000, 180_000):
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, most))
     try:
-        store.prepare(get_database("synthetic"), ["syn00", "syn03", "syn07"], InputConfig(frame=512), jobs=1)
+        preparation.prepare(get_database("synthetic"), ["syn00", "syn03", "syn07"], InputConfig(frame=512), jobs=1)
     except UserError as error:
         print(error)
 """
@@ -471,16 +471,16 @@ PREPARE = """
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell ignores it
 from heartzoo.config import InputConfig
-from heartzoo.data import store
+from heartzoo.data import preparation
 from heartzoo.data.databases import get_database
-append, delay = store._append, float(sys.argv[1])
+append, delay = preparation.append, float(sys.argv[1])
 def slowly(*arguments):
     append(*arguments)
     print("writing", flush=True)
     time.sleep(delay)
-store._append = slowly
+preparation.append = slowly
 contract = InputConfig(fs=100.0, frame=64, highpass_hz=0.5, rr_features=["pre_median", "pre_post"])
-print(len(store.prepare(get_database("synthetic"), ["syn00", "syn03", "syn07"], contract, jobs=1)))
+print(len(preparation.prepare(get_database("synthetic"), ["syn00", "syn03", "syn07"], contract, jobs=1)))
 """
 
 
