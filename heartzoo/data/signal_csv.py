@@ -27,8 +27,9 @@ SEPARATORS = ("\t", ";", ",")  # a comma last: it may be a decimal comma between
 MOST_EXPORT_LINES = 40  # of key and value
 FIRST_TIMES, MOST_TIMES, LEAST_MOVES, LEAST_LINEAR = 1000, 60_000, 20, 0.99
 HOUR_S, DAY_S = 3600.0, 86_400.0
+COUNTER = 2.0**32  # of microseconds, as a microcontroller counts them, which begin again after 72 minutes
 # A single letter in lower case only: T is a temperature.
-_TIME = re.compile(r"^((?i:elapsed[ _]?)?(?i:time|timestamp|seconds|secs?|ms|millis\w*)|t|s)([ _(\[].*)?$")
+_TIME = re.compile(r"^((?i:elapsed[ _]?)?(?i:time|timestamp|seconds|secs?|ms|us|millis\w*|micros\w*)|t|s)([ _(\[].*)?$")
 # A date, hours, minutes and seconds, of which the first two may be left out, and how far it is ahead of UTC.
 _CLOCK = re.compile(
     r"(?:(?P<day>\d{4}-\d\d-\d\d)[T ])?(?:(?P<hours>\d+):)?(?P<minutes>\d+):(?P<seconds>\d\d?(?:[.,]\d*)?)"
@@ -143,11 +144,12 @@ class Layout:
             return None
         return DAY_S if found["hours"] else HOUR_S
 
-    def steps(self, seconds: np.ndarray) -> np.ndarray:
-        """Differences between times, of which those from the end of a day to the next one's beginning go on."""
+    def steps(self, times: np.ndarray) -> np.ndarray:
+        """Differences between times, of which those go on that are from the end of a day, or counter, to a new one."""
         if (whole := self.begins_again_s) is None:
-            return seconds
-        return (seconds + whole / 2) % whole - whole / 2
+            begun = times + COUNTER
+            return np.where((begun > 0) & (begun < COUNTER / 1000), begun, times)
+        return (times + whole / 2) % whole - whole / 2
 
     def samples_per_time(self, column: int) -> float | None:
         """Samples in a unit of a column of times (a second, of times of day), by its beginning.

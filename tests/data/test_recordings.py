@@ -79,9 +79,9 @@ def whole(recording: Recording) -> np.ndarray:
     return np.concatenate(list(recording.pieces()))
 
 
-def timed(times: np.ndarray) -> str:
+def timed(times: np.ndarray, name: str = "time") -> str:
     """A column of times beside the signal."""
-    return "time,ECG\n" + "".join(f"{at:.3f},{value}\n" for at, value in zip(times, SIGNAL, strict=False))
+    return f"{name},ECG\n" + "".join(f"{at:.3f},{value}\n" for at, value in zip(times, SIGNAL, strict=False))
 
 
 def several_arrays(path: Path) -> Path:
@@ -255,6 +255,10 @@ MAKERS: dict[str, Callable[[Path], tuple[Path, dict[str, Any]]]] = {
                 for at, value in zip(86_390 + np.arange(5000) / FS, SIGNAL.tolist(), strict=True)
             ),
         ),
+        {"fs": FS},
+    ),
+    "csv with a counter of microseconds that begins again": lambda f: (
+        write_csv(f / "a.csv", timed((2**32 - 9_000_000 + np.arange(5000) * 1_000_000 // FS) % 2**32, "micros")),
         {"fs": FS},
     ),
     "csv with times of packets": lambda f: (
@@ -470,6 +474,10 @@ BAD: dict[str, tuple[Callable[[Path], Path], dict[str, Any], str]] = {
     "two recordings in one file": (
         lambda f: write_csv(f / "a.csv", timed(np.arange(5000) % 3000 / FS)), {"fs": FS},
         "its times go back by 12 s before line 3002; classify what is before and after as recordings of their own",
+    ),
+    "a counter of microseconds begun anew by a reset": (
+        lambda f: write_csv(f / "a.csv", timed(3_000_000_000 + np.arange(5000) % 3000 * 1_000_000 // FS)), {"fs": FS},
+        "its times go back by 12 s before line 3002",
     ),
     "utf-16": (
         lambda f: save_bytes(f / "a.csv", "ECG\n1\n2\n".encode("utf-16")), {"fs": FS}, "is no text in UTF-8; save it",
