@@ -488,8 +488,25 @@ def test_evaluate_tells_where_other_records_than_published_are_scored(cli, tiny_
     monkeypatch.setattr("heartzoo.data.download.present", lambda database: database.records[:-1])
     code, text, errors = cli("evaluate", "tiny", "--zoo", tiny_zoo, "--jobs", 1, "--format", "svg", "--out", "reports")
     assert code == 0, errors
-    assert "the published figures are of 7 of its 8 records; --present-only scores those at hand" in text
+    assert "the published figures are of 7 of its 8 records; --as-published scores those" in text
     assert "of 8 records; the published figures are of 7, not the same" in text and "exactly" not in text
+
+
+def test_evaluate_scores_the_very_records_of_the_published_figures(cli, tiny_zoo, monkeypatch):
+    metrics = find("tiny", tiny_zoo).metrics
+    fewer = [e.model_copy(update={"records": e.records[:-1]}) for e in metrics.evaluations]
+    monkeypatch.setattr("heartzoo.zoo.Entry.metrics", metrics.model_copy(update={"evaluations": fewer}))
+    evaluate = "evaluate", "tiny", "--zoo", tiny_zoo, "--jobs", 1, "--format", "svg", "--as-published"
+    code, _, errors = cli(*evaluate)
+    assert code == 0, errors
+    (report,) = Path("reports").glob("*.json")
+    assert [e["records"] for e in json.loads(report.read_text())["evaluations"]] == [fewer[0].records]
+    code, _, errors = cli(*evaluate, "--split", "ds2")
+    assert code == 2 and "tiny@1.0.0 has no published figures on ds2; take --split synthetic-test" in errors
+    code, _, errors = cli(*evaluate, "--present-only")
+    assert code == 2 and "takes other records than --present-only" in errors
+    code, _, errors = cli("evaluate", tiny_zoo / "tiny" / "1.0.0" / "model.tflite", "--as-published")
+    assert code == 2 and "--as-published is for a model of the zoo, found model.tflite" in errors
 
 
 def test_compare_tells_two_models_apart_on_the_same_patients(cli):

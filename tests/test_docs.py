@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from heartzoo.zoo import read_index
+from heartzoo.zoo.index import newest
+
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(
     path
@@ -115,3 +118,11 @@ def test_the_guide_to_own_recordings_leads_to_a_model_of_them(tmp_path, monkeypa
     card = (entry / "README.md").read_text()
     assert "trained on our own recordings" in card and "Weights: our consent form's terms." in card
     assert "Trained on recordings of 5 people" in card and "svdb" not in card
+
+
+def test_every_key_of_a_configuration_is_explained():
+    told = set(re.findall(r"`(\w+)`", (DOCS / "configuration.md").read_text()))
+    root = DOCS.parent / "zoo"
+    for entry in newest(read_index(root)).values():
+        content = json.loads((root / entry.name / entry.version / "configuration.json").read_text())
+        assert not (content.keys() | content["preprocessing"].keys()) - told, entry.name

@@ -322,7 +322,7 @@ def _repeat(configuration: dict[str, Any], metrics: Metrics) -> str:
     )
     elsewhere = sorted({e.split for e in metrics.evaluations if e.dataset != metrics.first.dataset})
     evaluate = f"heartzoo evaluate {name}@{version}{runtime}"
-    commands = [evaluate, *(f"{evaluate} --split {split} --present-only" for split in elsewhere)]
+    commands = [evaluate, *(f"{evaluate} --split {split} --as-published" for split in elsewhere)]
     apart = {
         "--robustness": metrics.robustness,
         "--personalised": metrics.personalisation,
@@ -332,9 +332,9 @@ def _repeat(configuration: dict[str, Any], metrics: Metrics) -> str:
         commands.append(f"{evaluate} {' '.join(options)}")
     figures = "\n".join(commands)
     return (
-        f"{own}The figures:\n\n```\n{figures}\n```\n\nThe training, from the "
-        f"configuration above (of heartzoo's own models it is `configs/{name}.yaml`):\n\n```\nheartzoo train "
-        f"{name}.yaml --out runs/{name}\nheartzoo export runs/{name} --zoo my-zoo\n```"
+        f"{own}The figures:\n\n```\n{figures}\n```\n\nThe training, from the configuration above (of models that "
+        f"heartzoo publishes: `configs/{name}.yaml` of a checkout):\n\n```\n"
+        f"heartzoo train {name}.yaml --out runs/{name}\nheartzoo export runs/{name} --zoo my-zoo\n```"
     )
 
 

@@ -53,6 +53,9 @@ def evaluate(
     present_only: Annotated[
         bool, typer.Option(help="score the records at hand where others of the split are not")
     ] = False,
+    as_published: Annotated[
+        bool, typer.Option("--as-published", help="score the very records that the published figures are of")
+    ] = False,
     robustness: Annotated[
         bool, typer.Option(help="also with noise, other gains and sampling rates, R peaks that are off: takes its time")
     ] = False,
@@ -92,7 +95,9 @@ def evaluate(
         how_to_adapt(label, entry)
     if end_to_end or personalised:
         refuse_without_recordings(chosen)
-    if entry and not present_only:
+    if as_published:
+        chosen = _as_published(label, entry, chosen, present_only)
+    elif entry and not present_only:
         _tell_absent(entry, chosen)
     results, verdicts = evaluate_each_beat(subject, chosen, present_only)
     log = log_openings(zoo or zoo_folder(), label, results)
@@ -226,8 +231,20 @@ def _tell_absent(entry: Entry, split: Split) -> None:
     if absent - {*scored}:
         print(
             f"{split.name}: the published figures are of {len(scored)} of its {len(split_records(split))} records; "
-            "--present-only scores those at hand"
+            "--as-published scores those"
         )
+
+
+def _as_published(label: str, entry: Entry | None, split: Split, present_only: bool) -> Split:
+    """The split, of the records that a model's published figures on it are of."""
+    if entry is None:
+        raise UserError(f"--as-published is for a model of the zoo, found {label}", "leave it out")
+    if present_only:
+        raise UserError("--as-published takes other records than --present-only", "leave one of them out")
+    if (published := next((found for found in entry.metrics.evaluations if found.split == split.name), None)) is None:
+        known = dict.fromkeys(found.split for found in entry.metrics.evaluations)
+        raise UserError(f"{label} has no published figures on {split.name}", f"take --split {' or '.join(known)}")
+    return split.of(published.records)
 
 
 def _what_was_read(verdicts: Verdicts, unit: str) -> str:

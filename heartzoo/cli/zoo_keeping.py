@@ -138,7 +138,6 @@ def verify(
     recompute: Annotated[
         bool, typer.Option(help="also evaluate each .tflite file anew, and compare: needs the recordings")
     ] = False,
-    present_only: Annotated[bool, typer.Option(help="with the recordings at hand, where it was published so")] = False,
     zoo: ZooFolder = None,
 ) -> None:
     """Check files, hashes, schemas, and that figures follow from their confusion matrices."""
@@ -158,7 +157,7 @@ def verify(
     absent, checked = [each for _, each in checked if not each.here], [pair for pair in checked if pair[1].here]
     if recompute and not problems:
         for place, found in checked:
-            problems += verification.recompute(place, found.label, present_only).problems
+            problems += verification.recompute(place, found.label).problems
     for problem in problems:
         print(problem)
     where = ", ".join(dict.fromkeys(str(place) for place, _ in checked))

@@ -6,7 +6,8 @@ References:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -71,6 +72,10 @@ class Split:
         database = DATABASES["mitdb" if self.database == HEARTBEAT_CSV else self.database]
         records = database.records if self.database == HEARTBEAT_CSV else self.records
         return frozenset(f"{database.name}/{database.patient(record)}" for record in records)
+
+    def of(self, records: Sequence[str]) -> Split:
+        """The same, of these of its records alone."""
+        return replace(self, records=tuple(records), patients=())
 
     def select(self, samples: np.ndarray, fs: np.ndarray | float, symbols: np.ndarray) -> np.ndarray:
         """Which beats of the split's records, stacked in order, belong to it.

@@ -70,7 +70,7 @@ def remeasure(
     if told.name != entry.config.name:
         raise UserError(f"{texts} is the configuration of {told.name}, not of {entry.config.name}", "name another")
     config = _config(entry, robustness, told)
-    if problems := verification.recompute(root, f"{entry.name}@{entry.version}", config.export.present_only).problems:
+    if problems := verification.recompute(root, f"{entry.name}@{entry.version}").problems:
         raise UserError(problems[0], "see heartzoo zoo verify: nothing is published with figures that do not hold")
     work = cache_dir() / "remeasured" / f"{entry.name}-{entry.version}"
     metrics = _measured(entry, config, work, root, version)

@@ -351,12 +351,16 @@ def test_an_evaluation_gives_the_published_figures_again(synthetic_cache, tiny_z
         zoo_keeping.verify(["tiny"], recompute=True, zoo=copy)
 
 
-def test_records_that_are_not_here_are_no_other_decisions(copy, monkeypatch):
-    stated = zoo.find("tiny", copy).metrics.evaluations[0]
+def test_an_evaluation_anew_is_of_the_records_that_were_published(copy, monkeypatch):
+    stated = zoo.find("tiny", copy).metrics.first
     fewer = stated.model_copy(update={"records": stated.records[1:]})
-    monkeypatch.setattr("heartzoo.evaluation.evaluate", lambda *_: [fewer])
-    with pytest.raises(UserError, match=f"1 of them are not here, such as {stated.records[0]}"):
-        recompute(copy, "tiny", present_only=True)
+    monkeypatch.setattr(
+        "heartzoo.zoo.Entry.metrics", zoo.find("tiny", copy).metrics.model_copy(update={"evaluations": [fewer]})
+    )
+    asked = []
+    monkeypatch.setattr("heartzoo.evaluation.evaluate", lambda _, split: [asked.append(split), fewer][1:])
+    assert recompute(copy, "tiny").problems == ()
+    assert [list(split.records) for split in asked] == [stated.records[1:]]
 
 
 def test_an_evaluation_anew_is_an_opening_of_its_test_split(copy, monkeypatch):
