@@ -8,6 +8,7 @@ from typing import Any
 
 from heartzoo.cards.about import pretrained_people
 from heartzoo.cards.front_matter import training_databases
+from heartzoo.cards.tables import points_gained
 from heartzoo.config.file import parse_config
 from heartzoo.data.databases import HEARTBEAT_CSV
 from heartzoo.metrics import METRIC_NAMES
@@ -129,11 +130,10 @@ def _withdrawn(others: Sequence[IndexEntry]) -> list[str]:
 
 def _worst_disturbance(metrics: Metrics, e: Evaluation) -> str:
     name = TASKS[metrics.task].headline(e.track)
-    worst = min(metrics.robustness, key=lambda result: getattr(result, name))
-    lost = 100 * (getattr(e, name) - getattr(worst, name))
+    gained = [points_gained(result, e, e, name)[0] for result in metrics.robustness]
+    worst = metrics.robustness[gained.index(min(gained))].disturbance
     return (
-        f"What harms it most of the changes tried: {worst.disturbance.kind}, {worst.disturbance.level}: {lost:.1f} "
-        "points of macro-F1."
+        f"What harms it most of the changes tried: {worst.kind}, {worst.level}: {-min(gained):.1f} points of macro-F1."
     )
 
 
@@ -142,8 +142,8 @@ def _other_lead(metrics: Metrics, e: Evaluation) -> str:
     name = TASKS[metrics.task].headline(e.track)
     for result in metrics.robustness:
         if result.disturbance.kind == "other lead":
-            change = 100 * (getattr(result, name) - getattr(e, name))
-            return f"On the other lead of {e.split}'s recordings: {change:+.1f} points of macro-F1."
+            points, _ = points_gained(result, e, e, name)
+            return f"On the other lead of {e.split}'s recordings: {points:+.1f} points of macro-F1."
     return ""
 
 

@@ -278,7 +278,7 @@ def robustness_rows(results: Sequence[DisturbedResult], undisturbed: Evaluation,
     return [
         (
             result.disturbance.kind,
-            result.disturbance.level,
+            result.disturbance.level + _fewer(result, undisturbed),
             f"{getattr(result, name):.4f}",
             _change(result, undisturbed, undisturbed, name),
             *(f"{figures.f1:.3f}" for figures in result.per_class.values()),
@@ -290,14 +290,39 @@ def robustness_rows(results: Sequence[DisturbedResult], undisturbed: Evaluation,
 def _change(result: PooledResult, before: Evaluation | PooledResult, whole: Evaluation, name: str) -> str:
     """By how many points a macro-F1 is higher than ``before``, with its interval; ``whole`` says whose each record is.
 
-    There is no interval of files of before, which held no matrices by record, nor where other records were scored.
+    There is no interval of files of before, which held no matrices by record.
     """
-    change = f"{100 * (getattr(result, name) - getattr(before, name)):+.1f}"
-    if not result.by_record or not before.by_record or result.by_record.keys() != before.by_record.keys():
-        return change
-    first, second = (each.by_patient(whole.patients) for each in (result, before))
-    _, low, high = paired_difference(first, second, MACRO_F1S[name])
-    return f"{change} ({100 * low:+.1f} to {100 * high:+.1f})"
+    points, interval = points_gained(result, before, whole, name)
+    return f"{points:+.1f}" + (f" ({interval[0]:+.1f} to {interval[1]:+.1f})" if interval else "")
+
+
+def points_gained(
+    result: PooledResult, before: Evaluation | PooledResult, whole: Evaluation, name: str
+) -> tuple[float, tuple[float, float] | None]:
+    """By how many points a macro-F1 is higher than before, on the records of the result, and its 95 % interval.
+
+    Args:
+        result: what came of a change.
+        before: without it, on these records at least.
+        whole: the evaluation of the same split, which says whose each record is.
+        name: the macro-F1.
+
+    Returns:
+        The points; low and high, or None of files of before, which held no matrices by record.
+    """
+    if not result.by_record or not before.by_record:
+        return 100 * (getattr(result, name) - getattr(before, name)), None
+    people = {record: patient for record, patient in whole.patients.items() if record in result.by_record}
+    first, second = (each.by_patient(people) for each in (result, before))
+    points, low, high = (100 * value for value in paired_difference(first, second, MACRO_F1S[name]))
+    return points, (low, high)
+
+
+def _fewer(result: PooledResult, whole: Evaluation) -> str:
+    """How many records a change was measured on, where not all allow it: some have one lead."""
+    if len(result.records) == len(whole.records):
+        return ""
+    return f" ({len(result.records)} of {len(whole.records)} records)"
 
 
 def _change_head(results: Sequence[PooledResult]) -> str:

@@ -76,7 +76,8 @@ class Condition(StrictModel):
 
 
 def _by_patient(matrices: Mapping[str, list[list[int]]], patients: Mapping[str, str]) -> np.ndarray:
-    return patient_matrices(np.array(list(matrices.values())), [patients[name] for name in matrices])
+    chosen = {name: matrix for name, matrix in matrices.items() if name in patients}
+    return patient_matrices(np.array(list(chosen.values())), [patients[name] for name in chosen])
 
 
 class Evaluation(Condition):
@@ -120,7 +121,7 @@ class Evaluation(Condition):
         return self.by_patient(self.patients)
 
     def by_patient(self, patients: Mapping[str, str]) -> np.ndarray:
-        """The same, with the patient of each record given."""
+        """The same, of the records whose patient is given."""
         matrices = {name: record.confusion_matrix for name, record in self.by_record.items()}
         return _by_patient(matrices, patients)
 
@@ -201,7 +202,7 @@ class PooledResult(Condition):
         """A confusion matrix for each patient, in the sorted order of their ids, shape (p, k, k).
 
         Args:
-            patients: the patient of each record; those of an :class:`Evaluation` of the same split.
+            patients: the patient of each record that counts; those of an :class:`Evaluation` of the same split.
 
         Raises:
             ValueError: an older file, which holds no matrices by record.
