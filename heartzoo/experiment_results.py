@@ -121,8 +121,8 @@ def table(result: ExperimentResult) -> str:
     """An experiment's table, in Markdown: figures over all folds' patients, mean and standard deviation over seeds.
 
     What a disturbance does is told as the headline's change by it; where it is another rhythm, which makes other
-    classes of the beats, as the sensitivity of the first class in it. Trials of examples that different code made are
-    told below it.
+    classes of the beats, as the sensitivity of the first class in it. Trials of examples that different code made, and
+    variants that were not validated on the reference's beats, are told below it.
     """
     seeds = {variant.name: _by_seed(result, variant) for variant in result.variants}
     columns = [result.headline, *(f"F1 {cell(name)}" for name in result.classes), "mean over patients"]
@@ -134,20 +134,20 @@ def table(result: ExperimentResult) -> str:
         + " | parameters | MACs | .tflite B | arena B |",
         "| --- " * (len(columns) + 8) + "|",
     ]
-    reference = _means(seeds[result.reference])[0]
+    reference, unlike = _means(seeds[result.reference])[0], _unlike(result)
     for variant in result.variants:
         figures = seeds[variant.name]
         means = _means(figures)
         cost = variant.folds[0].cost
         spread = f" ± {statistics.stdev(row[0] for row in figures):.4f}" if len(figures) > 1 else ""
-        change = "-" if variant.name == result.reference else f"{means[0] - reference:+.4f}"
+        compared = variant.name != result.reference and variant.name not in unlike
         arena = "-" if cost.arena_bytes is None else f"{cost.arena_bytes:,}"
         cells = [
             variant.name,
             cell(variant.what),
             f"{means[0]:.4f}{spread}",
-            change,
-            "-" if variant.name == result.reference else _less_any_one(result, variant),
+            f"{means[0] - reference:+.4f}" if compared else "-",
+            _less_any_one(result, variant) if compared else "-",
             *(f"{mean:.3f}" for mean in means[1:plain]),
             *(
                 f"{mean:.3f}" if disturbance.rhythm else f"{mean - means[0]:+.3f}"
@@ -162,7 +162,25 @@ def table(result: ExperimentResult) -> str:
     codes = {fold.code for variant in result.variants for fold in variant.folds} - {None}
     if len(codes) > 1:
         lines += ["", "Not all of these trials are of examples that the same code made: their rows may not compare."]
+    if unlike:
+        told = f"{', '.join(unlike)}: validated on other people, or other beats, than {result.reference}; not compared."
+        lines += ["", told]
     return "\n".join(lines)
+
+
+def _unlike(result: ExperimentResult) -> list[str]:
+    """Variants that were not validated on the reference's beats, or not by its classes."""
+    beats = {
+        variant.name: [
+            (
+                fold.seeds[0].fold,
+                {name: [sum(row) for row in matrix] for name, matrix in fold.seeds[0].patients.items()},
+            )
+            for fold in variant.folds
+        ]
+        for variant in result.variants
+    }
+    return [name for name, found in beats.items() if found != beats[result.reference]]
 
 
 def _less_any_one(result: ExperimentResult, variant: VariantResult) -> str:
@@ -236,7 +254,7 @@ def overview(results: Sequence[ExperimentResult]) -> str:
     for result in results:
         means = {variant.name: _means(_by_seed(result, variant)) for variant in result.variants}
         size = {variant.name: variant.folds[0].cost.tflite_bytes for variant in result.variants}
-        others = [name for name in means if name != result.reference]
+        others = [name for name in means if name not in (result.reference, *_unlike(result))]
         best = max(others, key=lambda name: means[name][0], default=result.reference)
         against = np.subtract(means[best], means[result.reference])
         cells = [

@@ -22,7 +22,15 @@ from heartzoo.files import sha256, writable, write_json
 from heartzoo.metrics import confusion_matrices
 from heartzoo.prevalence import shifted
 from heartzoo.progress import console
-from heartzoo.runs import check_examples, check_same_training, compress, find_teachers, teachers_of, train
+from heartzoo.runs import (
+    check_examples,
+    check_recordings,
+    check_same_training,
+    compress,
+    find_teachers,
+    teachers_of,
+    train,
+)
 from heartzoo.tasks import get_task
 
 _KEPT = "validation.json"
@@ -103,12 +111,15 @@ def _trial(
             console.print(f"{out} is of examples that other code made; remove it, and it is trained anew")
         if None not in (known.teachers, taught := _teachers(config)) and known.teachers != taught:
             raise UserError(f"{out} was taught by other networks than its teachers are now", "remove it")
+        check_recordings(out, config)
         if known.disturbances == disturbances:
             return known
     elif variant.after is None:
-        train(config, out, resume=True)
+        train(config, out, resume=(out / "config.yaml").is_file())
     else:
-        compress(trial_folder(runs, path.stem, variant.after, fold), config, out, resume=True)
+        compress(
+            trial_folder(runs, path.stem, variant.after, fold), config, out, resume=(out / "config.yaml").is_file()
+        )
     result = _validate(config, out, fold, disturbances)
     write_json(kept, result.model_dump(mode="json"))
     return result

@@ -26,13 +26,14 @@ from heartzoo.config import Config
 from heartzoo.config.compression import SELF, DistillConfig
 from heartzoo.config.export import ExportConfig
 from heartzoo.config.file import load_config, run_config
-from heartzoo.data.download import split_records
+from heartzoo.data.databases import get_database
+from heartzoo.data.download import folder, known_hashes, record_files, split_records
 from heartzoo.data.preparation import code
 from heartzoo.data.splits import get_split
 from heartzoo.data.training_set import TrainingSet, load_training_set
 from heartzoo.errors import UserError
 from heartzoo.evaluation import refuse_known_people
-from heartzoo.files import lock, read_json, write_bytes, write_json
+from heartzoo.files import lock, read_json, sha256, write_bytes, write_json
 from heartzoo.progress import console
 from heartzoo.training import first_model, train_seed
 from heartzoo.zoo import named
@@ -111,6 +112,42 @@ def check_examples(run: Path, data: TrainingSet) -> None:
             raise UserError(f"{run} was trained on examples {whose} than are at hand", remedy)
 
 
+def check_recordings(run: Path, config: Config) -> None:
+    """As :func:`check_examples`, of the recordings alone, which need not be prepared.
+
+    Args:
+        run: its folder.
+        config: its configuration.
+
+    Raises:
+        UserError: records, whose they are, or their files are others, or gone.
+    """
+    if not (run / EXAMPLES).is_file():
+        return
+    noted, hashes = read_json(run / EXAMPLES), []
+    for name in config.data.train:
+        split = get_split(name)
+        database, people = get_database(split.database), noted["records"][name]
+        stated = {*split.records} or {*people}  # a split of patients holds what there is of them
+        others = stated != {*people} if config.data.missing_lead == "error" else not {*people} <= stated
+        if others or any(database.patient(record) != person for record, person in people.items()):
+            raise UserError(f"{run} was trained on records of other people than {name} names", "remove it")
+        known = known_hashes(database) if database.source != "user" else {}
+        files = [record_files(database, record) for record in people]
+        if not all(file in known or (folder(database) / file).is_file() for each in files for file in each.values()):
+            if database.source == "user":
+                raise UserError(f"{run} was trained on files that are gone", "restore them, or remove it")
+            return
+        place = folder(database)
+        hashes.append([{end: known.get(f) or sha256(place / f) for end, f in each.items()} for each in files])
+    if noted["files"] != _hash(hashes):
+        raise UserError(f"{run} was trained on other files than are at hand", "restore them, or remove it")
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
 def _examples(data: TrainingSet) -> dict[str, Any]:
     """Training records and whose they are by split, a hash of their files' hashes, and one of the code."""
     stores = dict(zip(data.config.data.train, data.stores, strict=False))  # copies follow
@@ -118,7 +155,7 @@ def _examples(data: TrainingSet) -> dict[str, Any]:
     hashes = [[record["sha256"] for record in records] for records in facts.values()]
     return {
         "records": {name: store.people for name, store in stores.items()},
-        "files": hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest(),
+        "files": _hash(hashes),
         "code": code(),
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import yaml
 
 from heartzoo.config.disturbance import Disturbance
 from heartzoo.config.experiment import load_experiment
+from heartzoo.data.splits import SPLITS, get_split
 from heartzoo.errors import UserError
 from heartzoo.experiment_results import _by_seed, _heading, every_table, overview, read, table
 from heartzoo.experiments import run_experiment
@@ -135,6 +137,40 @@ def test_students_of_another_teacher_are_not_taken_for_this_one_s(finished, cach
         teacher.write_bytes(content)
     run_experiment(path, runs)
     assert path.with_suffix(".json").read_bytes() == before
+
+
+def test_a_finished_trial_is_not_taken_for_one_of_other_recordings(finished, cache, monkeypatch):
+    path, runs = finished
+    before = path.with_suffix(".json").read_bytes()
+    (header,) = cache.rglob("syn00.hea")
+    content = header.read_bytes()
+    try:
+        header.write_bytes(content + b"# corrected\n")
+        with pytest.raises(
+            UserError, match="fold-0 was trained on other files than are at hand; restore them, or remove"
+        ):
+            run_experiment(path, runs)
+    finally:
+        header.write_bytes(content)
+    with monkeypatch.context() as patched:
+        train = get_split("synthetic-train")
+        patched.setitem(SPLITS, "synthetic-train", replace(train, records=train.records[1:]))
+        with pytest.raises(UserError, match="fold-0 was trained on records of other people than synthetic-train names"):
+            run_experiment(path, runs)
+    run_experiment(path, runs)
+    assert path.with_suffix(".json").read_bytes() == before
+
+
+def test_variants_that_others_validated_are_not_compared(finished):
+    result = read(finished[0].with_suffix(".json"))
+    told = "taught: validated on other people, or other beats, than alone; not compared."
+    assert told not in table(result) and "taught, of 1" in overview([result])
+    other = result.model_copy(deep=True)
+    seed = other.variants[1].folds[0].seeds[0]
+    seed.patients["somebody/else"] = seed.patients.pop(next(iter(seed.patients)))
+    row = next(line for line in table(other).splitlines() if line.startswith("| taught"))
+    assert told in table(other) and row.split(" | ")[3:5] == ["-", "-"]
+    assert "| - |" in overview([other]) and "taught, of 1" not in overview([other])
 
 
 def test_trials_of_examples_that_other_code_made_are_told(finished, cache, monkeypatch, capfd):
