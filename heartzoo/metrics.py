@@ -29,6 +29,7 @@ from heartzoo.tasks import AAMI
 RESAMPLES = 2000
 # Rows of the five-class matrix that are scored: Q is a handful of beats in DS2, and F nearly all one record's.
 FIVE_CLASS_ROWS = {"nsv": 3, "nsvf": 4}
+FEWEST_PATIENTS = 3  # over which a bootstrap interval says anything
 # What tables and pictures call the figures that a task is judged by.
 METRIC_NAMES = {"macro_f1": "macro-F1", "macro_f1_nsv": "macro-F1 N/S/V", "macro_f1_nsvf": "macro-F1 N/S/V/F"}
 

@@ -165,6 +165,17 @@ def test_a_change_has_an_interval_where_matrices_are_by_record():
     assert told[0].startswith(f"{told[1]} (") and "(" not in told[1]
 
 
+def test_an_interval_over_one_patient_is_none():
+    entry = zoo.find("arr-5-res-sm")
+    first = entry.metrics.first
+    alone = first.model_copy(update={"by_record": {"232": first.by_record["232"]}})
+    metrics = entry.metrics.model_copy(update={"evaluations": [alone]})
+    told = card(entry.configuration, metrics, {})
+    assert "(1 patient)" in told and f"{first.macro_f1_nsv:.4f} (1 patient)" in told and "(95 % 0" not in told
+    assert "- ds2 is 1 patient: nothing measured there need hold of others." in told
+    assert "1 patient" not in card(entry.configuration, entry.metrics, {})
+
+
 def test_a_change_is_of_the_records_that_allowed_it():
     """Records of one lead have no other: what was measured on the rest is held against the rest."""
     entry = zoo.find("arr-5-rr-lg")

@@ -522,6 +522,34 @@ def test_compare_tells_two_models_apart_on_the_same_patients(cli):
     assert "+0.000 (+0.000 to +0.000)" in row
 
 
+def test_compare_refuses_figures_of_other_files(cli, tiny_zoo, tmp_path):
+    zoo = shutil.copytree(tiny_zoo, tmp_path / "zoo")
+    first = find("tiny", zoo)
+    content = first.configuration | {"name": "other", "data_sha256": {"synthetic": {"syn24": {"dat": "0" * 64}}}}
+    configuration = first.configuration | {"data_sha256": {"synthetic": {"syn24": {"dat": "1" * 64}}}}
+    for name, told in (("tiny", configuration), ("other", content)):
+        folder = zoo / name / first.version
+        if name != "tiny":
+            shutil.copytree(first.folder, folder)
+        (folder / "configuration.json").write_text(json.dumps(told))
+        metrics = json.loads((folder / "metrics.json").read_text())
+        (folder / "metrics.json").write_text(json.dumps(metrics | {"model": name}))
+    (zoo / "index.json").unlink()
+    write_index(zoo)
+    code, _, errors = cli("compare", "tiny", "other", "--zoo", zoo)
+    assert code == 2 and "record syn24 of synthetic had other files for tiny than for other; export one" in errors
+
+
+def test_compare_gives_no_interval_over_two_patients(cli, tiny_zoo, monkeypatch):
+    metrics = find("tiny", tiny_zoo).metrics
+    few = [e.model_copy(update={"by_record": dict(list(e.by_record.items())[:2])}) for e in metrics.evaluations]
+    monkeypatch.setattr("heartzoo.zoo.Entry.metrics", metrics.model_copy(update={"evaluations": few}))
+    code, text, errors = cli("compare", "tiny", "tiny", "--zoo", tiny_zoo)
+    assert code == 0, errors
+    assert "There is no interval: synthetic-test is 2 patients, which says nothing of others." in text
+    assert "(+0.000 to" not in text and "+0.000" in text
+
+
 @pytest.mark.parametrize(
     ("names", "told"),
     [

@@ -65,13 +65,13 @@ def test_the_guide_to_own_recordings_leads_to_a_model_of_them(tmp_path, monkeypa
     monkeypatch.setenv("HEARTZOO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
 
-    def run(command: str) -> str:
+    def run(command: str, code: int = 0) -> str:
         done = subprocess.run([sys.executable, *command.split()], cwd=tmp_path, capture_output=True, text=True)
-        assert done.returncode == 0, command + done.stdout + done.stderr
-        return done.stdout
+        assert done.returncode == code, command + done.stdout + done.stderr
+        return " ".join((done.stderr if code else done.stdout).split())
 
     folder = tmp_path / "cache/mine/1"
-    assert str(folder) in run("mine.py data info mine").replace("\n", "")
+    assert str(folder) in run("mine.py data info mine").replace(" ", "")
     folder.mkdir(parents=True)
     for number, name in enumerate(("a1", "a2", "b1", "c1", "d1", "e1", "f1", "g1")):
         record = synthetic.generate(f"syn{number + 1:02d}", 150.0, 250)
@@ -118,6 +118,13 @@ def test_the_guide_to_own_recordings_leads_to_a_model_of_them(tmp_path, monkeypa
     card = (entry / "README.md").read_text()
     assert "trained on our own recordings" in card and "Weights: our consent form's terms." in card
     assert "Trained on recordings of 5 people" in card and "svdb" not in card
+    # Recordings that change, or that are copies, are noticed.
+    (folder / "f1.dat").write_bytes((folder / "f1.dat").read_bytes()[::-1])
+    assert "other files now of record f1" in run("mine.py evaluate mine --zoo my-zoo")
+    for ending in ("dat", "atr"):
+        (folder / f"f1.{ending}").write_bytes((folder / f"a1.{ending}").read_bytes())
+    copied = run("mine.py export runs/mine --zoo my-zoo --set name=copied", code=2)
+    assert "f1.dat of mine-test is the very file of mine/a1, which trained" in copied
 
 
 def test_every_key_of_a_configuration_is_explained():

@@ -67,7 +67,8 @@ def data_and_splits(configuration: dict[str, Any], metrics: Metrics) -> str:
     splits = configuration["splits"]
     opened = {e.split: len(e.records) for e in metrics.evaluations}
     rows = [
-        f"| {use} | {cell(prose(DATABASES[get_split(name).database].title))} | {name} | {len(records)} | "
+        f"| {use} | {cell(prose(DATABASES[get_split(name).database].title))} | {name} | "
+        f"{len(records) + len(splits.get('left_out', {}).get(name, ()))} | "
         f"{opened.get(name, 0) if use == 'test' else len(records)} |"
         for use in ("pretrained", "train", "test")
         for name, records in splits.get(use, {}).items()

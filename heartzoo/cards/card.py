@@ -14,6 +14,7 @@ from heartzoo.cards.front_matter import front_matter
 from heartzoo.cards.risks import risks
 from heartzoo.cards.tables import (
     alarm_table,
+    bounds,
     class_table,
     confidence_tables,
     end_to_end_table,
@@ -208,7 +209,7 @@ def _figures(metrics: Metrics) -> list[str]:
     ]
     for e in metrics.evaluations:
         figures = [(getattr(e, name), *getattr(e, f"{name}_ci95")) for name in names]
-        cells = " | ".join(f"{value:.4f} ({low:.3f}-{high:.3f})" for value, low, high in figures)
+        cells = " | ".join(f"{value:.4f} ({bounds(e, low, high)})" for value, low, high in figures)
         patients = getattr(e, f"patient_{task.headline(e.track)}")
         lines.append(
             f"| {e.split} | {PRECISIONS[e.precision]} | {e.runtime} | {e.n:,} | {e.accuracy:.4f} | {cells} | "

@@ -58,10 +58,11 @@ def _results(e: Evaluation, task: str) -> list[Any]:
     from huggingface_hub import EvalResult
 
     figure, (low, high) = headline(e, task)
+    interval = e.too_few or f"95 % {low:.3f} to {high:.3f}"
     over = TASKS[task].over(e.track) or " over all classes"
     database = get_database(e.dataset)
     figures = {
-        f"macro-F1{over}, {e.precision} by {e.runtime}, full coverage (95 % {low:.3f} to {high:.3f})": (
+        f"macro-F1{over}, {e.precision} by {e.runtime}, full coverage ({interval})": (
             "f1",
             figure,
         ),

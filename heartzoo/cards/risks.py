@@ -44,6 +44,7 @@ def risks(configuration: dict[str, Any], metrics: Metrics, withdrawn_others: Seq
         prose(configuration["limits"]),
         *(_decisive_patient(e, metrics.task) for e in tested),
         *_withdrawn(withdrawn_others),
+        *(f"{e.split} is {e.too_few}: nothing measured there need hold of others." for e in tested if e.too_few),
         *failing,
         _patients(first),
     ]

@@ -61,13 +61,18 @@ TURNED_NOTE = (
 )
 
 
+def bounds(e: Evaluation, low: float, high: float) -> str:
+    """An interval; instead of one over too few patients how many they are."""
+    return e.too_few or f"{low:.3f}-{high:.3f}"
+
+
 def class_table(e: Evaluation, unit: str) -> str:
     """Figures and counts of each class; F1 with its interval over patients. None of a class without a true beat."""
     head = f"| class | Se | +P | F1 (95 %) | {unit} | " + " | ".join(f"called {name}" for name in _escaped(e)) + " |"
     intervals = class_f1_ci95(e.patient_matrices).tolist()
     rows = [
         f"| {name} | "
-        + (f"{c.se:.4f} | {c.ppv:.4f} | {c.f1:.4f} ({low:.3f}-{high:.3f})" if c.support else "- | - | -")
+        + (f"{c.se:.4f} | {c.ppv:.4f} | {c.f1:.4f} ({bounds(e, low, high)})" if c.support else "- | - | -")
         + f" | {c.support:,} | "
         + " | ".join(f"{n:,}" for n in row)
         + " |"
@@ -261,8 +266,8 @@ def end_to_end_table(result: EndToEndResult, annotated: Evaluation) -> str:
     columns = _escaped(annotated), result.per_class.values(), annotated.per_class.values(), intervals
     for name, here, there, (low, high) in zip(*columns, strict=True):
         lines.append(
-            f"| {name} | {here.se:.3f} | {here.ppv:.3f} | {here.f1:.3f} ({low:.3f}-{high:.3f}) | {there.se:.3f} | "
-            f"{there.ppv:.3f} | {there.f1:.3f} |"
+            f"| {name} | {here.se:.3f} | {here.ppv:.3f} | {here.f1:.3f} ({bounds(annotated, low, high)}) | "
+            f"{there.se:.3f} | {there.ppv:.3f} | {there.f1:.3f} |"
         )
     note = (
         "The beats are found by heartzoo's detector instead of given; found is what lies within "

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 MOSTLY = 0.9  # of a recording
 MOST_DIGITS = 1000  # of a number on standard input
-UNANNOTATED_S = 10.0  # without a beat, beyond which annotations seem to be of a part of a recording
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -159,17 +158,10 @@ def _warn(text: str) -> None:
 
 def _tell_of_unannotated(recording: Recording) -> None:
     """Say so where the annotations seem to be of a part of the recording."""
-    import numpy as np
+    from heartzoo.data.r_peaks import of_unannotated
 
-    if recording.beats is None:
-        return
-    ends = np.array([0, *recording.beats, recording.samples]) / recording.fs
-    longest = int(np.diff(ends).argmax())
-    if (seconds := ends[longest + 1] - ends[longest]) > UNANNOTATED_S:
-        _warn(
-            f"{recording.name}: no beat is annotated for {seconds:.0f} s from {ends[longest]:.0f} s on, and none is "
-            "looked for there; --detect finds them all"
-        )
+    if recording.beats is not None and (told := of_unannotated(recording.beats, recording.samples, recording.fs)):
+        _warn(f"{recording.name}: {told}, and none is looked for there; --detect finds them all")
 
 
 def _classify(

@@ -43,16 +43,20 @@ def compare(
     mine, its = one.patient_matrices, other.patient_matrices
     headline = TASKS[entries[0].metrics.task].headline(one.track)
     labels = [f"{entry.name}@{entry.version}" for entry in entries]
-    title = f"{one.split}, {len(mine)} patients"
+    title = f"{one.split}, {len(mine)} patient{'s' * (len(mine) > 1)}"
     table = Table("", *labels, "first less second (95 %)", title=title, title_justify="left")
     for name, figure in _figures(headline, list(one.per_class)).items():
         difference, low, high = paired_difference(mine, its, figure)
         values = (f"{float(figure(each.sum(0))):.3f}" for each in (mine, its))
-        table.add_row(name, *values, f"{difference:+.3f} ({low:+.3f} to {high:+.3f})")
+        interval = f" ({low:+.3f} to {high:+.3f})" if not one.too_few else ""
+        table.add_row(name, *values, f"{difference:+.3f}{interval}")
     show(table)
     for label, entry in zip(labels, entries, strict=True):
         if seeds := entry.metrics.over_seeds(one.split, one.precision, headline):
             print(f"{label}: {seeds.mean:.3f} ± {seeds.spread:.3f} over {len(seeds.each)} trainings of its recipe")
+    if one.too_few:
+        print(f"There is no interval: {one.split} is {one.too_few}, which says nothing of others.")
+        return
     print(
         "The interval is a bootstrap over patients, the same ones for both: of these two files, not of other trainings "
         "of their recipes."
@@ -98,3 +102,9 @@ def _refuse_unlike(entries: tuple[Entry, Entry], one: Evaluation, other: Evaluat
     ]
     if beats[0] != beats[1]:
         raise UserError(f"the two were not scored on the same beats of {one.split}", "take other versions, or --split")
+    files = [entry.configuration["data_sha256"].get(one.dataset, {}) for entry in entries]
+    if others := [record for record in files[0].keys() & files[1].keys() if files[0][record] != files[1][record]]:
+        raise UserError(
+            f"record {min(others)} of {one.dataset} had other files for {entries[0].name} than for {entries[1].name}",
+            "export one of them anew",
+        )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from heartzoo.config import Config
+    from heartzoo.data.same_recordings import Hashes
     from heartzoo.data.splits import Split
     from heartzoo.evaluation import Subject
     from heartzoo.evaluation.example_beats import Verdicts
@@ -260,14 +261,22 @@ def _compare(entry: Entry, results: list[Evaluation]) -> None:
     for result in results:
         for published in entry.metrics.evaluations:
             if (published.precision, published.split) == (result.precision, result.split):
-                print(f"{result.split}, {result.precision} by {result.runtime}: {_verdict(published, result)}")
+                verdict = _verdict(published, result, entry.configuration["data_sha256"])
+                print(f"{result.split}, {result.precision} by {result.runtime}: {verdict}")
 
 
-def _verdict(published: Evaluation, result: Evaluation) -> str:
+def _verdict(published: Evaluation, result: Evaluation, files: Hashes) -> str:
+    from heartzoo.data.databases import get_database
+    from heartzoo.data.same_recordings import changed
+
     if published.records != result.records:
         return f"of {len(result.records)} records; the published figures are of {len(published.records)}, not the same"
     same = published.confusion_matrix == result.confusion_matrix
-    return "the published figures, exactly" if same else f"not the published figures ({published.runtime})"
+    if same:
+        return "the published figures, exactly"
+    others = changed(files, get_database(result.dataset), result.records)
+    why = f", and other files now of record {', '.join(others)}" if others else ""
+    return f"not the published figures ({published.runtime}){why}"
 
 
 def _compare_apart(part: str, published: Sequence[Condition], results: Sequence[Condition]) -> None:

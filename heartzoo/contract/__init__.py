@@ -17,9 +17,10 @@ from heartzoo.contract.example import example
 from heartzoo.contract.steps import steps
 from heartzoo.contract.stream_example import stream_example
 from heartzoo.data.databases import DATABASES, get_database
-from heartzoo.data.download import ensure, record_files, split_records
+from heartzoo.data.download import ensure, present, split_records
 from heartzoo.data.own import own_data
 from heartzoo.data.rr import FEATURES, LONGEST_S
+from heartzoo.data.same_recordings import file_hashes
 from heartzoo.data.signal import RESAMPLING_REACH, WINDOW_S
 from heartzoo.data.splits import get_split
 from heartzoo.data.template import (
@@ -30,7 +31,6 @@ from heartzoo.data.template import (
 )
 from heartzoo.data.training_set import TrainingSet
 from heartzoo.data.wfdb_files import read_header
-from heartzoo.files import sha256
 from heartzoo.flatbuffer import ModelFacts, TensorFacts, inspect
 from heartzoo.metrics import RESAMPLES
 from heartzoo.tasks import BEAT_SYMBOLS, TASKS
@@ -83,7 +83,7 @@ def configuration(
         "splits": _splits(config, data, pretrained),
         **({"own_data": own} if (own := own_data(config.learnt_from, config.data.test)) else {}),
         "calibration": _positions(data, data.calibration()),
-        "data_sha256": _data_sha256(_trained_on(config, data)),
+        "data_sha256": _data_sha256(_trained_on(config, data) | _own_tests(config)),
         "libraries": {"heartzoo": __version__, **_library_versions()},
         "git_revision": git_revision(),
         "config": config.model_dump(mode="json"),
@@ -239,6 +239,7 @@ def _splits(config: Config, data: TrainingSet, pretrained: dict[str, list[str]])
         "train": trained,
         "test": {name: list(split_records(get_split(name))) for name in config.data.test},
         **({"pretrained": pretrained} if pretrained else {}),
+        **({"left_out": left_out} if (left_out := _left_out(config, data)) else {}),
         "training_leads": _training_leads(config, trained),
         "training_patients": np.unique(data.patients[~data.validation]).tolist(),
         "validation_patients": np.unique(data.patients[data.validation]).tolist(),
@@ -264,6 +265,12 @@ def _trained_on(config: Config, data: TrainingSet) -> dict[str, list[str]]:
     return {name: [record["name"] for record in store.provenance["records"]] for name, store in stores}
 
 
+def _left_out(config: Config, data: TrainingSet) -> dict[str, dict[str, str]]:
+    """The training records that were not read, and why, by split; nothing where each was."""
+    stores = zip(config.data.train, data.stores, strict=False)
+    return {name: store.provenance["skipped"] for name, store in stores if store.provenance["skipped"]}
+
+
 def _positions(data: TrainingSet, part: np.ndarray) -> dict[str, dict[str, list[int]]]:
     """Beats marked in ``part`` by database, record and sample position."""
     found: dict[str, dict[str, list[int]]] = {}
@@ -274,18 +281,23 @@ def _positions(data: TrainingSet, part: np.ndarray) -> dict[str, dict[str, list[
     return found
 
 
+def _own_tests(config: Config) -> dict[str, list[str]]:
+    """The records of test splits of a user's own, whose files nobody else vouches for."""
+    found = {}
+    for split in map(get_split, config.data.test):
+        if (database := get_database(split.database)).source == "user":
+            here = {*present(database)}
+            found[split.name] = [record for record in split_records(split) if record in here]
+    return found
+
+
 def _data_sha256(trained: Mapping[str, Sequence[str]]) -> dict[str, dict[str, dict[str, str]]]:
-    """Hash of each file of the training records, given by split, by database, record and ending."""
+    """Hash of each file of some records, given by split, by database, record and ending."""
     found: dict[str, dict[str, dict[str, str]]] = {}
     for split, records in trained.items():
         database = get_database(get_split(split).database)
-        source = ensure(database, records)
-        found.setdefault(database.name, {}).update(
-            {
-                name: {ending: sha256(source / file) for ending, file in record_files(database, name).items()}
-                for name in records
-            }
-        )
+        ensure(database, records)
+        found.setdefault(database.name, {}).update(file_hashes(database, records))
     return found
 
 

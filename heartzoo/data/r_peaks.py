@@ -9,6 +9,7 @@ from heartzoo.errors import UserError
 
 # An annotator's mark may lie a sample or so past the last one (svdb 860); further out means a cut recording.
 PAST_END_S = 0.1
+UNANNOTATED_S = 10.0  # without a beat, beyond which annotations seem to be of a part of a recording
 
 
 def as_r_peaks(samples: np.ndarray) -> np.ndarray:
@@ -37,6 +38,15 @@ def of_doubled_beats(samples: np.ndarray) -> str:
     if not len(twice):
         return ""
     return f"more than one beat at sample {twice[0]}{more}, whose interval counts as {SHORTEST_S:g} s"
+
+
+def of_unannotated(samples: np.ndarray, length: int, fs: float) -> str:
+    """What to say of the longest stretch of a signal without a beat; nothing where it is no longer than ten seconds."""
+    ends = np.array([0, *samples, length]) / fs
+    longest = int(np.diff(ends).argmax())
+    if (seconds := ends[longest + 1] - ends[longest]) <= UNANNOTATED_S:
+        return ""
+    return f"no beat is annotated for {seconds:.0f} s from {ends[longest]:.0f} s on"
 
 
 def refuse_past_end(r_peaks: np.ndarray, length: int, fs: float) -> None:

@@ -209,6 +209,8 @@ def _check_own(split: Split) -> None:
         )
     if not split.records and not split.patients:
         raise UserError(f"split {split.name} names no records", "name those that belong to it")
+    if twice := [record for place, record in enumerate(split.records) if record in split.records[:place]]:
+        raise UserError(f"split {split.name} names record {twice[0]!r} twice", "name each once")
     if database.records and (unknown := [record for record in split.records if record not in database.records]):
         raise UserError(
             f"split {split.name} names record {unknown[0]!r}, which {database.name} does not have",
@@ -250,7 +252,8 @@ def folds(patients: np.ndarray, labels: np.ndarray, count: int) -> list[np.ndarr
     found = len(np.unique(patients))
     if found < count:
         raise UserError(
-            f"training.folds = {count}, but the training data hold {found} patients", "lower training.folds"
+            f"training.folds = {count}, but the training data hold {found} patient{'s' * (found > 1)}",
+            "lower training.folds" if found > 1 else "set training.fold to null, so that nobody validates",
         )
     from sklearn.model_selection import StratifiedGroupKFold
 

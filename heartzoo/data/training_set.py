@@ -19,6 +19,7 @@ from heartzoo.data.preparation import prepare
 from heartzoo.data.splits import folds, get_split, random_folds
 from heartzoo.data.store import Store
 from heartzoo.errors import UserError
+from heartzoo.progress import console
 from heartzoo.tasks import Task, get_task
 
 IRREGULAR_RECURRENCE = 0.15
@@ -131,6 +132,9 @@ def load_training_set(config: Config, jobs: int = 2) -> TrainingSet:
     """
     training = config.training
     parts = [_Part.load(config, name, None, jobs) for name in config.data.train]
+    for part in parts:
+        for reason in part.store.provenance["skipped"].values():
+            console.print(f"left out: {reason}")
     labels, patients = (np.concatenate([getattr(part, name) for part in parts]) for name in ("labels", "patients"))
     if training.fold is None:
         validation = np.zeros(len(labels), bool)
@@ -142,6 +146,7 @@ def load_training_set(config: Config, jobs: int = 2) -> TrainingSet:
         validation = folds(patients, labels, training.folds)[training.fold]
     task = get_task(config.task)
     _require_classes(labels[~validation], task, config)
+    _tell_unvalidated(labels[validation], task, config)
     validating = np.unique(patients[validation])
     _refuse_known(validating, config)
     learned = [name for name, part in zip(config.data.train, parts, strict=True) if len(part.without(validating).rows)]
@@ -230,6 +235,17 @@ def _require_classes(labels: np.ndarray, task: Task, config: Config) -> None:
             f"class {', '.join(empty)} of {task.name} has no training example in {' + '.join(config.data.train)} "
             f"({'nobody' if fold is None else f'fold {fold}'} validates)",
             "take another training.fold, other training splits or another task",
+        )
+
+
+def _tell_unvalidated(labels: np.ndarray, task: Task, config: Config) -> None:
+    """Say which of the headline's classes nobody validates: epoch, seed and threshold are chosen without them."""
+    counts = np.bincount(labels, minlength=len(task.classes))
+    empty = [name for name, count in zip(task.headline_classes(config.track), counts, strict=False) if count == 0]
+    if empty and len(labels):
+        console.print(
+            f"class {', '.join(empty)} of {task.name} has no validation example in fold {config.training.fold}: what "
+            "validation chooses is chosen without it, and its figures count it as 0"
         )
 
 

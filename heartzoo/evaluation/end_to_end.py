@@ -17,6 +17,7 @@ from heartzoo.data.front_end import FrontEnd
 from heartzoo.data.matching import WINDOW_S, match
 from heartzoo.data.preparation import available
 from heartzoo.data.quality import LostSignal
+from heartzoo.data.r_peaks import of_unannotated
 from heartzoo.data.records import Record, read_record
 from heartzoo.data.splits import Split
 from heartzoo.data.wfdb_files import MissingLead
@@ -25,6 +26,7 @@ from heartzoo.evaluation import Subject, condition, refuse_known_people, refuse_
 from heartzoo.metrics import confusion_matrix
 from heartzoo.metrics_file.results import EndToEndResult, end_to_end_figures
 from heartzoo.prevalence import RunningPrevalence
+from heartzoo.progress import console
 from heartzoo.tasks import get_task
 
 # Rhythms without beats that could be told apart: EC57 leaves them out.
@@ -95,12 +97,20 @@ def _inputs(subject: Subject, split: Split, names: list[str], heard: list[_Heard
             if data.missing_lead == "skip":
                 continue
             raise
+        _tell_of_unannotated(record)
         front_end = FrontEnd(subject.config.input, record.fs, lost=LostSignal(record.fs, record.lost))
         found = Examples.joined([front_end.push(record.signal), front_end.finish()])
         found = found.where(_outside_flutter(record, found.samples))
         heard.append(_compared(subject, record, split, found.samples))
         if len(found.samples):
             yield model_inputs(found.frames, found.rr, subject.config.input)
+
+
+def _tell_of_unannotated(record: Record) -> None:
+    """Beats found where none is annotated count as false; a stretch of flutter does not count."""
+    outside = _outside_flutter(record, np.arange(len(record.signal)))
+    if outside.all() and (told := of_unannotated(record.samples, len(record.signal), record.fs)):
+        console.print(f"record {record.name}: {told}; every beat that is found there counts as a false one")
 
 
 def _outside_flutter(record: Record, samples: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, StrictFloat, StrictInt, model_valida
 from heartzoo.config.disturbance import Disturbance
 from heartzoo.data.splits import TRACKS, caveat
 from heartzoo.metrics import (
+    FEWEST_PATIENTS,
     MACRO_F1S,
     class_scores,
     false_alarms_per_hour,
@@ -119,6 +120,12 @@ class Evaluation(Condition):
     def patient_matrices(self) -> np.ndarray:
         """A confusion matrix for each patient, in the sorted order of their ids, shape (p, k, k)."""
         return self.by_patient(self.patients)
+
+    @property
+    def too_few(self) -> str:
+        """``1 patient``, where the patients are too few for an interval to say anything; else nothing."""
+        count = len({*self.patients.values()})
+        return f"{count} patient{'s' * (count > 1)}" if count < FEWEST_PATIENTS else ""
 
     def by_patient(self, patients: Mapping[str, str]) -> np.ndarray:
         """The same, of the records whose patient is given."""

@@ -12,8 +12,6 @@ from heartzoo.metrics import METRIC_NAMES
 from heartzoo.metrics_file.figures import ClassFigures
 from heartzoo.metrics_file.results import EndToEndResult, Evaluation
 
-FEWEST_PATIENTS = 3  # over which a bootstrap interval says anything
-
 
 def report_table(model: str, evaluation: Evaluation, unit: str) -> Group:
     """What ``heartzoo evaluate`` prints of one evaluation.
@@ -64,13 +62,11 @@ def _shares(figures: ClassFigures) -> list[str]:
 def _summary_table(evaluation: Evaluation) -> Table:
     e = evaluation
     table = _table("Over classes", "figure", "%", "95 % interval", "less one patient, at worst", "mean over patients")
-    patients_here = len(e.patient_matrices)
-    few = f" ({patients_here} patient{'s' * (patients_here > 1)})" if patients_here < FEWEST_PATIENTS else ""
     titles = METRIC_NAMES | {"macro_f1": f"macro-F1, {len(e.per_class)} classes"}
     for name in sorted(titles, key=lambda name: name == "macro_f1"):
         if getattr(e, name) is None:
             continue
-        bounds = " to ".join(percent(bound) for bound in getattr(e, f"{name}_ci95")) + few
+        bounds = e.too_few or " to ".join(percent(bound) for bound in getattr(e, f"{name}_ci95"))
         patients = getattr(e, f"patient_{name}", None)
         means = "" if patients is None else percent(patients)
         table.add_row(titles[name], percent(getattr(e, name)), bounds, _without_one(e, name), means)

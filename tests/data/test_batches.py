@@ -255,6 +255,22 @@ def test_a_class_without_a_training_example_is_an_error(cache: Path, monkeypatch
     assert "training.fold" in raised.value.remedy
 
 
+def test_a_class_that_nobody_validates_is_told(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    load_training_set(config(), jobs=1)
+    assert "validation example" not in "".join(capfd.readouterr())
+
+    def lonely(patients: np.ndarray, labels: np.ndarray, count: int) -> list[np.ndarray]:
+        """Nobody with a ventricular beat validates."""
+        return [~np.isin(patients, patients[labels == 2])] * count
+
+    monkeypatch.setattr(training_set, "folds", lonely)
+    load_training_set(config(), jobs=1)
+    told = " ".join("".join(capfd.readouterr()).split())
+    assert "class PVC of beat-3 has no validation example in fold 0: what validation chooses is chosen without" in told
+
+
 def test_more_folds_than_patients_is_an_error(cache: Path) -> None:
     with pytest.raises(UserError, match=r"training.folds = 30, .* 24 patients"):
         load_training_set(config(training={"folds": 30}), jobs=1)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from heartzoo import configuration_file
+from heartzoo.config.file import parse_config
 from heartzoo.data import databases, splits
 from heartzoo.data.databases import Database, get_database
 from heartzoo.data.own import own_data
@@ -241,6 +242,7 @@ def test_no_database_leaves_the_cache(name: str, tables: None, tmp_path: Path) -
         (Split("mine-train", "mime", ("a1",)), "unknown database 'mime'; did you mean 'mine'"),
         (Split("mine-train", "mine", ()), "split mine-train names no records"),
         (Split("mine-train", "mine", ("a1", "h1")), "split mine-train names record 'h1', which mine does not have; "),
+        (Split("mine-train", "mine", ("a1", "b1", "a1")), "split mine-train names record 'a1' twice; name each once"),
         (Split("mine-train", "mine", "a1"), "expected a tuple of records, found the text 'a1'; write"),  # type: ignore[arg-type]
     ],
 )
@@ -249,6 +251,16 @@ def test_a_mistake_in_a_split_is_told(split: Split, told: str, tables: None) -> 
     splits.SPLITS["mine-train"] = split
     with pytest.raises(UserError, match=told):
         get_split("mine-train")
+
+
+def test_splits_that_share_a_record_are_not_trained_on_together(tables: None) -> None:
+    enter()
+    splits.SPLITS["mine-more"] = Split("mine-more", "mine", ("a1",))
+    splits.TRAINED_ON[frozenset({"mine-train", "mine-more"})] = "mine"
+    data = {"train": ["mine-train", "mine-more"], "test": ["mine-test"]}
+    tree = {"name": "x", "task": "beat-3", "data": data, "model": {"architecture": "resnet"}}
+    with pytest.raises(UserError, match="would read record a1 more than once; take splits that share none"):
+        parse_config(tree, "x.yaml")
 
 
 def test_a_track_that_nobody_describes_is_told(tables: None) -> None:

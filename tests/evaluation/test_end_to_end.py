@@ -15,7 +15,7 @@ from heartzoo.config.file import load_config
 from heartzoo.data.batches import Inputs
 from heartzoo.data.front_end import FrontEnd
 from heartzoo.data.quality import LostSignal
-from heartzoo.data.records import open_record
+from heartzoo.data.records import Record, open_record, read_record
 from heartzoo.data.splits import get_split
 from heartzoo.errors import UserError
 from heartzoo.evaluation import Subject, end_to_end
@@ -115,6 +115,22 @@ def test_flutter_and_what_is_skipped_count_for_nothing(
         assert part.found > 0 and part.extra == 0
     late = beside(tiny, monkeypatch, 0.0, skip_s=50.0).detection
     assert (late.found + late.missed, late.extra) == ((samples >= end).sum(), 0)
+
+
+def test_recordings_that_are_annotated_in_part_are_told(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    end_to_end.evaluate_end_to_end(subject, SPLIT)
+    assert "annotated" not in "".join(capfd.readouterr())
+
+    def first_beats(*arguments: Any) -> Record:
+        record = read_record(*arguments)
+        return replace(record, samples=record.samples[:3], symbols=record.symbols[:3])
+
+    monkeypatch.setattr(end_to_end, "read_record", first_beats)
+    end_to_end.evaluate_end_to_end(subject, SPLIT)
+    told = " ".join("".join(capfd.readouterr()).split())
+    assert told.count("every beat that is found there counts as a false one") == len(SPLIT.records)
 
 
 def test_what_a_recording_lost_is_known(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
