@@ -42,7 +42,7 @@ from heartzoo.prevalence import shifted
 from heartzoo.progress import console
 from heartzoo.runtime import default_runtime, predict_parallel
 from heartzoo.tasks import get_task
-from heartzoo.zoo.openings import log_openings
+from heartzoo.zoo.openings import log_openings, unlogged
 
 R = TypeVar("R", Evaluation, DisturbedResult, PersonalisedResult, PooledResult, EndToEndResult)
 
@@ -257,6 +257,7 @@ def measure_end_to_end(config: Config, shipped: Candidate, run: Path, root: Path
 def _once(path: Path, kind: type[R], measure: Callable[[], list[R]], root: Path, opened_by: str) -> list[R]:
     """Results as they lie in the run's folder; where they do not yet, they are measured, logged and put there."""
     if known := _kept(path, kind):
+        log_openings(root, opened_by, unlogged(root, known))  # this zoo may be another than the one they were logged in
         return known
     found = measure()
     log_openings(root, opened_by, found)

@@ -440,6 +440,15 @@ def test_data_list_and_info(cli):
     assert code == 0 and "0 missing" in text
 
 
+def test_data_info_counts_the_records_beside_a_damaged_one(cli, tmp_path, monkeypatch):
+    cache = shutil.copytree(os.environ["HEARTZOO_CACHE"], tmp_path / "cache")
+    monkeypatch.setenv("HEARTZOO_CACHE", str(cache))
+    (annotations,) = cache.rglob("syn05.atr")
+    annotations.write_bytes(b"")
+    code, text, _ = cli("data", "info", "synthetic")
+    assert code == 0 and "not counted: record syn05: syn05.atr is empty" in text and "Beats in the cache" in text
+
+
 def test_data_prepare_counts_the_classes_of_a_split(cli, tmp_path):
     demo = Path(__file__).parents[1] / "configs/demo.yaml"
     arguments = ("--split", "synthetic-test", "--config", demo, "--out", tmp_path / "x.h5")

@@ -165,10 +165,11 @@ def licence(configuration: dict[str, Any]) -> str:
         f"available under {database.license}. {database.citation}"
         for database in databases
     ]
+    authors = "Its makers, with heartzoo" if configuration.get("own_data") else "The heartzoo authors"
     lines.append(
         "To cite the model:\n\n```bibtex\n"
         f"@misc{{heartzoo-{name},\n  title = {{{name} {version}: {configuration['summary']}}},\n"
-        "  author = {{The heartzoo authors}},\n"
+        f"  author = {{{{{authors}}}}},\n"
         f"  note = {{An ECG model for microcontrollers from heartzoo, version {version}}}\n}}\n```"
     )
     return "\n\n".join(lines)

@@ -63,6 +63,7 @@ MADE_INPUTS = (
     "`heartzoo firmware {label} --out firmware/` writes preprocessing and network in C99. With `model.h` alone the "
     "network's inputs come from your own preprocessing."
 )
+OWN_ZOO = "Name the zoo that holds it: `--zoo FOLDER`, `zoo=FOLDER` in Python, or `HEARTZOO_ZOO` in the environment."
 NO_HEADER = "The model is too large for a C header; `xxd -i model.tflite` makes an array of it."
 
 
@@ -77,7 +78,8 @@ def usage(configuration: dict[str, Any], metrics: Metrics, files: dict[str, Any]
     label = f"{configuration['name']}@{configuration['version']}"
     labels = FRAME_LABELS if TASKS[metrics.task].of_rhythm else BEAT_LABELS
     runtime = f" --runtime {metrics.first.runtime}" if metrics.first.runtime != "tflm" else ""
-    parts = [PYTHON.format(label=label, labels=labels), SHELL.format(label=label, runtime=runtime)]
+    parts = [OWN_ZOO] * bool(configuration.get("own_data"))
+    parts += [PYTHON.format(label=label, labels=labels), SHELL.format(label=label, runtime=runtime)]
     parts.append(_c(configuration, metrics) if "model.h" in files else NO_HEADER)
     return "\n\n".join(parts)
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from heartzoo.errors import UserError
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -95,7 +97,6 @@ def prepare(
     from heartzoo.data.databases import get_database
     from heartzoo.data.download import split_records
     from heartzoo.data.preparation import prepare as cut
-    from heartzoo.errors import UserError
     from heartzoo.tables.terminal import show
 
     if missing_lead not in ("error", "skip"):
@@ -140,7 +141,6 @@ def clean() -> None:
 
 def _splits(database: str, names: list[str]) -> list[Split]:
     from heartzoo.data.splits import get_split
-    from heartzoo.errors import UserError
 
     splits = [get_split(name) for name in names]
     for split in splits:
@@ -203,13 +203,20 @@ def info(name: DatabaseName) -> None:
 
 def _beats_table(name: str, records: tuple[str, ...]) -> Table:
     """Beats by AAMI class under both mappings."""
+    import numpy as np
     from rich.table import Table
 
     from heartzoo.data.annotations import beat_symbols
     from heartzoo.data.databases import get_database
     from heartzoo.tasks import AAMI, MAPPINGS, get_task
 
-    symbols = beat_symbols(get_database(name), records)
+    found = []
+    for record in records:
+        try:
+            found.append(beat_symbols(get_database(name), [record]))
+        except UserError as error:
+            print(f"not counted: {error.problem}")
+    symbols = np.concatenate(found) if found else np.zeros(0, np.uint8)
     table = Table("mapping", *AAMI, "not listed", title="Beats in the cache")
     for mapping in MAPPINGS:
         labels = get_task("arrhythmia-5").labels(symbols, mapping)

@@ -151,7 +151,8 @@ def read_lead(path: Path, leads: tuple[str, ...]) -> tuple[np.ndarray, Any, str]
     if lead is None:
         raise MissingLead(
             f"record {path.name}: expected a lead among {', '.join(leads)}, found {', '.join(header.sig_name)}",
-            "name one with data.leads, or leave such records out with data.missing_lead = skip",
+            "name one with data.leads, or among your database's leads, or leave such records out with "
+            "data.missing_lead = skip",
         )
     check_size(path, header)
     unit = header.units[header.sig_name.index(lead)]

@@ -177,7 +177,8 @@ def choose(name: str, listed: list[IndexEntry]) -> IndexEntry:
     if not model or (at and not version):
         raise UserError(f"{name!r} names no {'version' if model else 'model'}", "write NAME, or NAME@VERSION")
     if not versions:
-        raise UserError(f"unknown model {model!r}", nearest(model, {entry.name for entry in listed}))
+        known = nearest(model, {entry.name for entry in listed})
+        raise UserError(f"unknown model {model!r}", f"{known}; one of another zoo with --zoo, or HEARTZOO_ZOO")
     if at:
         if version not in versions:
             standing = [entry.version for entry in versions.values() if entry.withdrawn is None]

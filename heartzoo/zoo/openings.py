@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from heartzoo.data.splits import get_split
 from heartzoo.files import cache_dir, lock, writable, writing
 from heartzoo.metrics_file.results import DisturbedResult, EndToEndResult, Evaluation, PersonalisedResult, PooledResult
 
 FILE = "openings.jsonl"
+R = TypeVar("R", Evaluation, PooledResult, EndToEndResult)
 OF_NOBODY = ("synthetic",)  # databases whose test splits may be opened at will
 
 
@@ -37,6 +39,17 @@ def log_openings(
     with lock(path), writing(path), path.open("a") as log:
         log.write(lines)
     return path
+
+
+def unlogged(zoo: Path, evaluations: Sequence[R]) -> list[R]:
+    """Those evaluations whose file, condition and figures no line of a zoo's log has."""
+    path = (zoo if writable(zoo) else cache_dir()) / FILE
+    logged = {_what(json.loads(line)) for line in path.read_text().splitlines()} if path.is_file() else set()
+    return [evaluation for evaluation in evaluations if _what(_line("", evaluation)) not in logged]
+
+
+def _what(line: Mapping[str, object]) -> str:
+    return json.dumps({key: value for key, value in line.items() if key not in ("date", "model")}, sort_keys=True)
 
 
 def _line(model: str, evaluation: Evaluation | PooledResult | EndToEndResult) -> dict[str, object]:

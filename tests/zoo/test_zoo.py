@@ -26,7 +26,7 @@ from heartzoo.tables.ablation import every_ablation
 from heartzoo.tables.comparison import comparison
 from heartzoo.zoo import publishing
 from heartzoo.zoo.index import headline
-from heartzoo.zoo.openings import log_openings
+from heartzoo.zoo.openings import log_openings, unlogged
 
 ROOT = Path(__file__).parents[2]
 ZOO = ROOT / "zoo"
@@ -222,6 +222,13 @@ def test_an_opening_is_logged_in_the_cache_where_the_zoo_cannot_be_written(opene
     monkeypatch.setattr("os.access", lambda path, mode: Path(path) != tmp_path / "zoo")
     assert log_openings(tmp_path / "zoo", "tiny@1.0.0", [opened]) == tmp_path / "cache" / "openings.jsonl"
     assert not list((tmp_path / "zoo").iterdir())
+
+
+def test_what_another_zoo_has_logged_is_not_logged_here(opened, tmp_path):
+    assert unlogged(tmp_path, [opened]) == [opened]
+    log_openings(tmp_path, "tiny@1.0.0", [opened])
+    other = opened.model_copy(update={"split": "ds2-no202"})
+    assert unlogged(tmp_path, [opened, other]) == [other]
 
 
 def test_training_splits_and_synthetic_results_are_no_openings(opened, tmp_path):
