@@ -64,8 +64,10 @@ def verify(name: DatabaseName, record: RecordNames = None) -> None:
     from heartzoo.data.databases import get_database
     from heartzoo.data.download import verify as check
 
-    found = check(get_database(name), record)
-    for word, files in (("damaged", found.damaged), ("missing", found.missing), ("no hash known", found.unlisted)):
+    database = get_database(name)
+    found = check(database, record)
+    unlisted = () if database.source == "user" else found.unlisted  # of whose files no hash is known, ever
+    for word, files in (("damaged", found.damaged), ("missing", found.missing), ("no hash known", unlisted)):
         for file in files:
             print(f"{word}: {file}")
     print(

@@ -109,7 +109,7 @@ def _contract(config: Config, content: bytes) -> dict[str, Any]:
 
 
 def retold(published: dict[str, Any], config: Config, content: bytes) -> dict[str, Any]:
-    """A published configuration with its contract in today's words, and the hashes of all its training records.
+    """A published configuration with its contract in today's words, and today's hashes of its recordings.
 
     Args:
         published: the content of ``configuration.json``.
@@ -124,8 +124,8 @@ def retold(published: dict[str, Any], config: Config, content: bytes) -> dict[st
         elif name not in told:
             found[name] = value
     splits = published["splits"]
-    leads = _training_leads(config, splits["train"])
-    return found | {"splits": splits | {"training_leads": leads}, "data_sha256": _data_sha256(splits["train"])}
+    leads, hashed = _training_leads(config, splits["train"]), splits["train"] | _own_tests(config)
+    return found | {"splits": splits | {"training_leads": leads}, "data_sha256": _data_sha256(hashed)}
 
 
 def preprocessing(config: Config, facts: ModelFacts) -> dict[str, Any]:
