@@ -44,7 +44,7 @@ static void on_label(const heartzoo_label *label, void *context) {{
 if (heartzoo_classifier_start() != 0) halt();  /* too small an arena? */
 heartzoo_start(&state);
 for (;;) {{  /* as the samples come, any number at a time; in a task, not in the interrupt that samples */
-  if (heartzoo_classify(&state, millivolts, count, on_label, NULL) != 0) report();  /* a beat has got no label */
+  if (heartzoo_classify(&state, millivolts, count, on_label, NULL) != 0) report();  /* a {unit} has got no label */
 }}
 ```
 
@@ -56,7 +56,7 @@ confidence of its outputs, once for each {unit}.
 - A sample is 1 mV for 1.0f; NaN, where one is missing, is taken as the sample before it. Give NaN while a lead is off
   and while the converter is at its rail: {rail}.
 - An offset of the electrodes is subtracted; the converter's rail is the limit.
-- Positions are right for {days} days: call `heartzoo_finish()`, take the last beats and call `heartzoo_start()` before.
+- Positions are right for {days} days: call `heartzoo_finish()`, take the last {unit}s and call `heartzoo_start()` before.
 {hours}- Everything is in float; nothing allocates; one `heartzoo_state` for each lead. Call `heartzoo_next()` until it
   gives NULL after every sample, as `heartzoo_classify()` does.
 {given}
