@@ -56,7 +56,7 @@ confidence of its outputs, once for each {unit}.
 - A sample is 1 mV for 1.0f; NaN, where one is missing, is taken as the sample before it. Give NaN while a lead is off
   and while the converter is at its rail: {rail}.
 - An offset of the electrodes is subtracted; the converter's rail is the limit.
-- Positions are right for {days} days: call `heartzoo_finish()`, take the last {unit}s and call `heartzoo_start()` before.
+- Positions are right for {days} days: before, call `heartzoo_finish()`, take the last {unit}s, call `heartzoo_start()`.
 {hours}- Everything is in float; nothing allocates; one `heartzoo_state` for each lead. Call `heartzoo_next()` until it
   gives NULL after every sample, as `heartzoo_classify()` does.
 {given}
