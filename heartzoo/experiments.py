@@ -115,11 +115,9 @@ def _trial(
         if known.disturbances == disturbances:
             return known
     elif variant.after is None:
-        train(config, out, resume=(out / "config.yaml").is_file())
+        train(config, out, resume=True)
     else:
-        compress(
-            trial_folder(runs, path.stem, variant.after, fold), config, out, resume=(out / "config.yaml").is_file()
-        )
+        compress(trial_folder(runs, path.stem, variant.after, fold), config, out, resume=True)
     result = _validate(config, out, fold, disturbances)
     write_json(kept, result.model_dump(mode="json"))
     return result

@@ -29,9 +29,7 @@ from heartzoo.config.export import Runtime
 from heartzoo.config.file import load_config
 from heartzoo.data.batches import Inputs
 from heartzoo.data.databases import get_database
-from heartzoo.data.download import split_records
 from heartzoo.data.preparation import require_disturbable
-from heartzoo.data.same_recordings import Hashes, refuse_copies
 from heartzoo.data.splits import get_split
 from heartzoo.data.training_set import TrainingSet, load_training_set
 from heartzoo.errors import UserError
@@ -46,7 +44,7 @@ from heartzoo.metrics_file.costs import AblationRow, Preprocessing
 from heartzoo.metrics_file.results import Evaluation, SeedResult
 from heartzoo.models.channels import widths_of
 from heartzoo.progress import console
-from heartzoo.runs import check_examples, quantizes_otherwise, read_run
+from heartzoo.runs import check_examples, quantizes_otherwise, read_run, refuse_copies_of_training
 from heartzoo.runtime import RUNTIMES, default_runtime, predict_parallel
 from heartzoo.tasks import get_task
 from heartzoo.training import build_model
@@ -99,8 +97,7 @@ def export(
     config = _with_export(config, runtime=config.export.runtime or _other_runtime())
     data = load_training_set(config)
     check_examples(run, data)
-    for split in map(get_split, config.data.test):
-        refuse_copies(_files_that_trained(data), split, split_records(split))
+    refuse_copies_of_training(config, data)
     calibration = data.inputs(data.calibration())
     candidates = [convert_seed(config, run, seed, calibration) for seed in config.seeds]
     chosen = _choose(config, candidates)
@@ -157,14 +154,6 @@ def check_measurable(config: Config) -> None:
     if export.firmware_hz:
         firmware_rate(config.input, config.name, export.firmware_hz)
         require_emulator()
-
-
-def _files_that_trained(data: TrainingSet) -> Hashes:
-    found: dict[str, dict[str, dict[str, str]]] = {}
-    for store in data.stores:
-        files = {record["name"]: record["sha256"] for record in store.provenance["records"]}
-        found.setdefault(store.provenance["database"], {}).update(files)
-    return found
 
 
 def _with_export(config: Config, **changes: Any) -> Config:

@@ -27,14 +27,14 @@ from heartzoo.config.compression import SELF, DistillConfig
 from heartzoo.config.export import ExportConfig
 from heartzoo.config.file import load_config, run_config
 from heartzoo.data.databases import get_database
-from heartzoo.data.download import folder, known_hashes, record_files, split_records
+from heartzoo.data.download import record_files, split_records
 from heartzoo.data.preparation import code
+from heartzoo.data.same_recordings import file_hashes, files_that_trained, refuse_copies
 from heartzoo.data.splits import get_split
 from heartzoo.data.training_set import TrainingSet, load_training_set
 from heartzoo.errors import UserError
 from heartzoo.evaluation import refuse_known_people
-from heartzoo.files import lock, read_json, sha256, write_bytes, write_json
-from heartzoo.progress import console
+from heartzoo.files import lock, read_json, write_bytes, write_json
 from heartzoo.training import first_model, train_seed
 from heartzoo.zoo import named
 
@@ -72,6 +72,7 @@ def _train(config: Config, out: Path, resume: bool, begin: Callable[[TrainingSet
             _check_run(config, out, resume)
             teachers = {name: find_teachers(name, config) for name in _teachers_to_ask(config, out)}
             data = load_training_set(config)
+            refuse_copies_of_training(config, data)
             if not (out / "config.yaml").is_file():
                 begin(data)
                 write_json(out / EXAMPLES, _examples(data))
@@ -99,9 +100,7 @@ def check_examples(run: Path, data: TrainingSet) -> None:
     """
     if not (run / EXAMPLES).is_file():
         return
-    noted, found = read_json(run / EXAMPLES), _examples(data)
-    if not isinstance(noted, dict):
-        raise UserError(f"{run / EXAMPLES} is damaged", "restore it, or train anew")
+    noted, found = _noted(run), _examples(data)
     restore = "restore them, or train anew"
     for part, whose, remedy in (
         ("records", "of other records or people", restore),
@@ -124,24 +123,31 @@ def check_recordings(run: Path, config: Config) -> None:
     """
     if not (run / EXAMPLES).is_file():
         return
-    noted, hashes = read_json(run / EXAMPLES), []
+    noted = _noted(run)
+    if isinstance(noted["files"], str):  # of before they were noted by split
+        return
     for name in config.data.train:
         split = get_split(name)
-        database, people = get_database(split.database), noted["records"][name]
-        stated = {*split.records} or {*people}  # a split of patients holds what there is of them
-        others = stated != {*people} if config.data.missing_lead == "error" else not {*people} <= stated
-        if others or any(database.patient(record) != person for record, person in people.items()):
-            raise UserError(f"{run} was trained on records of other people than {name} names", "remove it")
-        known = known_hashes(database) if database.source != "user" else {}
-        files = [record_files(database, record) for record in people]
-        if not all(file in known or (folder(database) / file).is_file() for each in files for file in each.values()):
+        database, people = get_database(split.database), noted["records"].get(name, {})
+        here = [record for record in split_records(split) if record not in noted.get("left_out", {}).get(name, ())]
+        if {record: database.patient(record) for record in here} != people:
+            raise UserError(f"{run} was trained on other records of {name}, or people, than there are now", "remove it")
+        hashes = file_hashes(database, people)
+        if any(hashes[record].keys() != record_files(database, record).keys() for record in people):
             if database.source == "user":
                 raise UserError(f"{run} was trained on files that are gone", "restore them, or remove it")
-            return
-        place = folder(database)
-        hashes.append([{end: known.get(f) or sha256(place / f) for end, f in each.items()} for each in files])
-    if noted["files"] != _hash(hashes):
-        raise UserError(f"{run} was trained on other files than are at hand", "restore them, or remove it")
+        elif noted["files"].get(name) != _hash(list(hashes.values())):
+            raise UserError(
+                f"{run} was trained on other files of {name} than are at hand", "restore them, or remove it"
+            )
+
+
+def _noted(run: Path) -> dict[str, Any]:
+    """What a run's folder says of its examples."""
+    noted = read_json(run / EXAMPLES)
+    if not (isinstance(noted, dict) and isinstance(noted.get("records"), dict) and "files" in noted):
+        raise UserError(f"{run / EXAMPLES} is damaged", "restore it, or train anew")
+    return noted
 
 
 def _hash(value: Any) -> str:
@@ -149,15 +155,28 @@ def _hash(value: Any) -> str:
 
 
 def _examples(data: TrainingSet) -> dict[str, Any]:
-    """Training records and whose they are by split, a hash of their files' hashes, and one of the code."""
+    """Training records and whose they are by split, which were left out, a hash of their files', and of the code."""
     stores = dict(zip(data.config.data.train, data.stores, strict=False))  # copies follow
     facts = {name: store.provenance["records"] for name, store in stores.items()}
-    hashes = [[record["sha256"] for record in records] for records in facts.values()]
     return {
         "records": {name: store.people for name, store in stores.items()},
-        "files": _hash(hashes),
+        "left_out": {name: sorted(store.provenance["skipped"]) for name, store in stores.items()},
+        "files": {name: _hash([record["sha256"] for record in records]) for name, records in facts.items()},
         "code": code(),
     }
+
+
+def refuse_copies_of_training(config: Config, data: TrainingSet) -> None:
+    """Refuse to test on a recording whose signal has trained, the network itself or the one that it begins as.
+
+    Raises:
+        UserError: there is one.
+    """
+    pretrained = config.training.pretrained
+    trained = [data.file_hashes, *([files_that_trained(named(pretrained.model).configuration)] if pretrained else [])]
+    for split in map(get_split, config.data.test):
+        for files in trained:
+            refuse_copies(files, split, split.records)
 
 
 def _refuse_leftovers(out: Path) -> None:
@@ -405,8 +424,6 @@ def _check_run(config: Config, out: Path, resume: bool) -> None:
     """Refuse a folder that holds a run which is not to be gone on with."""
     path = out / "config.yaml"
     if not path.is_file():
-        if resume:
-            console.print(f"{out} holds no run to resume: it begins anew")
         return
     if not resume:
         raise UserError(f"{out} already holds a run", "go on with it by --resume, or name another --out")

@@ -534,19 +534,20 @@ def test_compare_tells_two_models_apart_on_the_same_patients(cli):
 def test_compare_refuses_figures_of_other_files(cli, tiny_zoo, tmp_path):
     zoo = shutil.copytree(tiny_zoo, tmp_path / "zoo")
     first = find("tiny", zoo)
-    content = first.configuration | {"name": "other", "data_sha256": {"synthetic": {"syn24": {"dat": "0" * 64}}}}
-    configuration = first.configuration | {"data_sha256": {"synthetic": {"syn24": {"dat": "1" * 64}}}}
-    for name, told in (("tiny", configuration), ("other", content)):
-        folder = zoo / name / first.version
-        if name != "tiny":
-            shutil.copytree(first.folder, folder)
-        (folder / "configuration.json").write_text(json.dumps(told))
-        metrics = json.loads((folder / "metrics.json").read_text())
-        (folder / "metrics.json").write_text(json.dumps(metrics | {"model": name}))
-    (zoo / "index.json").unlink()
-    write_index(zoo)
-    code, _, errors = cli("compare", "tiny", "other", "--zoo", zoo)
-    assert code == 2 and "record syn24 of synthetic had other files for tiny than for other; export one" in errors
+    configuration = dict(first.configuration)
+    shutil.copytree(first.folder, zoo / "other" / first.version)
+    for record, refused in (("syn00", False), ("syn24", True)):  # what trained may differ, what tested may not
+        for name, digest in (("tiny", "0" * 64), ("other", "1" * 64)):
+            folder = zoo / name / first.version
+            told = configuration | {"name": name, "data_sha256": {"synthetic": {record: {"dat": digest}}}}
+            (folder / "configuration.json").write_text(json.dumps(told))
+            metrics = json.loads((folder / "metrics.json").read_text())
+            (folder / "metrics.json").write_text(json.dumps(metrics | {"model": name}))
+        (zoo / "index.json").unlink()
+        write_index(zoo)
+        code, _, errors = cli("compare", "tiny", "other", "--zoo", zoo)
+        assert code == 2 * refused, errors
+    assert "record syn24 of synthetic had other files for tiny than for other; export one" in errors
 
 
 def test_compare_gives_no_interval_over_two_patients(cli, tiny_zoo, monkeypatch):

@@ -124,7 +124,8 @@ def test_the_guide_to_own_recordings_leads_to_a_model_of_them(tmp_path, monkeypa
     for ending in ("dat", "atr"):
         (folder / f"f1.{ending}").write_bytes((folder / f"a1.{ending}").read_bytes())
     copied = run("mine.py export runs/mine --zoo my-zoo --set name=copied", code=2)
-    assert "f1.dat of mine-test is the very file of mine/a1, which trained" in copied
+    assert "record f1 of mine-test has the very signals of mine/a1, which trained" in copied
+    assert copied == run("mine.py evaluate mine --zoo my-zoo", code=2)
 
 
 def test_every_key_of_a_configuration_is_explained():

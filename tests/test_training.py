@@ -265,7 +265,7 @@ def test_a_run_with_copies_notes_its_records_once_and_goes_on(cache, tiny, tmp_p
 def test_a_run_of_other_examples_is_neither_gone_on_with_nor_published(part, told, cache, tiny, tiny_run, tmp_path):
     run = shutil.copytree(tiny_run, tmp_path / "run")
     noted = json.loads((run / "examples.json").read_text())
-    write_json(run / "examples.json", noted | {part: "others"})
+    write_json(run / "examples.json", noted | {part: {"synthetic-train": {}}})
     for go_on in (
         lambda: train(load_config(tiny), run, resume=True),
         lambda: compress(run, load_config(tiny, ["name=small", "seeds=[0]"]), tmp_path / "small"),

@@ -133,9 +133,8 @@ def _worst_disturbance(metrics: Metrics, e: Evaluation) -> str:
     name = TASKS[metrics.task].headline(e.track)
     gained = [points_gained(result, e, e, name)[0] for result in metrics.robustness]
     worst = metrics.robustness[gained.index(min(gained))].disturbance
-    return (
-        f"What harms it most of the changes tried: {worst.kind}, {worst.level}: {-min(gained):.1f} points of macro-F1."
-    )
+    lost = max(0.0, -min(gained))
+    return f"What harms it most of the changes tried: {worst.kind}, {worst.level}: {lost:.1f} points of macro-F1."
 
 
 def _other_lead(metrics: Metrics, e: Evaluation) -> str:

@@ -10,6 +10,7 @@ import yaml
 
 from heartzoo.confidence import BINS
 from heartzoo.metrics import (
+    FEWEST_PATIENTS,
     FIVE_CLASS_ROWS,
     MACRO_F1S,
     class_f1_ci95,
@@ -131,7 +132,8 @@ def alarm_table(e: Evaluation, unit: str) -> str:
     cells = []
     for name in rates:
         low, high = intervals[name]
-        cells += [f"{rates[name]:.1f} ({low:.1f}-{high:.1f})", _ppv(e.per_class[name], e, name)]
+        interval = e.too_few or f"{low:.1f}-{high:.1f}"
+        cells += [f"{rates[name]:.1f} ({interval})", _ppv(e.per_class[name], e, name)]
     lines.append(f"| all | {total:.2f} | {' | '.join(cells)} |")
     by_record = {
         record: false_alarms_per_hour(np.array(r.confusion_matrix), [r.hours], list(e.per_class)) or {}
@@ -313,12 +315,14 @@ def points_gained(
         name: the macro-F1.
 
     Returns:
-        The points; low and high, or None of files of before, which held no matrices by record.
+        The points; low and high, or None of too few patients, and of files of before, without matrices by record.
     """
     if not result.by_record or not before.by_record:
         return 100 * (getattr(result, name) - getattr(before, name)), None
     people = {record: patient for record, patient in whole.patients.items() if record in result.by_record}
     first, second = (each.by_patient(people) for each in (result, before))
+    if len(first) < FEWEST_PATIENTS:
+        return 100 * float(MACRO_F1S[name](first.sum(0)) - MACRO_F1S[name](second.sum(0))), None
     points, low, high = (100 * value for value in paired_difference(first, second, MACRO_F1S[name]))
     return points, (low, high)
 

@@ -102,8 +102,9 @@ def _refuse_unlike(entries: tuple[Entry, Entry], one: Evaluation, other: Evaluat
     ]
     if beats[0] != beats[1]:
         raise UserError(f"the two were not scored on the same beats of {one.split}", "take other versions, or --split")
-    files = [entry.configuration["data_sha256"].get(one.dataset, {}) for entry in entries]
-    if others := [record for record in files[0].keys() & files[1].keys() if files[0][record] != files[1][record]]:
+    files = [entry.configuration.get("data_sha256", {}).get(one.dataset, {}) for entry in entries]
+    both = files[0].keys() & files[1].keys() & one.by_record.keys()
+    if others := [record for record in both if files[0][record] != files[1][record]]:
         raise UserError(
             f"record {min(others)} of {one.dataset} had other files for {entries[0].name} than for {entries[1].name}",
             "export one of them anew",

@@ -79,6 +79,8 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="folder for the report and the pictures")] = Path("reports"),
 ) -> None:
     """Score a model on patients it has not seen; print, and write a report (JSON) and pictures."""
+    from heartzoo.data.download import split_records
+    from heartzoo.data.same_recordings import files_that_trained, refuse_copies
     from heartzoo.data.splits import PARTS
     from heartzoo.evaluation import evaluate_each_beat, refuse_without_recordings
     from heartzoo.evaluation.end_to_end import refuse_without_beats
@@ -100,6 +102,8 @@ def evaluate(
         chosen = _as_published(label, entry, chosen, present_only)
     elif entry and not present_only:
         _tell_absent(entry, chosen)
+    if entry:
+        refuse_copies(files_that_trained(entry.configuration), chosen, split_records(chosen))
     results, verdicts = evaluate_each_beat(subject, chosen, present_only)
     log = log_openings(zoo or zoo_folder(), label, results)
     for result in results:
@@ -261,7 +265,7 @@ def _compare(entry: Entry, results: list[Evaluation]) -> None:
     for result in results:
         for published in entry.metrics.evaluations:
             if (published.precision, published.split) == (result.precision, result.split):
-                verdict = _verdict(published, result, entry.configuration["data_sha256"])
+                verdict = _verdict(published, result, entry.configuration.get("data_sha256", {}))
                 print(f"{result.split}, {result.precision} by {result.runtime}: {verdict}")
 
 

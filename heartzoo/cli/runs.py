@@ -34,8 +34,15 @@ def train(
     import_keras()
     from heartzoo.runs import train as run
 
-    folder = run(checked, out or Path("runs") / checked.name, resume)
+    folder = out or Path("runs") / checked.name
+    _tell_new(folder, resume)
+    run(checked, folder, resume)
     print(f"trained: {folder}\nnext: {program()} export {quote(str(folder))} --zoo my-zoo")
+
+
+def _tell_new(folder: Path, resume: bool) -> None:
+    if resume and not (folder / "config.yaml").is_file():
+        print(f"{folder} holds no run to resume: it begins anew")
 
 
 def compress(
@@ -64,6 +71,7 @@ def compress(
     import_keras()
     from heartzoo.runs import compress as do
 
+    _tell_new(folder, resume)
     do(run, checked, folder, resume)
     print(f"compressed: {folder}\nnext: {program()} export {quote(str(folder))} --zoo my-zoo")
 

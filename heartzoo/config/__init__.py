@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -282,12 +281,6 @@ class Config(Section):
     @model_validator(mode="after")
     def _training_splits_make_a_track(self) -> Config:
         _ = self.track  # raises where they make none
-        read = [(get_split(name).database, record) for name in self.data.train for record in get_split(name).records]
-        if twice := [record for (_, record), count in Counter(read).items() if count > 1]:
-            raise UserError(
-                f"data.train = {self.data.train} would read record {twice[0]} more than once",
-                "take splits that share none",
-            )
         return self
 
     @model_validator(mode="after")

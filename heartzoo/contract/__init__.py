@@ -31,6 +31,7 @@ from heartzoo.data.template import (
 )
 from heartzoo.data.training_set import TrainingSet
 from heartzoo.data.wfdb_files import read_header
+from heartzoo.errors import UserError
 from heartzoo.flatbuffer import ModelFacts, TensorFacts, inspect
 from heartzoo.metrics import RESAMPLES
 from heartzoo.tasks import BEAT_SYMBOLS, TASKS
@@ -109,7 +110,7 @@ def _contract(config: Config, content: bytes) -> dict[str, Any]:
 
 
 def retold(published: dict[str, Any], config: Config, content: bytes) -> dict[str, Any]:
-    """A published configuration with its contract in today's words, and today's hashes of its recordings.
+    """A published configuration with its contract in today's words, and the hashes of all its training records.
 
     Args:
         published: the content of ``configuration.json``.
@@ -124,8 +125,24 @@ def retold(published: dict[str, Any], config: Config, content: bytes) -> dict[st
         elif name not in told:
             found[name] = value
     splits = published["splits"]
-    leads, hashed = _training_leads(config, splits["train"]), splits["train"] | _own_tests(config)
-    return found | {"splits": splits | {"training_leads": leads}, "data_sha256": _data_sha256(hashed)}
+    leads = _training_leads(config, splits["train"])
+    return found | {"splits": splits | {"training_leads": leads}, "data_sha256": _still(published, splits["train"])}
+
+
+def _still(published: dict[str, Any], trained: Mapping[str, Sequence[str]]) -> dict[str, dict[str, dict[str, str]]]:
+    """The hashes that were published, and those of the training records that it lacks.
+
+    Raises:
+        UserError: a training record has other files now.
+    """
+    found = _data_sha256(trained)
+    for database, records in published["data_sha256"].items():
+        for record, files in records.items():
+            if found.setdefault(database, {}).setdefault(record, files) != files:
+                raise UserError(
+                    f"record {record} of {database} has other files than those that trained", "restore them"
+                )
+    return found
 
 
 def preprocessing(config: Config, facts: ModelFacts) -> dict[str, Any]:

@@ -79,11 +79,13 @@ def adopt(stated: Any, source: str) -> None:
         raise UserError(f"{source}: own_data is not as heartzoo writes it", "restore the file") from error
     for database in told.databases:
         _refuse_other_database(database, source)
-    for split in told.splits:
+    # Splits of before may name a record twice, which counted once.
+    splits = [replace(split, records=tuple(dict.fromkeys(split.records))) for split in told.splits]
+    for split in splits:
         _refuse_other_split(split, source)
     for database in told.databases:
         _enter(DATABASES, replace(database, source="user"))
-    for split in told.splits:
+    for split in splits:
         _enter(SPLITS, split)
     TRACKS.setdefault(told.track, told.means)  # of one name or another, as the model's version had it
     TRAINED_ON.setdefault(frozenset(told.learnt_from), told.track)

@@ -291,7 +291,7 @@ def _without_gaps(layout: Layout, column: int, step: int, fs: float, per_time: f
         times, lines = np.append(times[-1:], piece[known]), np.append(lines[-1:], first + known)
         moved = np.append(True, np.diff(times) != 0)
         times, lines = times[moved], lines[moved]
-        missing = layout.steps(np.diff(times)) / unit - np.diff(lines) / fs
+        missing = layout.steps(times) / unit - np.diff(lines) / fs
         if np.any(jumps := np.abs(missing) > LONGEST_GAP_S):
             place = int(jumps.argmax())
             seconds, where = missing[place], f"before line {lines[place + 1]}"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from heartzoo.data.databases import Database, get_database
 from heartzoo.data.download import folder, known_hashes, record_files
-from heartzoo.data.splits import Split
+from heartzoo.data.splits import Split, get_split
 from heartzoo.errors import UserError
 from heartzoo.files import sha256
 
@@ -27,7 +29,27 @@ def file_hashes(database: Database, records: Iterable[str]) -> dict[str, dict[st
 
 
 def _hash(path: Path) -> str | None:
-    return sha256(path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    stat = path.stat()
+    return _hash_of(path, stat.st_size, stat.st_mtime_ns)
+
+
+@cache
+def _hash_of(path: Path, size: int, time_ns: int) -> str:
+    """Large files are read once, as long as they stay as they are."""
+    return sha256(path)
+
+
+def files_that_trained(configuration: Mapping[str, Any]) -> Hashes:
+    """Of the hashes in a ``configuration.json`` those of the records that trained the model, or the one it began as."""
+    splits = configuration["splits"]
+    trained = {**splits["train"], **splits.get("pretrained", {})}
+    records = {(get_split(name).database, record) for name, names in trained.items() for record in names}
+    return {
+        database: {record: files for record, files in found.items() if (database, record) in records}
+        for database, found in configuration.get("data_sha256", {}).items()
+    }
 
 
 def refuse_copies(trained: Hashes, split: Split, records: Sequence[str]) -> None:
@@ -44,23 +66,22 @@ def refuse_copies(trained: Hashes, split: Split, records: Sequence[str]) -> None
     if split.part:
         return
     seen = {
-        digest: f"{name}/{record}"
+        _signals(get_database(name), files): f"{name}/{record}"
         for name, of_records in trained.items()
         for record, files in of_records.items()
-        for digest in _signals(get_database(name), files).values()
     }
     database = get_database(split.database)
     for record, files in file_hashes(database, records).items():
-        for ending, digest in _signals(database, files).items():
-            if digest in seen:
-                raise UserError(
-                    f"{record}.{ending} of {split.name} is the very file of {seen[digest]}, which trained",
-                    "leave one of the two out: a test is of people that the model has not seen",
-                )
+        if (signals := _signals(database, files)) and signals in seen:
+            raise UserError(
+                f"record {record} of {split.name} has the very signals of {seen[signals]}, which trained",
+                "leave one of the two out: a test is of people that the model has not seen",
+            )
 
 
-def _signals(database: Database, files: Mapping[str, str]) -> dict[str, str]:
-    return {ending: digest for ending, digest in files.items() if ending not in ("hea", database.annotator)}
+def _signals(database: Database, files: Mapping[str, str]) -> frozenset[str]:
+    """Hashes of the signal files of a record: a dead channel beside others may be alike in many."""
+    return frozenset(digest for ending, digest in files.items() if ending not in ("hea", database.annotator))
 
 
 def changed(stated: Hashes, database: Database, records: Iterable[str]) -> list[str]:

@@ -146,10 +146,13 @@ class Layout:
 
     def steps(self, times: np.ndarray) -> np.ndarray:
         """Differences between times, of which those go on that are from the end of a day, or counter, to a new one."""
-        if (whole := self.begins_again_s) is None:
-            begun = times + COUNTER
-            return np.where((begun > 0) & (begun < COUNTER / 1000), begun, times)
-        return (times + whole / 2) % whole - whole / 2
+        moved = np.diff(times)
+        if (whole := self.begins_again_s) is not None:
+            return (moved + whole / 2) % whole - whole / 2
+        if len(times) and times.min() >= 0 and times.max() < COUNTER:
+            begun = moved + COUNTER
+            return np.where(begun < COUNTER / 1000, begun, moved)
+        return moved
 
     def samples_per_time(self, column: int) -> float | None:
         """Samples in a unit of a column of times (a second, of times of day), by its beginning.
@@ -165,7 +168,7 @@ class Layout:
             for piece in self.read(column, FIRST_TIMES):  # of times in whole seconds more than one
                 times = np.append(times, piece)
                 lines = np.flatnonzero(np.isfinite(times))
-                steps = self.steps(np.diff(times[lines]))
+                steps = self.steps(times[lines])
                 if np.count_nonzero(steps) >= LEAST_MOVES or len(times) >= MOST_TIMES:
                     break
         except UserError:

@@ -6,6 +6,7 @@ References:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -209,8 +210,9 @@ def _check_own(split: Split) -> None:
         )
     if not split.records and not split.patients:
         raise UserError(f"split {split.name} names no records", "name those that belong to it")
-    if twice := [record for place, record in enumerate(split.records) if record in split.records[:place]]:
-        raise UserError(f"split {split.name} names record {twice[0]!r} twice", "name each once")
+    if len({*split.records}) < len(split.records):
+        twice = next(record for record, count in Counter(split.records).items() if count > 1)
+        raise UserError(f"split {split.name} names record {twice!r} twice", "name each once")
     if database.records and (unknown := [record for record in split.records if record not in database.records]):
         raise UserError(
             f"split {split.name} names record {unknown[0]!r}, which {database.name} does not have",

@@ -81,6 +81,15 @@ class TrainingSet:
             beside=beside or {},
         )
 
+    @property
+    def file_hashes(self) -> dict[str, dict[str, dict[str, str]]]:
+        """SHA-256 of the files that it was made of, by database, record and ending."""
+        found: dict[str, dict[str, dict[str, str]]] = {}
+        for store in self.stores:
+            files = {record["name"]: record["sha256"] for record in store.provenance["records"]}
+            found.setdefault(store.provenance["database"], {}).update(files)
+        return found
+
     def inputs(self, part: np.ndarray) -> Inputs:
         """The inputs of the examples marked in ``part``, in order, not augmented."""
         pieces = list(self.chunks(part))
@@ -131,10 +140,11 @@ def load_training_set(config: Config, jobs: int = 2) -> TrainingSet:
         UserError: data are missing or damaged; a class has no training example.
     """
     training = config.training
+    _refuse_overlap(config)
     parts = [_Part.load(config, name, None, jobs) for name in config.data.train]
-    for part in parts:
-        for reason in part.store.provenance["skipped"].values():
-            console.print(f"left out: {reason}")
+    for name, part in zip(config.data.train, parts, strict=True):
+        if skipped := part.store.provenance["skipped"]:
+            console.print(f"{name}: {len(skipped)} records left out, such as {next(iter(skipped.values()))}")
     labels, patients = (np.concatenate([getattr(part, name) for part in parts]) for name in ("labels", "patients"))
     if training.fold is None:
         validation = np.zeros(len(labels), bool)
@@ -224,6 +234,18 @@ class _Part:
 
     def _where(self, kept: np.ndarray) -> _Part:
         return _Part(self.store, self.rows[kept], self.labels[kept], self.patients[kept])
+
+
+def _refuse_overlap(config: Config) -> None:
+    """No record may be read twice."""
+    seen: set[tuple[str, str]] = set()
+    for split in map(get_split, config.data.train):
+        records = {(split.database, record) for record in split.records}
+        if both := sorted(seen & records):
+            raise UserError(
+                f"data.train = {config.data.train} would read record {both[0][1]} twice", "take splits that share none"
+            )
+        seen |= records
 
 
 def _require_classes(labels: np.ndarray, task: Task, config: Config) -> None:

@@ -108,8 +108,10 @@ def _inputs(subject: Subject, split: Split, names: list[str], heard: list[_Heard
 
 def _tell_of_unannotated(record: Record) -> None:
     """Beats found where none is annotated count as false; a stretch of flutter does not count."""
-    outside = _outside_flutter(record, np.arange(len(record.signal)))
-    if outside.all() and (told := of_unannotated(record.samples, len(record.signal), record.fs)):
+    marks = [*record.rhythms, (len(record.signal), "")]
+    flutter = [np.arange(start, end, record.fs) for (start, label), (end, _) in pairwise(marks) if label in FLUTTER]
+    known = np.sort(np.concatenate([record.samples, *flutter]))
+    if told := of_unannotated(known, len(record.signal), record.fs):
         console.print(f"record {record.name}: {told}; every beat that is found there counts as a false one")
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import AfterValidator, Field, StrictFloat, StrictInt, model_validator
 
 from heartzoo.config.disturbance import Disturbance
+from heartzoo.data.databases import HEARTBEAT_CSV
 from heartzoo.data.splits import TRACKS, caveat
 from heartzoo.metrics import (
     FEWEST_PATIENTS,
@@ -123,7 +124,12 @@ class Evaluation(Condition):
 
     @property
     def too_few(self) -> str:
-        """``1 patient``, where the patients are too few for an interval to say anything; else nothing."""
+        """``1 patient``, where the patients are too few for an interval to say anything; else nothing.
+
+        Nothing either of beats whose people are not known.
+        """
+        if self.dataset == HEARTBEAT_CSV:
+            return ""
         count = len({*self.patients.values()})
         return f"{count} patient{'s' * (count > 1)}" if count < FEWEST_PATIENTS else ""
 

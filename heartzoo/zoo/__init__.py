@@ -178,7 +178,7 @@ def choose(name: str, listed: list[IndexEntry]) -> IndexEntry:
         raise UserError(f"{name!r} names no {'version' if model else 'model'}", "write NAME, or NAME@VERSION")
     if not versions:
         known = nearest(model, {entry.name for entry in listed})
-        raise UserError(f"unknown model {model!r}", f"{known}; one of another zoo with --zoo, or HEARTZOO_ZOO")
+        raise UserError(f"unknown model {model!r}", f"{known}; --zoo or HEARTZOO_ZOO names another zoo")
     if at:
         if version not in versions:
             standing = [entry.version for entry in versions.values() if entry.withdrawn is None]

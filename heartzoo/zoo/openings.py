@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -44,11 +45,15 @@ def log_openings(
 def unlogged(zoo: Path, evaluations: Sequence[R]) -> list[R]:
     """Those evaluations whose file, condition and figures no line of a zoo's log has."""
     path = (zoo if writable(zoo) else cache_dir()) / FILE
-    logged = {_what(json.loads(line)) for line in path.read_text().splitlines()} if path.is_file() else set()
-    return [evaluation for evaluation in evaluations if _what(_line("", evaluation)) not in logged]
+    logged = set()
+    for line in path.read_text(errors="replace").splitlines() if path.is_file() else ():
+        with suppress(ValueError):  # of a line that was cut nothing is known
+            logged.add(_opening(json.loads(line)))
+    return [evaluation for evaluation in evaluations if _opening(_line("", evaluation)) not in logged]
 
 
-def _what(line: Mapping[str, object]) -> str:
+def _opening(line: Mapping[str, object]) -> str:
+    """What a line tells but when, and by which name."""
     return json.dumps({key: value for key, value in line.items() if key not in ("date", "model")}, sort_keys=True)
 
 

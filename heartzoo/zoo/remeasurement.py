@@ -17,6 +17,9 @@ from heartzoo.candidates import (
 from heartzoo.config import Config
 from heartzoo.config.file import load_config
 from heartzoo.contract import git_revision, retold
+from heartzoo.data.databases import get_database
+from heartzoo.data.download import present
+from heartzoo.data.splits import get_split
 from heartzoo.errors import UserError
 from heartzoo.files import cache_dir
 from heartzoo.firmware import preprocessing_cost
@@ -70,6 +73,7 @@ def remeasure(
     if told.name != entry.config.name:
         raise UserError(f"{texts} is the configuration of {told.name}, not of {entry.config.name}", "name another")
     config = _config(entry, robustness, told)
+    _require_published_records(entry, config)
     if problems := verification.recompute(root, f"{entry.name}@{entry.version}").problems:
         raise UserError(problems[0], "see heartzoo zoo verify: nothing is published with figures that do not hold")
     work = cache_dir() / "remeasured" / f"{entry.name}-{entry.version}"
@@ -81,6 +85,20 @@ def remeasure(
     new = publishing.publish(root, entry.name, version, files)
     shutil.rmtree(work, ignore_errors=True)
     return new
+
+
+def _require_published_records(entry: zoo.Entry, config: Config) -> None:
+    """What is measured now stands beside what was published, so it has to be of the same records."""
+    if not config.export.present_only:
+        return
+    for published in (e for e in entry.metrics.evaluations if e.of_file and e.split in config.data.test):
+        here = {*present(get_database(published.dataset))} & {*get_split(published.split).records}
+        if others := sorted(here - {*published.records}):
+            raise UserError(
+                f"{entry.name}@{entry.version} was scored on {len(published.records)} records of {published.split}; "
+                f"{len(others)} more are at hand, such as {others[0]}",
+                "measure it with a cache that holds those alone: HEARTZOO_CACHE names one",
+            )
 
 
 def _next_patch(version: str) -> str:

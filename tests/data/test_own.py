@@ -15,6 +15,7 @@ from heartzoo.data import databases, splits
 from heartzoo.data.databases import Database, get_database
 from heartzoo.data.own import own_data
 from heartzoo.data.splits import Split, get_split, track
+from heartzoo.data.training_set import load_training_set
 from heartzoo.errors import UserError
 
 MINE = Database(
@@ -259,8 +260,19 @@ def test_splits_that_share_a_record_are_not_trained_on_together(tables: None) ->
     splits.TRAINED_ON[frozenset({"mine-train", "mine-more"})] = "mine"
     data = {"train": ["mine-train", "mine-more"], "test": ["mine-test"]}
     tree = {"name": "x", "task": "beat-3", "data": data, "model": {"architecture": "resnet"}}
-    with pytest.raises(UserError, match="would read record a1 more than once; take splits that share none"):
-        parse_config(tree, "x.yaml")
+    with pytest.raises(UserError, match="would read record a1 twice; take splits that share none"):
+        load_training_set(parse_config(tree, "x.yaml"))
+
+
+def test_a_model_whose_split_named_a_record_twice_is_read_all_the_same(tables: None, tmp_path: Path) -> None:
+    enter()
+    own = own_data(["mine-train"], ["mine-test"])
+    assert own is not None
+    own["splits"][0]["records"] *= 2
+    for table, name in ((databases.DATABASES, "mine"), (splits.SPLITS, "mine-train"), (splits.SPLITS, "mine-test")):
+        table.pop(name)  # type: ignore[attr-defined]
+    configuration_file.read(written(tmp_path, own))
+    assert len({*get_split("mine-train").records}) == len(get_split("mine-train").records)
 
 
 def test_a_track_that_nobody_describes_is_told(tables: None) -> None:

@@ -227,6 +227,8 @@ def test_an_opening_is_logged_in_the_cache_where_the_zoo_cannot_be_written(opene
 def test_what_another_zoo_has_logged_is_not_logged_here(opened, tmp_path):
     assert unlogged(tmp_path, [opened]) == [opened]
     log_openings(tmp_path, "tiny@1.0.0", [opened])
+    with (tmp_path / "openings.jsonl").open("a") as log:
+        log.write('\n{"date": "20')  # somebody was killed
     other = opened.model_copy(update={"split": "ds2-no202"})
     assert unlogged(tmp_path, [opened, other]) == [other]
 
