@@ -79,10 +79,13 @@ def show_models(entries: Iterable[IndexEntry]) -> None:
     table = Table("model", "task", "track, split", "macro-F1 int8 (95 %)", "parameters", "MACs", ".tflite B", "arena B")
     for entry in entries:
         figure, cost = entry.headline, entry.cost
+        interval = (
+            f" ({figure.low:.3f}-{figure.high:.3f})" if figure.low < figure.high else ""
+        )  # of one patient a point
         over = " N/S/V" if figure.metric == "macro_f1_nsv" else ""
         table.add_row(
             entry.label, entry.task, f"{entry.track}, {figure.split}",
-            f"{figure.value:.3f} ({figure.low:.3f}-{figure.high:.3f}){over}{manner(figure)}",
+            f"{figure.value:.3f}{interval}{over}{manner(figure)}",
             f"{cost.parameters:,}", f"{cost.macs:,}", f"{cost.tflite_bytes:,}",
             "-" if cost.arena_bytes is None else f"{cost.arena_bytes:,}",
         )  # fmt: skip
