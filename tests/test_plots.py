@@ -287,7 +287,7 @@ def test_table_of_a_five_class_result():
 
 def test_a_class_without_a_beat_has_no_figures_and_few_patients_are_told():
     labels, calls = np.array([0, 0, 1, 1, 0, 2]), np.array([0, 0, 1, 0, 2, 2])
-    for records, told in ((["100"] * 6, "(1 patient)"), (["100"] * 3 + ["103"] * 3, "(2 patients)")):
+    for records, told in ((["100"] * 6, "1 patient"), (["100"] * 3 + ["103"] * 3, "2 patients")):
         named = np.array(records)
         scores = asdict(score(labels, calls, named, named, AAMI))
         result = Evaluation(**{**evaluation().model_dump(), **scores, "records": sorted(set(records))})
