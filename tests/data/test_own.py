@@ -254,10 +254,10 @@ def test_a_mistake_in_a_split_is_told(split: Split, told: str, tables: None) -> 
         get_split("mine-train")
 
 
-def test_splits_that_share_a_record_are_not_trained_on_together(tables: None) -> None:
+def test_splits_that_share_a_record_are_not_trained_on_together(tables: None, monkeypatch: pytest.MonkeyPatch) -> None:
     enter()
-    splits.SPLITS["mine-more"] = Split("mine-more", "mine", ("a1",))
-    splits.TRAINED_ON[frozenset({"mine-train", "mine-more"})] = "mine"
+    monkeypatch.setitem(splits.SPLITS, "mine-more", Split("mine-more", "mine", ("a1",)))
+    monkeypatch.setitem(splits.TRAINED_ON, frozenset({"mine-train", "mine-more"}), "mine")
     data = {"train": ["mine-train", "mine-more"], "test": ["mine-test"]}
     tree = {"name": "x", "task": "beat-3", "data": data, "model": {"architecture": "resnet"}}
     with pytest.raises(UserError, match="would read record a1 twice; take splits that share none"):
