@@ -14,7 +14,7 @@ from huggingface_hub import ModelCard
 from heartzoo import metrics_file, zoo
 from heartzoo.cards import card
 from heartzoo.cards.risks import risks
-from heartzoo.cards.tables import TURNED_NOTE, robustness_rows
+from heartzoo.cards.tables import TURNED_NOTE, alarm_table, end_to_end_table, robustness_rows
 from heartzoo.errors import UserError
 from heartzoo.metrics import macro_f1_nsv
 from heartzoo.zoo import index as zoo_index
@@ -174,6 +174,11 @@ def test_an_interval_over_one_patient_is_none():
     assert "(1 patient)" in told and f"{first.macro_f1_nsv:.4f} (1 patient)" in told and "(95 % 0" not in told
     assert "- ds2 is 1 patient: nothing measured there need hold of others." in told
     assert "1 patient" not in card(entry.configuration, entry.metrics, {})
+    entry = zoo.find("arr-5-rr-sm")
+    first = entry.metrics.first.model_copy(update={"by_record": {"232": entry.metrics.first.by_record["232"]}})
+    for table in (alarm_table(first, "beats"), end_to_end_table(entry.metrics.end_to_end[0], first)):
+        assert "(1 patient)" in table and not re.search(r"\(\d+\.\d+-\d", table)
+    assert all(" (" not in row[3] for row in robustness_rows(entry.metrics.robustness, first, entry.metrics.task))
 
 
 def test_a_change_is_of_the_records_that_allowed_it():

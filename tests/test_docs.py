@@ -126,6 +126,8 @@ def test_the_guide_to_own_recordings_leads_to_a_model_of_them(tmp_path, monkeypa
     copied = run("mine.py export runs/mine --zoo my-zoo --set name=copied", code=2)
     assert "record f1 of mine-test has the very signals of mine/a1, which trained" in copied
     assert copied == run("mine.py evaluate mine --zoo my-zoo", code=2)
+    assert copied == run("mine.py train mine.yaml --out runs/copied", code=2)
+    assert not (tmp_path / "runs/copied").exists()
 
 
 def test_every_key_of_a_configuration_is_explained():

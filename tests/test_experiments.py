@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -124,17 +126,24 @@ def test_disturbances_are_scored_on_the_same_patients_without_training_again(fin
     assert not any(heading in table_before for heading in headings)
 
 
+@contextmanager
+def longer(path: Path, end: bytes) -> Iterator[None]:
+    """A file with something behind its end, for a while."""
+    content = path.read_bytes()
+    path.write_bytes(content + end)
+    try:
+        yield
+    finally:
+        path.write_bytes(content)
+
+
 def test_students_of_another_teacher_are_not_taken_for_this_one_s(finished, cache):
     path, runs = finished
     before = path.with_suffix(".json").read_bytes()
     teacher = runs / "teachers" / "alone" / "fold-0" / "seed-0" / "best.keras"
-    content = teacher.read_bytes()
-    try:
-        teacher.write_bytes(content + b" ")
-        with pytest.raises(UserError, match="fold-0 was taught by other networks than its teachers are now; remove it"):
-            run_experiment(path, runs)
-    finally:
-        teacher.write_bytes(content)
+    told = "fold-0 was taught by other networks than its teachers are now; remove it"
+    with longer(teacher, b" "), pytest.raises(UserError, match=told):
+        run_experiment(path, runs)
     run_experiment(path, runs)
     assert path.with_suffix(".json").read_bytes() == before
 
@@ -143,13 +152,9 @@ def test_a_finished_trial_is_not_taken_for_one_of_other_recordings(finished, cac
     path, runs = finished
     before = path.with_suffix(".json").read_bytes()
     (header,) = cache.rglob("syn00.hea")
-    content = header.read_bytes()
-    try:
-        header.write_bytes(content + b"# corrected\n")
-        with pytest.raises(UserError, match="fold-0 was trained on other files of synthetic-train than"):
-            run_experiment(path, runs)
-    finally:
-        header.write_bytes(content)
+    told = "fold-0 was trained on other files of synthetic-train than"
+    with longer(header, b"# corrected\n"), pytest.raises(UserError, match=told):
+        run_experiment(path, runs)
     with monkeypatch.context() as patched:
         train = get_split("synthetic-train")
         patched.setitem(SPLITS, "synthetic-train", replace(train, records=train.records[1:]))

@@ -14,6 +14,7 @@ import time
 import weakref
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -24,14 +25,17 @@ from heartzoo.checkpoints import Plan, best_epoch, finished, load_epoch, load_mo
 from heartzoo.compression.steps import check_steps
 from heartzoo.config import Config
 from heartzoo.config.file import load_config, parse_config
-from heartzoo.config.training import EarlyStoppingConfig, TrainingConfig
+from heartzoo.config.training import EarlyStoppingConfig, PretrainedConfig, TrainingConfig
 from heartzoo.data import splits
+from heartzoo.data.databases import get_database
+from heartzoo.data.same_recordings import file_hashes
+from heartzoo.data.splits import get_split
 from heartzoo.data.template import TEMPLATE_FEATURES
 from heartzoo.data.training_set import TrainingSet, load_training_set
 from heartzoo.errors import UserError
 from heartzoo.export import export
 from heartzoo.files import write_bytes, write_json
-from heartzoo.runs import compress, train
+from heartzoo.runs import check_recordings, compress, refuse_copies_of_training, train
 from heartzoo.training import Validation, build_model
 
 EPOCHS = 6
@@ -111,6 +115,7 @@ def test_a_disturbed_run_resumes_to_the_same_weights(how, cache, tiny, undisturb
 SLOW = """
 import gc, time
 from pathlib import Path
+from types import SimpleNamespace
 from heartzoo.data.batches import TrainingBatches
 batch = TrainingBatches.batch
 def slow(self, epoch, step):
@@ -274,6 +279,39 @@ def test_a_run_of_other_examples_is_neither_gone_on_with_nor_published(part, tol
         with pytest.raises(UserError, match=told):
             go_on()
     assert not (tmp_path / "zoo").exists() and not (tmp_path / "small" / "config.yaml").exists()
+
+
+def test_a_finished_run_is_held_against_its_recordings(cache, tiny, tiny_run, tmp_path):
+    run, config = shutil.copytree(tiny_run, tmp_path / "run"), load_config(tiny_run / "config.yaml")
+    check_recordings(run, config)
+    noted = json.loads((run / "examples.json").read_text())
+    people = noted["records"]["synthetic-train"]
+    first, rest = next(iter(people)), dict(list(people.items())[1:])
+    for changes, told in (
+        ({"records": {"synthetic-train": rest}}, "on other records of synthetic-train, or people"),
+        ({"records": {"synthetic-train": people | {first: "else"}}}, "on other records of synthetic-train, or people"),
+        (
+            {"records": {"synthetic-train": rest}, "left_out": {"synthetic-train": [first]}},
+            "on other files of synthetic-train",
+        ),
+        ({"records": None}, "examples.json is damaged"),
+    ):
+        write_json(run / "examples.json", noted | changes)
+        with pytest.raises(UserError, match=told):
+            check_recordings(run, config)
+
+
+def test_what_taught_the_network_that_a_training_begins_with_tests_nothing(tiny_run, monkeypatch):
+    config = load_config(tiny_run / "config.yaml")
+    data = SimpleNamespace(file_hashes={})
+    refuse_copies_of_training(config, data)
+    pretrained = PretrainedConfig(model="elder@1.0.0", train=["ds1"])
+    tuned = config.model_copy(update={"training": config.training.model_copy(update={"pretrained": pretrained})})
+    (record, files), *_ = file_hashes(get_database("synthetic"), get_split("synthetic-test").records).items()
+    told = {"splits": {"train": {"ds1": ["101"]}}, "data_sha256": {"mitdb": {"101": files}}}
+    monkeypatch.setattr("heartzoo.runs.named", lambda name: SimpleNamespace(configuration=told))
+    with pytest.raises(UserError, match=f"record {record} of synthetic-test has the very signals of mitdb/101"):
+        refuse_copies_of_training(tuned, data)
 
 
 def test_a_run_whose_examples_are_no_table_is_damaged(cache, tiny, tiny_run, tmp_path):
@@ -598,6 +636,7 @@ def test_a_best_network_that_counts_stays_the_best(tmp_path):
 JAX = """\
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from heartzoo.config.file import load_config
 from heartzoo.checkpoints import read_history
 from heartzoo.runs import train

@@ -58,7 +58,7 @@ def _results(e: Evaluation, task: str) -> list[Any]:
     from huggingface_hub import EvalResult
 
     figure, (low, high) = headline(e, task)
-    interval = e.too_few or f"95 % {low:.3f} to {high:.3f}"
+    interval = e.few_patients or f"95 % {low:.3f} to {high:.3f}"
     over = TASKS[task].over(e.track) or " over all classes"
     database = get_database(e.dataset)
     figures = {

@@ -44,7 +44,11 @@ def risks(configuration: dict[str, Any], metrics: Metrics, withdrawn_others: Seq
         prose(configuration["limits"]),
         *(_decisive_patient(e, metrics.task) for e in tested),
         *_withdrawn(withdrawn_others),
-        *(f"{e.split} is {e.too_few}: nothing measured there need hold of others." for e in tested if e.too_few),
+        *(
+            f"{e.split} is {e.few_patients}: nothing measured there need hold of others."
+            for e in tested
+            if e.few_patients
+        ),
         *failing,
         _patients(first),
     ]

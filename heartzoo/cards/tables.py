@@ -64,7 +64,7 @@ TURNED_NOTE = (
 
 def bounds(e: Evaluation, low: float, high: float) -> str:
     """An interval; instead of one over too few patients how many they are."""
-    return e.too_few or f"{low:.3f}-{high:.3f}"
+    return e.few_patients or f"{low:.3f}-{high:.3f}"
 
 
 def class_table(e: Evaluation, unit: str) -> str:
@@ -132,7 +132,7 @@ def alarm_table(e: Evaluation, unit: str) -> str:
     cells = []
     for name in rates:
         low, high = intervals[name]
-        interval = e.too_few or f"{low:.1f}-{high:.1f}"
+        interval = e.few_patients or f"{low:.1f}-{high:.1f}"
         cells += [f"{rates[name]:.1f} ({interval})", _ppv(e.per_class[name], e, name)]
     lines.append(f"| all | {total:.2f} | {' | '.join(cells)} |")
     by_record = {

@@ -48,14 +48,14 @@ def compare(
     for name, figure in _figures(headline, list(one.per_class)).items():
         difference, low, high = paired_difference(mine, its, figure)
         values = (f"{float(figure(each.sum(0))):.3f}" for each in (mine, its))
-        interval = f" ({low:+.3f} to {high:+.3f})" if not one.too_few else ""
+        interval = f" ({low:+.3f} to {high:+.3f})" if not one.few_patients else ""
         table.add_row(name, *values, f"{difference:+.3f}{interval}")
     show(table)
     for label, entry in zip(labels, entries, strict=True):
         if seeds := entry.metrics.over_seeds(one.split, one.precision, headline):
             print(f"{label}: {seeds.mean:.3f} ± {seeds.spread:.3f} over {len(seeds.each)} trainings of its recipe")
-    if one.too_few:
-        print(f"There is no interval: {one.split} is {one.too_few}, which says nothing of others.")
+    if one.few_patients:
+        print(f"There is no interval: {one.split} is {one.few_patients}, which says nothing of others.")
         return
     print(
         "The interval is a bootstrap over patients, the same ones for both: of these two files, not of other trainings "

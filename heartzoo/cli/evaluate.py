@@ -231,7 +231,8 @@ def _tell_absent(entry: Entry, split: Split) -> None:
     from heartzoo.data.databases import get_database
     from heartzoo.data.download import present, split_records
 
-    scored = next((result.records for result in entry.metrics.evaluations if result.split == split.name), [])
+    published = _published(entry, split)
+    scored = published.records if published else []
     absent = {*split_records(split)} - {*present(get_database(split.database))} if scored else set()
     if absent - {*scored}:
         print(
@@ -240,13 +241,18 @@ def _tell_absent(entry: Entry, split: Split) -> None:
         )
 
 
+def _published(entry: Entry, split: Split) -> Evaluation | None:
+    """What was published of a model on a split; int8 and float are of the same records."""
+    return next((found for found in entry.metrics.evaluations if found.split == split.name), None)
+
+
 def _as_published(label: str, entry: Entry | None, split: Split, present_only: bool) -> Split:
     """The split, of the records that a model's published figures on it are of."""
     if entry is None:
         raise UserError(f"--as-published is for a model of the zoo, found {label}", "leave it out")
     if present_only:
         raise UserError("--as-published takes other records than --present-only", "leave one of them out")
-    if (published := next((found for found in entry.metrics.evaluations if found.split == split.name), None)) is None:
+    if (published := _published(entry, split)) is None:
         known = dict.fromkeys(found.split for found in entry.metrics.evaluations)
         raise UserError(f"{label} has no published figures on {split.name}", f"take --split {' or '.join(known)}")
     return split.of(published.records)

@@ -123,7 +123,7 @@ class Evaluation(Condition):
         return self.by_patient(self.patients)
 
     @property
-    def too_few(self) -> str:
+    def few_patients(self) -> str:
         """``1 patient``, where the patients are too few for an interval to say anything; else nothing.
 
         Nothing either of beats whose people are not known.

@@ -87,8 +87,8 @@ def class_bars(model: str, evaluation: Evaluation, task: str) -> Figure:
 def _headline_bar(axes: Axes, place: int, evaluation: Evaluation, task: str) -> None:
     value, (low, high) = headline(evaluation, task)
     axes.barh(place, 100 * value, 0.3, color=GREY)
-    text = f"{percent(value)} ({evaluation.too_few or f'95 % interval {percent(low)} to {percent(high)}'})"
-    if not evaluation.too_few:
+    text = f"{percent(value)} ({evaluation.few_patients or f'95 % interval {percent(low)} to {percent(high)}'})"
+    if not evaluation.few_patients:
         # A percentile interval need not hold the value, so it is drawn around its own middle.
         axes.errorbar(50 * (low + high), place, xerr=50 * (high - low), color="black", capsize=3)
     axes.text(0.5, place + 0.35, text, va="center", fontsize=SMALL)

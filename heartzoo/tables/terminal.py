@@ -66,7 +66,7 @@ def _summary_table(evaluation: Evaluation) -> Table:
     for name in sorted(titles, key=lambda name: name == "macro_f1"):
         if getattr(e, name) is None:
             continue
-        bounds = e.too_few or " to ".join(percent(bound) for bound in getattr(e, f"{name}_ci95"))
+        bounds = e.few_patients or " to ".join(percent(bound) for bound in getattr(e, f"{name}_ci95"))
         patients = getattr(e, f"patient_{name}", None)
         means = "" if patients is None else percent(patients)
         table.add_row(titles[name], percent(getattr(e, name)), bounds, _without_one(e, name), means)

@@ -35,21 +35,26 @@ def log_openings(
     opened = [e for e in evaluations if get_split(e.split).test and e.dataset not in OF_NOBODY]
     if not opened:
         return None
-    path = (zoo if writable(zoo) else cache_dir()) / FILE
+    path = _log_of(zoo)
     lines = "".join(json.dumps(_line(model, evaluation)) + "\n" for evaluation in opened)
     with lock(path), writing(path), path.open("a") as log:
+        if log.tell() and not path.read_bytes().endswith(b"\n"):  # somebody was killed in the middle of a line
+            log.write("\n")
         log.write(lines)
     return path
 
 
 def unlogged(zoo: Path, evaluations: Sequence[R]) -> list[R]:
     """Those evaluations whose file, condition and figures no line of a zoo's log has."""
-    path = (zoo if writable(zoo) else cache_dir()) / FILE
-    logged = set()
+    path, logged = _log_of(zoo), set()
     for line in path.read_text(errors="replace").splitlines() if path.is_file() else ():
-        with suppress(ValueError):  # of a line that was cut nothing is known
+        with suppress(ValueError, AttributeError):  # of a line that was cut nothing is known
             logged.add(_opening(json.loads(line)))
     return [evaluation for evaluation in evaluations if _opening(_line("", evaluation)) not in logged]
+
+
+def _log_of(zoo: Path) -> Path:
+    return (zoo if writable(zoo) else cache_dir()) / FILE
 
 
 def _opening(line: Mapping[str, object]) -> str:

@@ -131,6 +131,9 @@ def test_recordings_that_are_annotated_in_part_are_told(
     end_to_end.evaluate_end_to_end(subject, SPLIT)
     told = " ".join("".join(capfd.readouterr()).split())
     assert told.count("every beat that is found there counts as a false one") == len(SPLIT.records)
+    monkeypatch.setattr(end_to_end, "read_record", lambda *given: replace(first_beats(*given), rhythms=((0, "(VFL"),)))
+    end_to_end.evaluate_end_to_end(subject, SPLIT)
+    assert "annotated" not in "".join(capfd.readouterr())
 
 
 def test_what_a_recording_lost_is_known(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:

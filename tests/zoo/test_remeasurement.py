@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -88,6 +89,30 @@ def test_older_results_gain_the_matrices_of_their_records(copy: Path, monkeypatc
     with pytest.raises(UserError, match=r"robustness came out with other decisions than published: .*\"gain\":-1"):
         remeasure(f"tiny@{old.version}", "3.0.0", root=copy)
     assert not (copy / "tiny" / "3.0.0").exists()
+
+
+def test_what_is_measured_anew_is_of_the_published_records(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = zoo.find("tiny@1.0.0", copy)
+    fewer = [e.model_copy(update={"records": e.records[:-1]}) for e in entry.metrics.evaluations]
+    monkeypatch.setattr(zoo.Entry, "metrics", entry.metrics.model_copy(update={"evaluations": fewer}))
+    export = entry.config.export.model_copy(update={"present_only": True})
+    monkeypatch.setattr(zoo.Entry, "config", entry.config.model_copy(update={"export": export}))
+    told = f"was scored on 7 records of synthetic-test; 1 more are at hand, such as {entry.metrics.first.records[-1]}"
+    with pytest.raises(UserError, match=told):
+        remeasure("tiny", root=copy)
+
+
+@needs_tflm
+def test_the_hashes_of_what_trained_stay(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = copy / "tiny" / "1.0.0" / "configuration.json"
+    content = json.loads(path.read_text())
+    record = content["splits"]["train"]["synthetic-train"][0]
+    content["data_sha256"]["synthetic"][record]["dat"] = "0" * 64
+    path.write_text(json.dumps(content))
+    zoo_index.write(copy, [zoo_index.entry_on_disk(path.parent)])
+    with pytest.raises(UserError, match=f"record {record} of synthetic has other files than those that trained"):
+        remeasure("tiny", root=copy)
+    assert not (copy / "tiny" / "1.0.1").exists()
 
 
 def test_figures_that_do_not_come_out_again_are_not_published_anew(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -231,6 +231,8 @@ def test_what_another_zoo_has_logged_is_not_logged_here(opened, tmp_path):
         log.write('\n{"date": "20')  # somebody was killed
     other = opened.model_copy(update={"split": "ds2-no202"})
     assert unlogged(tmp_path, [opened, other]) == [other]
+    log_openings(tmp_path, "tiny@1.0.0", [other])  # in a line of its own
+    assert unlogged(tmp_path, [opened, other]) == []
 
 
 def test_training_splits_and_synthetic_results_are_no_openings(opened, tmp_path):
